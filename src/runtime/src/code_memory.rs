@@ -1,0 +1,1306 @@
+//! Code memory: a persistent arena of memory that is written through one mapping and run from through another.
+//!
+//! # The problem
+//! A trace is compiled in about a microsecond, so nothing that asks the kernel may happen per trace: fresh memory that
+//! is mapped, protected and unmapped again costs ten times the compilation. Yet no byte may be writable and executable
+//! at one address, code must lie within rel32 of the helpers it calls, and memory must be reused as executors die.
+//!
+//! # The strategy
+//! A *segment* is a memory file (memfd) mapped twice for good: one view may be written, the other executed. A *block*
+//! is a part of a segment. What may be done with it is encoded in who owns it: a [`CodeBlock`] can be written and is
+//! consumed by [`CodeBlock::seal`]; a [`SealedBlock`] can be run, and of it only data words can be changed, atomically.
+//! Dropping either returns the memory. All that the arena does in the common case is a mutex, an addition, and on
+//! dropping a fill.
+//!
+//! # Invariants
+//! 1. No mapping is writable and executable. The file is sealed against new writable mappings as soon as it has its
+//!    one; the kernel then refuses to make the executable view writable (`F_SEAL_FUTURE_WRITE`, Linux 5.1).
+//! 2. Every byte of a segment is in exactly one of: a live block, the region being carved, the free list, the retired
+//!    list. Blocks are therefore disjoint, and `&mut [u8]` into one is exclusive.
+//! 3. Retired memory holds nothing but int3, so a stale jump traps at once, and it is not handed out before every core
+//!    has been made to forget what it had fetched there.
+//! 4. A segment stays mapped until the arena and all its blocks are gone.
+//!
+//! # When is new code visible to the core that runs it?
+//! As soon as it is sealed, and without a system call: `code_memory/coherence.rs` argues why.
+//!
+//! # Forks
+//! The file is shared: a child would run code that its parent frees and overwrites, and overwrite the parent's. Both
+//! views are therefore left out of children (`MADV_DONTFORK`). In a child the arena answers [`CodeArena::is_usable`]
+//! with false, allocations fail with [`CodeMemoryError::Forked`], and dropping blocks does nothing. Nothing else
+//! should be asked of it: another thread may have held the mutex when the process forked. A child that wants to run
+//! code makes an arena of its own.
+//!
+//! # A second backend
+//! Only `mapping.rs` knows that there are two views. A backend for systems that forbid the second supplies what
+//! `DualMapping` does: where a byte is written and where it executes, and `publish`, in which it would change
+//! protections. [`GRANULE`] and [`CodeArena::data_start`] become the page size there, as protection goes by pages.
+#![allow(unsafe_code)]
+
+mod coherence;
+mod mapping;
+mod pool;
+
+use coherence::Barrier;
+use mapping::{DualMapping, ForkGuard, within_reach};
+use pool::{Pool, Span};
+use std::fmt;
+use std::io;
+use std::ptr::NonNull;
+use std::slice;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Blocks start at multiples of this and so do their data areas, in bytes: a cache line, so that neither two blocks nor
+/// code and data share one.
+pub const GRANULE: usize = 64;
+
+/// How far from every byte of a segment the address of [`Placement::Near`] may be, in bytes: what a rel32 reaches, less
+/// 64 MiB, because the other helpers lie around the one that was named, in a text section of some size.
+pub const REACH: usize = (1 << 31) - MARGIN;
+
+const MARGIN: usize = 64 << 20;
+
+/// The size of a page, in bytes: on x86-64 never another.
+const PAGE: usize = 4096;
+
+/// int3, which is one byte and therefore traps wherever a jump lands in it.
+const INT3: u8 = 0xcc;
+
+/// Retired memory is reclaimed when there is this much of it, in bytes. A barrier interrupts the other cores, which was
+/// measured to take 15 us in a virtual machine: 1 MiB shares that among 60 traces of 17 KiB, and is still in the
+/// second-level cache when it is used again.
+const RECLAIM_BATCH: usize = 1 << 20;
+
+/// What went wrong with code memory.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodeMemoryError {
+    /// There is no memory file to be had.
+    #[error("no memory file of {len} bytes for code: {call} failed")]
+    MemoryFile {
+        /// The system call that failed.
+        call: &'static str,
+        /// The size of the file in bytes.
+        len: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system does not let this process have executable memory. An interpreter still works.
+    #[error(
+        "{len} bytes of code memory may not be mapped executable: a security policy (SELinux, PaX, a seccomp filter) \
+         or a shared memory mount with noexec forbids it"
+    )]
+    ExecutableRefused {
+        /// The size of the mapping in bytes.
+        len: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Memory could not be mapped for a reason that has nothing to do with execution.
+    #[error("{len} bytes could not be mapped for {what}")]
+    Mapping {
+        /// What the mapping was for.
+        what: &'static str,
+        /// Its size in bytes.
+        len: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// [`Placement::FarFrom`] cannot be had.
+    #[error("no room for {len} bytes of code out of reach of {address:#x}")]
+    NoFarRoom {
+        /// The size of the segment in bytes.
+        len: usize,
+        /// The address to be far from.
+        address: usize,
+    },
+    /// The arena has grown to its maximum and has no contiguous room left.
+    #[error(
+        "code memory is full: {requested} bytes wanted, {in_use} in use and {retired} not yet reclaimed of {reserved}, \
+         {maximum} allowed in segments of {segment_len}"
+    )]
+    OutOfMemory {
+        /// Bytes wanted, rounded up to [`GRANULE`].
+        requested: usize,
+        /// Bytes in live blocks.
+        in_use: usize,
+        /// Bytes freed but not usable yet.
+        retired: usize,
+        /// Bytes in all segments.
+        reserved: usize,
+        /// [`ArenaOptions::max_len`].
+        maximum: usize,
+        /// [`ArenaOptions::segment_len`], rounded up to pages.
+        segment_len: usize,
+    },
+    /// A block or segment was wanted that no segment or address space can hold.
+    #[error("{requested} bytes of code memory wanted in one piece, at most {maximum} are possible")]
+    TooLarge {
+        /// Bytes wanted.
+        requested: usize,
+        /// The largest possible number.
+        maximum: usize,
+    },
+    /// A block was sealed with more code than it has bytes: an error in the caller's layout.
+    #[error("a block of {len} bytes was sealed with {code_len} bytes of code")]
+    CodeBeyondBlock {
+        /// Bytes of code.
+        code_len: usize,
+        /// Bytes in the block.
+        len: usize,
+    },
+    /// The arena belongs to a parent process.
+    #[error("code memory is not inherited by a forked process: make a new arena")]
+    Forked,
+}
+
+/// Where segments go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// Within [`REACH`] of this address, so that rel32 reaches it from every byte, and anywhere where no such room is
+    /// left: see [`CodeBlock::reaches`] and [`SegmentInfo::in_reach`].
+    Near(usize),
+    /// Wherever the kernel likes.
+    #[default]
+    Anywhere,
+    /// Out of rel32's reach of this address, for tests of what happens then.
+    FarFrom(usize),
+}
+
+/// How an arena is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArenaOptions {
+    /// Where segments go.
+    pub placement: Placement,
+    /// Bytes in a segment, rounded up to pages; also the largest block. Segments take memory only as they are used.
+    pub segment_len: usize,
+    /// Bytes in all segments together.
+    pub max_len: usize,
+}
+
+impl Default for ArenaOptions {
+    /// Segments of 16 MiB: about 1,000 traces of 1,000 uops between two mappings, and a trace of 100,000 uops fits. At
+    /// most 1 GiB, so that all of it can lie within reach of one address.
+    fn default() -> Self {
+        Self {
+            placement: Placement::Anywhere,
+            segment_len: 16 << 20,
+            max_len: 1 << 30,
+        }
+    }
+}
+
+/// How much memory an arena has and uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArenaStats {
+    /// Segments mapped.
+    pub segments: usize,
+    /// Bytes in all segments.
+    pub reserved: usize,
+    /// Bytes in live blocks, each rounded up to [`GRANULE`].
+    pub in_use: usize,
+    /// Bytes freed that wait for the next barrier.
+    pub retired: usize,
+    /// Live blocks, written or sealed.
+    pub blocks: usize,
+    /// Barriers made so far to reclaim retired memory.
+    pub barriers: u64,
+}
+
+/// One segment of an arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Where its code executes.
+    pub address: usize,
+    /// Its size in bytes.
+    pub len: usize,
+    /// Whether all of it is within [`REACH`] of the address of [`Placement::Near`]; false for other placements.
+    pub in_reach: bool,
+}
+
+/// An arena of code memory. See the module's documentation for how it works.
+pub struct CodeArena {
+    placement: Placement,
+    segment_len: usize,
+    max_len: usize,
+    reclaim_batch: usize,
+    barrier: Option<Barrier>,
+    fork_guard: ForkGuard,
+    state: Mutex<State>,
+}
+
+/// What the mutex protects.
+#[derive(Default)]
+struct State {
+    segments: Vec<DualMapping>,
+    pool: Pool,
+    in_use: usize,
+    blocks: usize,
+    barriers: u64,
+}
+
+impl CodeArena {
+    /// An arena with its first segment, so that a system without executable memory is noticed here.
+    ///
+    /// Where the system has no `membarrier` (before Linux 4.16, some sandboxes), freed memory is not used again.
+    ///
+    /// # Errors
+    /// When executable memory, or memory at all, is refused; when the sizes in `options` cannot be.
+    pub fn new(options: ArenaOptions) -> Result<Arc<Self>, CodeMemoryError> {
+        let too_large = CodeMemoryError::TooLarge {
+            requested: options.segment_len,
+            maximum: mapping::MAX_LEN,
+        };
+        let segment_len = options
+            .segment_len
+            .max(1)
+            .checked_next_multiple_of(PAGE)
+            .filter(|&len| len <= mapping::MAX_LEN)
+            .ok_or(too_large)?;
+        let arena = Self {
+            placement: options.placement,
+            segment_len,
+            max_len: options.max_len,
+            reclaim_batch: RECLAIM_BATCH.min(segment_len / 4),
+            barrier: Barrier::register(),
+            fork_guard: ForkGuard::new()?,
+            state: Mutex::default(),
+        };
+        arena.grow(&mut arena.lock(), segment_len)?;
+        Ok(Arc::new(arena))
+    }
+
+    /// Whether this process may have executable memory.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub fn probe() -> Result<(), CodeMemoryError> {
+        DualMapping::new(PAGE, Placement::Anywhere).map(drop)
+    }
+
+    /// A block of `len` bytes to write code and data into.
+    ///
+    /// Its bytes are whatever was there before: zero or int3.
+    ///
+    /// # Errors
+    /// When no segment is large enough, the arena is full, its system refuses another segment, or the process is a fork
+    /// of the one that made the arena.
+    pub fn allocate(self: &Arc<Self>, len: usize) -> Result<CodeBlock, CodeMemoryError> {
+        if !self.is_usable() {
+            return Err(CodeMemoryError::Forked);
+        }
+        let span_len = len
+            .max(1)
+            .checked_next_multiple_of(GRANULE)
+            .filter(|&span_len| span_len <= self.segment_len)
+            .ok_or(CodeMemoryError::TooLarge {
+                requested: len,
+                maximum: self.segment_len,
+            })?;
+        let mut state = self.lock();
+        let span = self.carve(&mut state, span_len)?;
+        state.in_use += span.len;
+        state.blocks += 1;
+        let (write, address) = state.segments[span.segment].place(span.offset);
+        drop(state);
+        Ok(CodeBlock(Allocation {
+            arena: Arc::clone(self),
+            span,
+            write,
+            address,
+            len,
+        }))
+    }
+
+    /// Where the data area starts in a block with `code_len` bytes of code: the next multiple of [`GRANULE`].
+    ///
+    /// Layout must ask this rather than assume it; a backend with one mapping needs a page boundary there.
+    pub fn data_start(&self, code_len: usize) -> usize {
+        code_len
+            .checked_next_multiple_of(GRANULE)
+            .unwrap_or(usize::MAX)
+    }
+
+    /// How much memory there is and is used.
+    pub fn stats(&self) -> ArenaStats {
+        self.lock().stats()
+    }
+
+    /// The segments, in the order in which they were mapped.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        let info = |segment: &DualMapping| {
+            let range = segment.executable_range();
+            SegmentInfo {
+                address: range.start,
+                len: range.len(),
+                in_reach: matches!(self.placement, Placement::Near(target) if within_reach(&range, target)),
+            }
+        };
+        self.lock().segments.iter().map(info).collect()
+    }
+
+    /// Whether this process made the arena. False in a forked child, which has none of the code.
+    pub fn is_usable(&self) -> bool {
+        self.fork_guard.is_original()
+    }
+
+    /// Takes `len` bytes, a multiple of [`GRANULE`], reclaiming or growing where needed.
+    ///
+    /// Growing is preferred to a barrier for less than a batch: what that wastes is bounded by the batch, while an arena
+    /// that is nearly full would pay for a barrier at every allocation.
+    fn carve(&self, state: &mut State, len: usize) -> Result<Span, CodeMemoryError> {
+        if state.pool.retired_len >= self.reclaim_batch {
+            state.reclaim(self.barrier);
+        }
+        if let Some(span) = state.pool.carve(len) {
+            return Ok(span);
+        }
+        let grown = self.grow(state, len);
+        if grown.is_err() {
+            state.reclaim(self.barrier);
+        }
+        let too_large = CodeMemoryError::TooLarge {
+            requested: len,
+            maximum: self.segment_len,
+        };
+        state
+            .pool
+            .carve(len)
+            .ok_or_else(|| grown.err().unwrap_or(too_large))
+    }
+
+    /// Maps another segment, for the sake of `requested` bytes.
+    fn grow(&self, state: &mut State, requested: usize) -> Result<(), CodeMemoryError> {
+        let stats = state.stats();
+        if stats
+            .reserved
+            .checked_add(self.segment_len)
+            .is_none_or(|len| len > self.max_len)
+        {
+            return Err(CodeMemoryError::OutOfMemory {
+                requested,
+                in_use: stats.in_use,
+                retired: stats.retired,
+                reserved: stats.reserved,
+                maximum: self.max_len,
+                segment_len: self.segment_len,
+            });
+        }
+        let segment = state.segments.len();
+        state
+            .segments
+            .push(DualMapping::new(self.segment_len, self.placement)?);
+        state.pool.add(Span {
+            segment,
+            offset: 0,
+            len: self.segment_len,
+        });
+        Ok(())
+    }
+
+    /// Takes back a span that its block has filled with int3.
+    fn retire(&self, span: Span) {
+        let mut state = self.lock();
+        state.in_use -= span.len;
+        state.blocks -= 1;
+        state.pool.retire(span);
+    }
+
+    /// The state. Nothing panics while it is locked, so a poisoned mutex does not mean a broken state.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for CodeArena {
+    fn drop(&mut self) {
+        if !self.is_usable() {
+            // The segments are not mapped here; other memory may be at their addresses by now.
+            let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+            std::mem::forget(std::mem::take(&mut state.segments));
+        }
+    }
+}
+
+impl fmt::Debug for CodeArena {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CodeArena")
+            .field("placement", &self.placement)
+            .field("segments", &self.segments())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn stats(&self) -> ArenaStats {
+        ArenaStats {
+            segments: self.segments.len(),
+            reserved: self
+                .segments
+                .iter()
+                .map(|segment| segment.executable_range().len())
+                .sum(),
+            in_use: self.in_use,
+            retired: self.pool.retired_len,
+            blocks: self.blocks,
+            barriers: self.barriers,
+        }
+    }
+
+    /// Makes retired memory usable again, if this system has a barrier.
+    fn reclaim(&mut self, barrier: Option<Barrier>) {
+        let Some(barrier) = barrier.filter(|_| self.pool.retired_len != 0) else {
+            return;
+        };
+        if !barrier.wait() {
+            return;
+        }
+        self.barriers += 1;
+        for span in self.pool.reclaim() {
+            let (_, address) = self.segments[span.segment].place(span.offset);
+            coherence::discard_translations(address, span.len);
+        }
+    }
+}
+
+/// Memory of an arena, given back when dropped.
+struct Allocation {
+    arena: Arc<CodeArena>,
+    span: Span,
+    /// The block in the writable view.
+    write: NonNull<u8>,
+    /// The block in the executable view.
+    address: usize,
+    /// What was asked for; at most `span.len`.
+    len: usize,
+}
+
+// SAFETY: `write` points to memory that this value alone owns (invariant 2) and that stays mapped as long as `arena`
+// does (invariant 4); no thread is special to either.
+unsafe impl Send for Allocation {}
+// SAFETY: what can be done through `&Allocation` is reading code, which no longer changes once `&SealedBlock` can exist,
+// and making `&AtomicU64` into the data area.
+unsafe impl Sync for Allocation {}
+
+impl Allocation {
+    /// `len`, at most the span's, or 0 in a forked child: what may be accessed, for the views are not mapped there.
+    fn accessible(&self, len: usize) -> usize {
+        if self.arena.is_usable() {
+            len.min(self.span.len)
+        } else {
+            0
+        }
+    }
+
+    /// The first `len` bytes of the span, or as many as are accessible.
+    fn bytes_mut(&mut self, len: usize) -> &mut [u8] {
+        let len = self.accessible(len);
+        // SAFETY: `len` bytes from `write` are mapped writable, initialised (zero, int3 or what was written since) and
+        // ours alone; the borrow of `self` keeps them so.
+        unsafe { slice::from_raw_parts_mut(self.write.as_ptr(), len) }
+    }
+
+    fn reaches(&self, target: usize) -> bool {
+        within_reach(&(self.address..self.address + self.len), target)
+    }
+
+    fn debug(&self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+        f.debug_struct(name)
+            .field("address", &format_args!("{:#x}", self.address))
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Allocation {
+    fn drop(&mut self) {
+        if self.arena.is_usable() {
+            self.bytes_mut(self.span.len).fill(INT3);
+            self.arena.retire(self.span);
+        }
+    }
+}
+
+/// A block of code memory that is being written, and cannot be run: nothing says yet that its code is complete.
+pub struct CodeBlock(Allocation);
+
+impl CodeBlock {
+    /// The address at which the block's first byte will execute: P of its relocations. A multiple of [`GRANULE`].
+    pub fn address(&self) -> usize {
+        self.0.address
+    }
+
+    /// Bytes in the block.
+    pub fn len(&self) -> usize {
+        self.0.len
+    }
+
+    /// Whether the block has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether `target` is within [`REACH`] of every byte.
+    pub fn reaches(&self, target: usize) -> bool {
+        self.0.reaches(target)
+    }
+
+    /// The block's bytes; empty in a forked child.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.0.bytes_mut(self.0.len)
+    }
+
+    /// Ends the writing: the first `code_len` bytes are code from now on, and those from
+    /// [`CodeArena::data_start`] are data.
+    ///
+    /// The gap between them, or to the end of the memory, is filled with int3. Whoever gets the address from this thread by means that order memory (a
+    /// lock, a channel, an atomic with release and acquire) can run the code.
+    ///
+    /// # Errors
+    /// When the block has fewer than `code_len` bytes; it is freed then.
+    pub fn seal(mut self, code_len: usize) -> Result<SealedBlock, CodeMemoryError> {
+        let len = self.len();
+        if code_len > len {
+            return Err(CodeMemoryError::CodeBeyondBlock { code_len, len });
+        }
+        let data_start = self.0.arena.data_start(code_len);
+        if let Some(gap) = self.0.bytes_mut(data_start).get_mut(code_len..) {
+            gap.fill(INT3);
+        }
+        DualMapping::publish();
+        Ok(SealedBlock {
+            allocation: self.0,
+            code_len,
+            data_start,
+        })
+    }
+}
+
+impl fmt::Debug for CodeBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.debug(f, "CodeBlock")
+    }
+}
+
+/// A block of finished code and its data. Its code can no longer be written.
+///
+/// To call [`address`](Self::address) is unsafe in itself, and who does it answers for this: nothing executes in the
+/// block or returns into it when it is dropped.
+pub struct SealedBlock {
+    allocation: Allocation,
+    code_len: usize,
+    data_start: usize,
+}
+
+impl SealedBlock {
+    /// The address at which the block's first byte executes.
+    pub fn address(&self) -> usize {
+        self.allocation.address
+    }
+
+    /// Bytes in the block, code and data.
+    pub fn len(&self) -> usize {
+        self.allocation.len
+    }
+
+    /// Whether the block has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether `target` is within [`REACH`] of every byte.
+    pub fn reaches(&self, target: usize) -> bool {
+        self.allocation.reaches(target)
+    }
+
+    /// The arena that the block belongs to.
+    pub fn arena(&self) -> &Arc<CodeArena> {
+        &self.allocation.arena
+    }
+
+    /// Whether the code is mapped in this process: false in a forked child. Check before running it.
+    pub fn is_usable(&self) -> bool {
+        self.allocation.arena.is_usable()
+    }
+
+    /// The code as it executes, for those who look at it; empty in a forked child.
+    pub fn code(&self) -> &[u8] {
+        let len = self.allocation.accessible(self.code_len);
+        // SAFETY: the code's bytes are mapped, initialised, and never written again while `self` lives.
+        unsafe { slice::from_raw_parts(self.allocation.write.as_ptr(), len) }
+    }
+
+    /// The data word `offset` bytes from the start of the block; what is stored there the code sees.
+    ///
+    /// None where the word is not aligned to 8 bytes or not wholly in the data area, and in a forked child.
+    ///
+    /// Meant for words that seldom change, such as the links of exits: processors that watch for self-modifying code
+    /// slow down when data close to running code is written in a loop.
+    pub fn atomic_u64(&self, offset: usize) -> Option<&AtomicU64> {
+        let end = offset.checked_add(size_of::<u64>())?;
+        let in_data = offset >= self.data_start && end <= self.allocation.accessible(self.len());
+        if !in_data || !offset.is_multiple_of(align_of::<AtomicU64>()) {
+            return None;
+        }
+        // SAFETY: the word is in the data area of our block, mapped and initialised; blocks start at multiples of 64, so
+        // it is aligned. References into the data area are made here only, all of them atomic and of this width and
+        // alignment, and they end before `self` is dropped and the memory filled.
+        Some(unsafe { AtomicU64::from_ptr(self.allocation.write.add(offset).as_ptr().cast()) })
+    }
+}
+
+impl fmt::Debug for SealedBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.allocation.debug(f, "SealedBlock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rustix::io::Errno;
+    use rustix::mm::{MprotectFlags, MsyncFlags};
+    use std::collections::BTreeSet;
+    use std::ffi::c_void;
+    use std::io::ErrorKind;
+    use std::ops::Range;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+    use std::ptr;
+    use std::sync::atomic::Ordering;
+    use std::sync::mpsc;
+    use std::thread;
+
+    const KIB: usize = 1 << 10;
+
+    fn arena(placement: Placement, segment_len: usize, max_len: usize) -> Arc<CodeArena> {
+        CodeArena::new(ArenaOptions {
+            placement,
+            segment_len,
+            max_len,
+        })
+        .expect("executable memory is there")
+    }
+
+    /// `mov eax, number; ret`.
+    fn returning(number: u32) -> [u8; 6] {
+        let [a, b, c, d] = number.to_le_bytes();
+        [0xb8, a, b, c, d, 0xc3]
+    }
+
+    fn sealed(arena: &Arc<CodeArena>, code: &[u8]) -> SealedBlock {
+        let mut block = arena.allocate(code.len()).expect("there is room");
+        block.bytes_mut().copy_from_slice(code);
+        block.seal(code.len()).expect("the code fills the block")
+    }
+
+    /// Calls a block made of [`returning`].
+    fn call(block: &SealedBlock) -> u32 {
+        let code: *const u8 = ptr::with_exposed_provenance(block.address());
+        // SAFETY: the block holds a complete function of this type and lives through the call.
+        unsafe { std::mem::transmute::<*const u8, extern "C" fn() -> u32>(code)() }
+    }
+
+    /// Reads through the executable view, as a processor would.
+    fn executable_bytes(address: usize, len: usize) -> Vec<u8> {
+        let bytes: *const u8 = ptr::with_exposed_provenance(address);
+        // SAFETY: tests ask for memory of arenas that live and that no thread is writing.
+        (0..len)
+            .map(|offset| unsafe { bytes.add(offset).read_volatile() })
+            .collect()
+    }
+
+    /// A line of /proc/self/maps.
+    #[derive(Debug)]
+    struct MapsLine {
+        range: Range<usize>,
+        permissions: String,
+        inode: u64,
+        line: String,
+    }
+
+    fn maps() -> Vec<MapsLine> {
+        let parse = |line: &str| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let (start, end) = fields[0].split_once('-').unwrap();
+            let hex = |text| usize::from_str_radix(text, 16).unwrap();
+            MapsLine {
+                range: hex(start)..hex(end),
+                permissions: fields[1].to_owned(),
+                inode: fields[4].parse().unwrap(),
+                line: line.to_owned(),
+            }
+        };
+        std::fs::read_to_string("/proc/self/maps")
+            .unwrap()
+            .lines()
+            .map(parse)
+            .collect()
+    }
+
+    /// The mappings of the memory file that executes at `address`.
+    fn views_at(address: usize) -> Vec<MapsLine> {
+        let lines = maps();
+        let inode = lines
+            .iter()
+            .find(|line| line.range.contains(&address))
+            .expect("the address is mapped")
+            .inode;
+        lines
+            .into_iter()
+            .filter(|line| line.inode == inode && line.line.contains("mimeo-code"))
+            .collect()
+    }
+
+    #[test]
+    fn executable_memory_can_be_had() {
+        CodeArena::probe().unwrap();
+    }
+
+    #[test]
+    fn code_runs_at_the_address_it_was_given() {
+        let arena = arena(Placement::Anywhere, 64 * KIB, 64 * KIB);
+        let blocks: Vec<_> = (0..100)
+            .map(|number| sealed(&arena, &returning(number)))
+            .collect();
+        for (number, block) in (0..).zip(&blocks) {
+            assert_eq!(call(block), number);
+            assert_eq!(block.code(), returning(number));
+            assert_eq!(executable_bytes(block.address(), 6), returning(number));
+        }
+    }
+
+    #[test]
+    fn a_block_runs_in_threads_that_exist_before_it_does() {
+        let arena = arena(Placement::Anywhere, 4 * KIB, 4 * KIB);
+        let (send, receive) = mpsc::channel::<(u32, SealedBlock)>();
+        let runner = thread::spawn(move || {
+            for (number, block) in receive {
+                assert_eq!(call(&block), number);
+            }
+        });
+        for number in 0..20_000 {
+            // The other thread frees: room comes back when it has got so far.
+            let block = loop {
+                match arena.allocate(64) {
+                    Ok(block) => break block,
+                    Err(CodeMemoryError::OutOfMemory { .. }) => thread::yield_now(),
+                    Err(error) => panic!("{error}"),
+                }
+            };
+            let mut block = block;
+            block.bytes_mut()[..6].copy_from_slice(&returning(number));
+            send.send((number, block.seal(6).unwrap())).unwrap();
+        }
+        drop(send);
+        runner.join().unwrap();
+        assert_eq!(arena.stats().blocks, 0);
+        assert!(
+            arena.stats().barriers > 100,
+            "addresses were not used again: {:?}",
+            arena.stats()
+        );
+    }
+
+    #[test]
+    fn threads_allocate_run_and_free_concurrently() {
+        let arena = arena(Placement::Anywhere, 16 * KIB, 256 * KIB);
+        let work = |thread: u32| {
+            let mut kept: Vec<(u32, SealedBlock)> = Vec::new();
+            for step in 0..5_000u32 {
+                let number = thread << 16 | step;
+                let mut code = returning(number).to_vec();
+                code.resize(6 + step as usize * 37 % 1_000, INT3);
+                kept.push((number, sealed(&arena, &code)));
+                if kept.len() == 20 {
+                    let (number, block) = kept.swap_remove(step as usize % 20);
+                    assert_eq!(call(&block), number);
+                }
+            }
+            kept.iter()
+                .for_each(|(number, block)| assert_eq!(call(block), *number));
+        };
+        thread::scope(|scope| (0..4).for_each(|number| drop(scope.spawn(move || work(number)))));
+        let stats = arena.stats();
+        assert_eq!((stats.blocks, stats.in_use), (0, 0));
+        assert!(
+            stats.barriers > 0,
+            "addresses were not used again: {stats:?}"
+        );
+    }
+
+    #[test]
+    fn near_is_within_reach_and_far_is_not() {
+        // Of the test's own program, of a library, and of the ends of the address space.
+        let targets = [
+            arena as fn(_, _, _) -> _ as usize,
+            libc_address(),
+            0,
+            64 * KIB,
+            1 << 31,
+            (1 << 47) - 1,
+        ];
+        for target in targets {
+            for segment_len in [4 * KIB, 1 << 20, 16 << 20] {
+                let near = arena(Placement::Near(target), segment_len, 4 * segment_len);
+                let blocks: Vec<_> = (0..4)
+                    .map(|_| near.allocate(segment_len).unwrap())
+                    .collect();
+                for (block, segment) in blocks.iter().zip(near.segments()) {
+                    assert_eq!(
+                        (block.address(), block.len()),
+                        (segment.address, segment.len)
+                    );
+                    assert!(
+                        segment.in_reach && block.reaches(target),
+                        "{segment:x?} is far from {target:#x}"
+                    );
+                    for place in [segment.address, segment.address + segment.len] {
+                        assert!(i32::try_from(target.wrapping_sub(place) as i64).is_ok());
+                    }
+                }
+                let far = arena(Placement::FarFrom(target), segment_len, 2 * segment_len);
+                let blocks: Vec<_> = (0..2).map(|_| far.allocate(segment_len).unwrap()).collect();
+                for (block, segment) in blocks.iter().zip(far.segments()) {
+                    assert!(
+                        !segment.in_reach && !block.reaches(target),
+                        "{segment:x?} is near {target:#x}"
+                    );
+                    for place in [segment.address, segment.address + segment.len] {
+                        assert!(i32::try_from(target.wrapping_sub(place) as i64).is_err());
+                    }
+                }
+            }
+        }
+    }
+
+    fn libc_address() -> usize {
+        maps()
+            .iter()
+            .find(|line| line.line.contains("libc"))
+            .expect("std needs libc")
+            .range
+            .start
+    }
+
+    #[test]
+    fn near_falls_back_to_anywhere() {
+        let arena = arena(Placement::Near(usize::MAX), 4 * KIB, 4 * KIB);
+        assert!(!arena.segments()[0].in_reach);
+        assert_eq!(call(&sealed(&arena, &returning(7))), 7);
+    }
+
+    #[test]
+    fn nothing_is_writable_and_executable_nor_can_become_it() {
+        let arena = arena(Placement::Anywhere, 64 * KIB, 64 * KIB);
+        let block = sealed(&arena, &returning(1));
+        let views = views_at(block.address());
+        let mut permissions: Vec<&str> =
+            views.iter().map(|view| view.permissions.as_str()).collect();
+        permissions.sort_unstable();
+        assert_eq!(permissions, ["r-xs", "rw-s"]);
+        // Of the whole process: valgrind, which has such mappings of its own, fails this test.
+        let is_both =
+            |line: &MapsLine| line.permissions.contains('w') && line.permissions.contains('x');
+        let both: Vec<MapsLine> = maps().into_iter().filter(is_both).collect();
+        assert!(both.is_empty(), "{both:?}");
+
+        let page: *mut c_void = ptr::with_exposed_provenance_mut(arena.segments()[0].address);
+        let writable = MprotectFlags::READ | MprotectFlags::WRITE;
+        // SAFETY: what is asked for is refused.
+        let changed = unsafe { rustix::mm::mprotect(page, PAGE, writable) };
+        assert_eq!(changed, Err(Errno::ACCESS));
+        assert_eq!(call(&block), 1);
+    }
+
+    #[test]
+    fn freed_memory_and_gaps_are_int3() {
+        let arena = arena(Placement::Anywhere, 64 * KIB, 64 * KIB);
+        let mut block = arena.allocate(300).unwrap();
+        block.bytes_mut().fill(0x90);
+        let address = block.address();
+        let block = block.seal(70).unwrap();
+        assert_eq!(executable_bytes(address, 70), [0x90; 70]);
+        assert_eq!(executable_bytes(address + 70, 58), [INT3; 58]);
+        assert_eq!(
+            executable_bytes(address + 128, 300 - 128),
+            [0x90; 300 - 128]
+        );
+        drop(block);
+        assert_eq!(executable_bytes(address, 320), [INT3; 320]);
+
+        let block = sealed(&arena, &returning(1));
+        assert_eq!(
+            executable_bytes(block.address() + 6, 58),
+            [INT3; 58],
+            "behind code that ends the block"
+        );
+        let unsealed = arena.allocate(100).unwrap();
+        let address = unsealed.address();
+        drop(unsealed);
+        assert_eq!(executable_bytes(address, 128), [INT3; 128]);
+    }
+
+    #[test]
+    fn data_words_are_atomic_and_code_is_refused() {
+        let arena = arena(Placement::Anywhere, 64 * KIB, 64 * KIB);
+        // mov rax, [rip + 0x39]; ret: the word at offset 64.
+        let code = [0x48, 0x8b, 0x05, 0x39, 0, 0, 0, 0xc3];
+        let mut block = arena.allocate(100).unwrap();
+        block.bytes_mut()[..code.len()].copy_from_slice(&code);
+        block.bytes_mut()[64..72].copy_from_slice(&5u64.to_le_bytes());
+        let block = block.seal(code.len()).unwrap();
+        let load: *const u8 = ptr::with_exposed_provenance(block.address());
+        // SAFETY: the block is that function.
+        let load = unsafe { std::mem::transmute::<*const u8, extern "C" fn() -> u64>(load) };
+        assert_eq!(load(), 5);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                let word = block.atomic_u64(64).unwrap();
+                scope.spawn(move || {
+                    for _ in 0..1_000 {
+                        word.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!(load(), 4_005);
+
+        let allowed: Vec<usize> = (0..200)
+            .filter(|&offset| block.atomic_u64(offset).is_some())
+            .collect();
+        assert_eq!(allowed, [64, 72, 80, 88]);
+        assert!(block.atomic_u64(usize::MAX).is_none());
+        assert!(
+            sealed(&arena, &code).atomic_u64(64).is_none(),
+            "a block without data"
+        );
+        assert_eq!(arena.data_start(0), 0);
+        let data_only = arena.allocate(8).unwrap().seal(0).unwrap();
+        assert!(data_only.atomic_u64(0).is_some());
+    }
+
+    #[test]
+    fn mappings_go_with_the_last_owner() {
+        let arena = arena(Placement::Anywhere, 4 * KIB, 8 * KIB);
+        let blocks = [
+            sealed(&arena, &[0xc3; 4 * KIB]),
+            sealed(&arena, &[0xc3; 4 * KIB]),
+        ];
+        let inodes = blocks
+            .each_ref()
+            .map(|block| views_at(block.address())[0].inode);
+        let views = || {
+            maps()
+                .iter()
+                .filter(|line| inodes.contains(&line.inode))
+                .count()
+        };
+        assert_eq!(views(), 4);
+        drop(arena);
+        let [first, second] = blocks;
+        drop(first);
+        assert_eq!(views(), 4, "a block keeps its arena");
+        drop(second);
+        assert_eq!(views(), 0);
+    }
+
+    #[test]
+    fn impossible_requests_are_typed_errors() {
+        let options = |segment_len, max_len| ArenaOptions {
+            placement: Placement::Anywhere,
+            segment_len,
+            max_len,
+        };
+        for segment_len in [usize::MAX, 1 << 60] {
+            let error = CodeArena::new(options(segment_len, usize::MAX)).unwrap_err();
+            assert!(matches!(error, CodeMemoryError::TooLarge { .. }), "{error}");
+        }
+        let error = CodeArena::new(options(64 * KIB, 4 * KIB)).unwrap_err();
+        assert!(
+            matches!(error, CodeMemoryError::OutOfMemory { maximum: 4096, .. }),
+            "{error}"
+        );
+
+        let arena = CodeArena::new(options(1, 3 * 4 * KIB + 1)).unwrap();
+        for len in [4 * KIB + 1, usize::MAX] {
+            let error = arena.allocate(len).unwrap_err();
+            assert!(
+                matches!(error, CodeMemoryError::TooLarge { requested, maximum: 4096 } if requested == len),
+                "{error}"
+            );
+        }
+        let blocks: Vec<_> = (0..3).map(|_| arena.allocate(4 * KIB).unwrap()).collect();
+        assert_eq!(
+            arena.allocate(1).unwrap_err().to_string(),
+            "code memory is full: 64 bytes wanted, 12288 in use and 0 not yet reclaimed of 12288, 12289 allowed in \
+             segments of 4096"
+        );
+        let block = blocks.into_iter().next().unwrap();
+        let error = block.seal(4 * KIB + 1).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                CodeMemoryError::CodeBeyondBlock {
+                    code_len: 4097,
+                    len: 4096
+                }
+            ),
+            "{error}"
+        );
+        assert!(
+            arena.allocate(4 * KIB).is_ok(),
+            "what was dropped is there again"
+        );
+    }
+
+    #[test]
+    fn empty_blocks_are_blocks() {
+        let arena = arena(Placement::Anywhere, 4 * KIB, 4 * KIB);
+        let mut blocks = [arena.allocate(0).unwrap(), arena.allocate(0).unwrap()];
+        assert_ne!(blocks[0].address(), blocks[1].address());
+        assert!(blocks[0].is_empty() && blocks[0].bytes_mut().is_empty());
+        assert_eq!(arena.stats().in_use, 2 * GRANULE);
+    }
+
+    #[test]
+    fn compiling_and_dropping_over_and_over_stays_in_one_place() {
+        let arena = arena(Placement::Anywhere, 16 << 20, 16 << 20);
+        let mut addresses = BTreeSet::new();
+        for number in 0..2_000 {
+            let mut block = arena.allocate(17 * KIB).unwrap();
+            block.bytes_mut()[..6].copy_from_slice(&returning(number));
+            let block = block.seal(6).unwrap();
+            assert_eq!(call(&block), number);
+            addresses.insert(block.address());
+        }
+        let touched = addresses.last().unwrap() - addresses.first().unwrap();
+        assert!(touched <= 2 * RECLAIM_BATCH, "{touched} bytes are not warm");
+        let barriers = arena.stats().barriers;
+        assert!(
+            (1..=2_000 * 17 * KIB / RECLAIM_BATCH).contains(&(barriers as usize)),
+            "{barriers} barriers for 2,000 blocks"
+        );
+    }
+
+    #[test]
+    fn a_forked_child_has_no_code_and_does_no_harm() {
+        let arena = arena(Placement::Anywhere, 4 * KIB, 4 * KIB);
+        let block = sealed(&arena, &returning(42));
+        let mut open = Some(arena.allocate(8).unwrap());
+        let mut dying = Some(sealed(&arena, &returning(43)));
+        let dying_address = dying.as_ref().map(SealedBlock::address).unwrap();
+        let child_arena = Arc::clone(&arena);
+        let views = views_at(block.address())
+            .into_iter()
+            .map(|view| view.range.start)
+            .collect::<Vec<_>>();
+        assert_eq!(views.len(), 2);
+        let is_mapped = |&view: &usize| {
+            let page: *mut c_void = ptr::with_exposed_provenance_mut(view);
+            // SAFETY: this changes nothing; it fails where nothing is mapped.
+            unsafe { rustix::mm::msync(page, PAGE, MsyncFlags::ASYNC) }.is_ok()
+        };
+        assert!(views.iter().all(is_mapped));
+        let in_child = move || {
+            let refused = matches!(child_arena.allocate(1), Err(CodeMemoryError::Forked));
+            let nothing = open
+                .as_mut()
+                .is_some_and(|open| open.bytes_mut().is_empty());
+            let unusable = dying
+                .as_ref()
+                .is_some_and(|block| !block.is_usable() && block.code().is_empty());
+            drop((open.take(), dying.take()));
+            let unmapped = !views.iter().any(is_mapped);
+            if refused && nothing && unusable && unmapped {
+                Ok(())
+            } else {
+                Err(ErrorKind::Other.into())
+            }
+        };
+        let mut command = Command::new("true");
+        // SAFETY: what the closure does between fork and exec takes no lock and allocates nothing.
+        unsafe { command.pre_exec(in_child) };
+        assert!(
+            command
+                .status()
+                .expect("all is as it should be in the child")
+                .success()
+        );
+        assert_eq!(call(&block), 42);
+        assert_eq!(
+            executable_bytes(dying_address, 6),
+            returning(43),
+            "the child wrote into the parent's code"
+        );
+        drop(command);
+        assert_eq!(executable_bytes(dying_address, 6), [INT3; 6]);
+        assert_eq!(arena.stats().blocks, 1);
+    }
+
+    #[test]
+    fn handles_can_go_to_other_threads() {
+        fn check<T: Send + Sync>() {}
+        check::<CodeArena>();
+        check::<CodeBlock>();
+        check::<SealedBlock>();
+        check::<CodeMemoryError>();
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Allocate(usize),
+        Free(prop::sample::Index),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let len = prop_oneof![4 => 0..300usize, 2 => 300..5_000usize, 1 => Just(SEGMENT)];
+        let step = prop_oneof![
+            3 => len.prop_map(Step::Allocate),
+            2 => any::<prop::sample::Index>().prop_map(Step::Free),
+        ];
+        prop::collection::vec(step, 1..300)
+    }
+
+    const SEGMENT: usize = 8 * KIB;
+    const SEGMENTS: usize = 3;
+
+    /// What the arena must agree with: the live blocks, and the byte each is filled with.
+    #[derive(Default)]
+    struct Model {
+        live: Vec<(CodeBlock, u8)>,
+    }
+
+    impl Model {
+        fn spans(&self) -> Vec<Range<usize>> {
+            let span = |(block, _): &(CodeBlock, u8)| {
+                block.address()..block.address() + block.len().max(1).next_multiple_of(GRANULE)
+            };
+            let mut spans: Vec<_> = self.live.iter().map(span).collect();
+            spans.sort_unstable_by_key(|span| span.start);
+            spans
+        }
+
+        fn in_use(&self) -> usize {
+            self.spans().iter().map(Range::len).sum()
+        }
+
+        /// The largest run of bytes in no live block.
+        fn largest_gap(&self, segments: &[SegmentInfo]) -> usize {
+            let spans = self.spans();
+            let mut largest = 0;
+            for segment in segments {
+                let end = segment.address + segment.len;
+                let mut free_from = segment.address;
+                for span in spans
+                    .iter()
+                    .filter(|span| (segment.address..end).contains(&span.start))
+                {
+                    largest = largest.max(span.start - free_from);
+                    free_from = span.end;
+                }
+                largest = largest.max(end - free_from);
+            }
+            largest
+        }
+
+        fn allocate(
+            &mut self,
+            arena: &Arc<CodeArena>,
+            len: usize,
+            fill: u8,
+        ) -> Result<(), TestCaseError> {
+            match arena.allocate(len) {
+                Ok(mut block) => {
+                    prop_assert_eq!(block.len(), len);
+                    prop_assert!(block.address().is_multiple_of(GRANULE));
+                    prop_assert!(
+                        block
+                            .bytes_mut()
+                            .iter()
+                            .all(|&byte| byte == 0 || byte == INT3)
+                    );
+                    block.bytes_mut().fill(fill);
+                    self.live.push((block, fill));
+                }
+                Err(CodeMemoryError::OutOfMemory { .. }) => {
+                    let segments = arena.segments();
+                    prop_assert_eq!(segments.len(), SEGMENTS);
+                    prop_assert!(
+                        self.largest_gap(&segments) < len,
+                        "there was room for {}",
+                        len
+                    );
+                }
+                Err(error) => prop_assert!(false, "{}", error),
+            }
+            Ok(())
+        }
+
+        fn free(&mut self, index: prop::sample::Index) -> Result<(), TestCaseError> {
+            if self.live.is_empty() {
+                return Ok(());
+            }
+            let (block, fill) = self.live.swap_remove(index.index(self.live.len()));
+            let (address, len) = (block.address(), block.len());
+            prop_assert!(
+                executable_bytes(address, len)
+                    .iter()
+                    .all(|&byte| byte == fill),
+                "overwritten"
+            );
+            drop(block);
+            prop_assert!(
+                executable_bytes(address, len)
+                    .iter()
+                    .all(|&byte| byte == INT3)
+            );
+            Ok(())
+        }
+
+        fn check(&self, arena: &CodeArena) -> Result<(), TestCaseError> {
+            let spans = self.spans();
+            prop_assert!(
+                spans.windows(2).all(|pair| pair[0].end <= pair[1].start),
+                "overlap: {:x?}",
+                spans
+            );
+            let segments = arena.segments();
+            let inside = |span: &Range<usize>| {
+                segments.iter().any(|segment| {
+                    segment.address <= span.start && span.end <= segment.address + segment.len
+                })
+            };
+            prop_assert!(spans.iter().all(inside));
+            let stats = arena.stats();
+            prop_assert_eq!((stats.blocks, stats.in_use), (spans.len(), self.in_use()));
+            prop_assert!(stats.in_use + stats.retired <= stats.reserved);
+            prop_assert_eq!(stats.reserved, stats.segments * SEGMENT);
+            Ok(())
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn blocks_never_overlap_and_all_memory_returns(steps in steps()) {
+            let arena = arena(Placement::Anywhere, SEGMENT, SEGMENTS * SEGMENT);
+            let mut model = Model::default();
+            for (number, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Allocate(len) => model.allocate(&arena, len, number as u8)?,
+                    Step::Free(index) => model.free(index)?,
+                }
+                model.check(&arena)?;
+            }
+            drop(model);
+            // Only if all spans came back and merged is there room for whole segments.
+            let whole: Result<Vec<_>, _> = (0..SEGMENTS).map(|_| arena.allocate(SEGMENT)).collect();
+            prop_assert!(whole.is_ok(), "{:?}", whole);
+        }
+    }
+}

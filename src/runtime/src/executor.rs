@@ -1,0 +1,553 @@
+//! Executors: compiled traces. Entering and leaving them, linking their exits to one another, and taking them back.
+//!
+//! # How a trace is left
+//! Every side exit has a record in the executor's data. Its code loads the record's address and jumps to the address in
+//! its first field: that of `leave`, below, which notes the exit and the interpreter's state in the thread state and
+//! returns to whoever called [`Executor::run`]; or, when the exit is linked, that of another executor. Linking is
+//! therefore one atomic store to data; code is never changed.
+//!
+//! # When an executor's memory is freed
+//! Dropping an executor first unlinks every exit that leads to it. From then on nothing enters it any more, but another
+//! thread may still be inside. So the memory is retired, and freed at the first moment at which no thread runs anything
+//! of the same [engine](crate::engine::Engine): the counter of running threads is raised before an entry is read and
+//! lowered after the last instruction, so whoever sees zero after the unlinking knows that nobody can be inside, or get
+//! there.
+#![allow(unsafe_code)]
+
+use crate::code_memory::SealedBlock;
+use crate::trace::FrameShape;
+use std::arch::naked_asm;
+use std::collections::HashMap;
+use std::fmt;
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The part of the thread state that the runtime and the stencils share; a uop set's own thread state starts with it.
+#[derive(Debug)]
+#[repr(C)]
+pub struct ThreadState {
+    /// The record of the exit that was taken last.
+    exit: *const ExitRecord,
+    /// The frame when the trace was left.
+    frame: *mut u8,
+    /// The stack pointer when the trace was left.
+    stack_pointer: *mut u64,
+    reserved: u64,
+}
+
+impl Default for ThreadState {
+    fn default() -> Self {
+        Self {
+            exit: std::ptr::null(),
+            frame: std::ptr::null_mut(),
+            stack_pointer: std::ptr::null_mut(),
+            reserved: 0,
+        }
+    }
+}
+
+/// What stands at the start of an executor's data; templates read it through `executor_field`.
+#[derive(Debug)]
+#[repr(C)]
+pub struct ExecutorHeader {
+    /// 1, or 0 once the executor was invalidated.
+    pub valid: u64,
+    /// The executor's number.
+    pub id: u64,
+}
+
+/// A side exit, as its code finds it in the executor's data.
+#[derive(Debug)]
+#[repr(C)]
+pub struct ExitRecord {
+    /// The address that the exit jumps to.
+    pub entry: u64,
+    /// The number of the executor whose exit this is.
+    pub executor: u64,
+    /// Which of its exits.
+    pub index: u32,
+    /// The position of the exit's uop in the trace.
+    pub uop: u32,
+    /// The uop's target.
+    pub target: u32,
+    /// The depth of the stack.
+    pub depth: u32,
+}
+
+/// Saves what C functions preserve and enters a trace.
+///
+/// # Safety
+/// `entry` is the entry of an executor that stays in place until it is left; frame, stack pointer and thread state are
+/// what its stencils expect.
+#[unsafe(naked)]
+unsafe extern "sysv64" fn enter(
+    frame: *mut u8,
+    stack_pointer: *mut u64,
+    thread: *mut ThreadState,
+    entry: usize,
+) {
+    // Six pushes and the call's return address: rsp is 0 mod 16 at the stencils, as they were compiled to find it.
+    naked_asm!(
+        "push rbp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov r12, rdi",
+        "mov r13, rsi",
+        "mov r14, rdx",
+        "call rcx",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
+        "ret",
+    )
+}
+
+/// Where an exit that is not linked goes: notes the exit (in r15) and the state, and returns to [`enter`].
+///
+/// # Safety
+/// Only stencils go here, with the stack pointer as [`enter`]'s call left it.
+#[unsafe(naked)]
+unsafe extern "sysv64" fn leave() {
+    naked_asm!(
+        "mov [r14 + {exit}], r15",
+        "mov [r14 + {frame}], r12",
+        "mov [r14 + {stack_pointer}], r13",
+        "ret",
+        exit = const offset_of!(ThreadState, exit),
+        frame = const offset_of!(ThreadState, frame),
+        stack_pointer = const offset_of!(ThreadState, stack_pointer),
+    )
+}
+
+/// The address that an exit without a link jumps to.
+pub(crate) fn leave_address() -> u64 {
+    leave as *const () as u64
+}
+
+/// The number of an executor, unique in the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExecutorId(pub(crate) u64);
+
+impl fmt::Display for ExecutorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What is known of an exit before it is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExitInfo {
+    /// The position of the exit's uop in the trace.
+    pub uop: u32,
+    /// The uop's target.
+    pub target: u32,
+    /// The depth of the stack; `None` where control never gets to the exit.
+    pub depth: Option<u32>,
+}
+
+/// The exit through which control came back, with the interpreter's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SideExit {
+    /// The executor that was left: not the one that was entered where exits are linked.
+    pub executor: ExecutorId,
+    /// Which of its exits.
+    pub index: u32,
+    /// The position of the exit's uop in its trace.
+    pub uop: u32,
+    /// The uop's target: where the interpreter resumes.
+    pub target: u32,
+    /// The frame.
+    pub frame: *mut u8,
+    /// The stack pointer, one past the top value.
+    pub stack_pointer: *mut u64,
+}
+
+/// Why an exit cannot be linked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// There is no such exit.
+    #[error("executor {executor} has no exit {found}, it has {count}")]
+    NoExit {
+        /// The executor.
+        executor: ExecutorId,
+        /// The exit that was asked for.
+        found: u32,
+        /// How many there are.
+        count: usize,
+    },
+    /// The executors belong to different engines.
+    #[error("executor {to} belongs to another engine than executor {from}")]
+    OtherEngine {
+        /// Whose exit.
+        from: ExecutorId,
+        /// Linked to what.
+        to: ExecutorId,
+    },
+    /// An executor was invalidated.
+    #[error("executor {0} was invalidated")]
+    Invalid(ExecutorId),
+    /// The frames differ.
+    #[error(
+        "exit {exit} of executor {from} leaves {found:?} values on the stack of a frame with {locals} locals and room \
+         for {stack}, executor {to} expects {expected:?}"
+    )]
+    Shape {
+        /// Whose exit.
+        from: ExecutorId,
+        /// Linked to what.
+        to: ExecutorId,
+        /// Which exit.
+        exit: u32,
+        /// The depth there.
+        found: Option<u32>,
+        /// The locals there.
+        locals: u32,
+        /// The room there.
+        stack: u32,
+        /// What the other executor was compiled for.
+        expected: FrameShape,
+    },
+}
+
+/// A trace's code, its exits and what it was compiled for.
+#[derive(Debug)]
+pub(crate) struct Code {
+    pub(crate) id: ExecutorId,
+    pub(crate) block: SealedBlock,
+    pub(crate) shape: FrameShape,
+    pub(crate) exits: Box<[ExitInfo]>,
+    pub(crate) hot_len: u32,
+    pub(crate) code_len: u32,
+    pub(crate) uops: u32,
+    /// Where the executor's header is in the block.
+    pub(crate) header_offset: u32,
+    /// Where the exit records are in the block.
+    pub(crate) exits_offset: u32,
+}
+
+impl Code {
+    fn word(&self, offset: usize) -> Option<&AtomicU64> {
+        self.block.atomic_u64(offset)
+    }
+
+    fn valid(&self) -> Option<&AtomicU64> {
+        self.word(self.header_offset as usize + offset_of!(ExecutorHeader, valid))
+    }
+
+    fn set_exit(&self, exit: u32, entry: u64) {
+        let record = self.exits_offset as usize + exit as usize * size_of::<ExitRecord>();
+        if let Some(word) = self.word(record + offset_of!(ExitRecord, entry)) {
+            word.store(entry, Ordering::SeqCst);
+        }
+    }
+}
+
+/// What the executors of one engine share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// How many threads are inside any executor, nested runs counted each.
+    running: AtomicUsize,
+    /// Whether there is anything to free once nobody runs.
+    has_retired: AtomicBool,
+    links: Mutex<Links>,
+}
+
+#[derive(Debug, Default)]
+struct Links {
+    /// By the executor that is linked to or from; only executors with links are here.
+    nodes: HashMap<ExecutorId, Node>,
+    /// Executors that are dropped and wait for the moment at which nobody runs.
+    retired: Vec<Arc<Code>>,
+}
+
+#[derive(Debug)]
+struct Node {
+    code: Arc<Code>,
+    /// The exits that lead here.
+    incoming: Vec<(ExecutorId, u32)>,
+    /// Where this executor's exits lead.
+    outgoing: HashMap<u32, ExecutorId>,
+}
+
+impl Links {
+    fn node(&mut self, code: &Arc<Code>) -> &mut Node {
+        self.nodes.entry(code.id).or_insert_with(|| Node {
+            code: Arc::clone(code),
+            incoming: Vec::new(),
+            outgoing: HashMap::new(),
+        })
+    }
+
+    /// Makes one exit leave again instead of going on elsewhere.
+    fn unlink(&mut self, from: ExecutorId, exit: u32) {
+        let Some(node) = self.nodes.get_mut(&from) else {
+            return;
+        };
+        node.code.set_exit(exit, leave_address());
+        if let Some(to) = node.outgoing.remove(&exit)
+            && let Some(target) = self.nodes.get_mut(&to)
+        {
+            target.incoming.retain(|&link| link != (from, exit));
+        }
+    }
+
+    fn unlink_incoming(&mut self, id: ExecutorId) {
+        let incoming = self
+            .nodes
+            .get(&id)
+            .map(|node| node.incoming.clone())
+            .unwrap_or_default();
+        for (from, exit) in incoming {
+            self.unlink(from, exit);
+        }
+    }
+
+    fn unlink_outgoing(&mut self, id: ExecutorId) {
+        let outgoing: Vec<u32> = self
+            .nodes
+            .get(&id)
+            .map(|node| node.outgoing.keys().copied().collect())
+            .unwrap_or_default();
+        for exit in outgoing {
+            self.unlink(id, exit);
+        }
+    }
+}
+
+impl Shared {
+    fn links(&self) -> MutexGuard<'_, Links> {
+        // Every update leaves the links whole, so a panic elsewhere in the process does not spoil them.
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) -> Running<'_> {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        Running(self)
+    }
+
+    fn retire(&self, code: Arc<Code>) {
+        let mut links = self.links();
+        links.unlink_incoming(code.id);
+        links.unlink_outgoing(code.id);
+        links.nodes.remove(&code.id);
+        links.retired.push(code);
+        self.has_retired.store(true, Ordering::SeqCst);
+        drop(links);
+        self.reclaim();
+    }
+
+    /// Frees what is retired if nobody runs.
+    fn reclaim(&self) {
+        let mut links = self.links();
+        // What is retired was unlinked before this load: whoever starts to run later cannot get there.
+        if self.running.load(Ordering::SeqCst) != 0 {
+            return;
+        }
+        let freed = std::mem::take(&mut links.retired);
+        self.has_retired.store(false, Ordering::SeqCst);
+        drop(links);
+        drop(freed);
+    }
+}
+
+/// A thread is inside an executor as long as this lives.
+struct Running<'a>(&'a Shared);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let last = self.0.running.fetch_sub(1, Ordering::SeqCst) == 1;
+        if last && self.0.has_retired.load(Ordering::SeqCst) {
+            self.0.reclaim();
+        }
+    }
+}
+
+/// A compiled trace. Its memory is freed when it is dropped, once nothing runs in it.
+pub struct Executor {
+    pub(crate) code: Arc<Code>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Executor({}, {} uops, {} exits)",
+            self.code.id,
+            self.code.uops,
+            self.code.exits.len()
+        )
+    }
+}
+
+impl Executor {
+    /// The executor's number, which its exits report.
+    pub fn id(&self) -> ExecutorId {
+        self.code.id
+    }
+
+    /// The frame that it was compiled for.
+    pub fn shape(&self) -> FrameShape {
+        self.code.shape
+    }
+
+    /// Its exits, by index.
+    pub fn exits(&self) -> &[ExitInfo] {
+        &self.code.exits
+    }
+
+    /// How many uops were compiled.
+    pub fn uop_count(&self) -> usize {
+        self.code.uops as usize
+    }
+
+    /// Bytes of machine code, hot and cold and veneers.
+    pub fn code_len(&self) -> usize {
+        self.code.code_len as usize
+    }
+
+    /// Bytes of the machine code that the trace runs through.
+    pub fn hot_len(&self) -> usize {
+        self.code.hot_len as usize
+    }
+
+    /// The machine code as it was patched.
+    pub fn code(&self) -> &[u8] {
+        self.code.block.code()
+    }
+
+    /// The address at which the code runs.
+    pub fn address(&self) -> usize {
+        self.code.block.address()
+    }
+
+    /// Runs the trace, and whatever its exits are linked to, until an exit that is not linked.
+    ///
+    /// # Safety
+    /// - `frame` points to a frame of the layout that the table's templates assume, with at least the locals of
+    ///   [`shape`](Self::shape), valid for reads and writes.
+    /// - `stack_pointer` points one past the top of an evaluation stack that holds
+    ///   [`entry_depth`](FrameShape::entry_depth) values and has room for [`stack`](FrameShape::stack) in all.
+    /// - `thread` points to a thread state as the templates assume, which starts with [`ThreadState`].
+    /// - The process has not forked since the executor was made: code memory is left out of children.
+    /// - Everything that the uops do with the values there, and with their operands, is sound.
+    pub unsafe fn run(
+        &self,
+        frame: *mut u8,
+        stack_pointer: *mut u64,
+        thread: *mut ThreadState,
+    ) -> SideExit {
+        let running = self.shared.run();
+        // SAFETY: the code was made by `Engine::compile` from a checked trace and cannot be freed while `running`
+        // lives; the rest is what the caller promises.
+        unsafe { enter(frame, stack_pointer, thread, self.address()) };
+        // SAFETY: the trace was left through `leave`, which has set all fields; the exit's record belongs to an executor
+        // that is not freed while `running` lives.
+        let exit = unsafe {
+            let state = &*thread;
+            let record = &*state.exit;
+            SideExit {
+                executor: ExecutorId(record.executor),
+                index: record.index,
+                uop: record.uop,
+                target: record.target,
+                frame: state.frame,
+                stack_pointer: state.stack_pointer,
+            }
+        };
+        drop(running);
+        exit
+    }
+
+    /// Makes an exit go on in another executor, without coming back in between.
+    ///
+    /// The other executor may be dropped at any time; the exit then leaves again.
+    ///
+    /// # Errors
+    /// See [`LinkError`]; nothing is changed.
+    pub fn link(&self, exit: u32, to: &Executor) -> Result<(), LinkError> {
+        let Some(info) = self.code.exits.get(exit as usize) else {
+            return Err(LinkError::NoExit {
+                executor: self.id(),
+                found: exit,
+                count: self.code.exits.len(),
+            });
+        };
+        if !Arc::ptr_eq(&self.shared, &to.shared) {
+            return Err(LinkError::OtherEngine {
+                from: self.id(),
+                to: to.id(),
+            });
+        }
+        let (here, there) = (self.shape(), to.shape());
+        if info.depth != Some(there.entry_depth)
+            || here.locals < there.locals
+            || here.stack < there.stack
+        {
+            return Err(LinkError::Shape {
+                from: self.id(),
+                to: to.id(),
+                exit,
+                found: info.depth,
+                locals: here.locals,
+                stack: here.stack,
+                expected: there,
+            });
+        }
+        let mut links = self.shared.links();
+        if let Some(invalid) = [self, to].into_iter().find(|executor| !executor.is_valid()) {
+            return Err(LinkError::Invalid(invalid.id()));
+        }
+        links.unlink(self.id(), exit);
+        links.node(&self.code).outgoing.insert(exit, to.id());
+        links.node(&to.code).incoming.push((self.id(), exit));
+        self.code.set_exit(exit, to.address() as u64);
+        Ok(())
+    }
+
+    /// Makes an exit leave again.
+    ///
+    /// # Errors
+    /// There is no such exit.
+    pub fn unlink(&self, exit: u32) -> Result<(), LinkError> {
+        if exit as usize >= self.code.exits.len() {
+            return Err(LinkError::NoExit {
+                executor: self.id(),
+                found: exit,
+                count: self.code.exits.len(),
+            });
+        }
+        self.shared.links().unlink(self.id(), exit);
+        Ok(())
+    }
+
+    /// Declares that the executor's assumptions no longer hold: nothing leads to it any more, it cannot be linked, and
+    /// what runs in it leaves at the next uop that checks validity.
+    pub fn invalidate(&self) {
+        let mut links = self.shared.links();
+        if let Some(valid) = self.code.valid() {
+            valid.store(0, Ordering::SeqCst);
+        }
+        links.unlink_incoming(self.id());
+    }
+
+    /// Whether [`invalidate`](Self::invalidate) was never called.
+    pub fn is_valid(&self) -> bool {
+        self.code
+            .valid()
+            .is_some_and(|valid| valid.load(Ordering::SeqCst) != 0)
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.shared.retire(Arc::clone(&self.code));
+    }
+}

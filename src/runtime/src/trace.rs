@@ -1,0 +1,604 @@
+//! Traces: sequences of uops with one entry, labels to jump to, and side exits, checked before any code is made of them.
+//!
+//! The check proves that control stays inside the trace until an exit, that every uop has what its code needs, that
+//! locals exist, and that the evaluation stack is as deep as each uop expects and never deeper than the frame holds.
+
+use crate::stencil::{StackEffect, UopFlags};
+use crate::table::{StencilTable, UopId};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A place in a trace to jump to; made by [`Trace::label`], and of no use in another trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Label {
+    trace: u64,
+    index: u32,
+}
+
+/// One uop of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uop {
+    /// Which uop.
+    pub id: UopId,
+    /// Its small argument, in 0..65536.
+    pub oparg: u32,
+    /// Its large argument.
+    pub operand: u64,
+    /// Where the interpreter resumes, in 0..2^31; what it counts is up to the uop set.
+    pub target: u32,
+    /// Where its jump goes.
+    pub jump: Option<Label>,
+    /// Where it goes when it raises an error.
+    pub error: Option<Label>,
+}
+
+impl Uop {
+    /// A uop without arguments.
+    pub fn new(id: UopId) -> Self {
+        Self {
+            id,
+            oparg: 0,
+            operand: 0,
+            target: 0,
+            jump: None,
+            error: None,
+        }
+    }
+
+    /// Sets the oparg.
+    #[must_use]
+    pub fn oparg(mut self, oparg: u32) -> Self {
+        self.oparg = oparg;
+        self
+    }
+
+    /// Sets the operand.
+    #[must_use]
+    pub fn operand(mut self, operand: u64) -> Self {
+        self.operand = operand;
+        self
+    }
+
+    /// Sets the target.
+    #[must_use]
+    pub fn target(mut self, target: u32) -> Self {
+        self.target = target;
+        self
+    }
+
+    /// Sets where the jump goes.
+    #[must_use]
+    pub fn jump(mut self, label: Label) -> Self {
+        self.jump = Some(label);
+        self
+    }
+
+    /// Sets where an error goes.
+    #[must_use]
+    pub fn error(mut self, label: Label) -> Self {
+        self.error = Some(label);
+        self
+    }
+}
+
+/// The frame that a trace runs in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameShape {
+    /// How many locals there are.
+    pub locals: u32,
+    /// How many values the evaluation stack can hold.
+    pub stack: u32,
+    /// How many values are on the evaluation stack when the trace is entered.
+    pub entry_depth: u32,
+}
+
+/// Why a trace cannot be compiled. `index` is the position of the uop in the trace.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TraceError {
+    /// There is no uop of this name.
+    #[error("the table {table} has no uop {name}")]
+    UnknownUop {
+        /// The name that was asked for.
+        name: String,
+        /// The table's uop set.
+        table: String,
+    },
+    /// The trace has no uops.
+    #[error("the trace is empty")]
+    Empty,
+    /// The trace has more uops or labels than can be counted.
+    #[error("the trace has {found} uops, the limit is {limit}")]
+    TooLong {
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The uop belongs to another table.
+    #[error("uop {index}: there is no uop number {id}, the table has {count}")]
+    ForeignUop {
+        /// Where.
+        index: usize,
+        /// The uop's number.
+        id: usize,
+        /// How many uops there are.
+        count: usize,
+    },
+    /// An argument is larger than the code was compiled for.
+    #[error("uop {index} {name}: {what} {found} is too large, the limit is {limit}")]
+    Argument {
+        /// Where.
+        index: usize,
+        /// The uop's name.
+        name: String,
+        /// Which argument.
+        what: &'static str,
+        /// Its value.
+        found: u64,
+        /// The largest value.
+        limit: u64,
+    },
+    /// A local that the frame does not have.
+    #[error("uop {index} {name}: there is no local {found}, the frame has {locals}")]
+    Local {
+        /// Where.
+        index: usize,
+        /// The uop's name.
+        name: String,
+        /// The local's index.
+        found: u32,
+        /// How many there are.
+        locals: u32,
+    },
+    /// A label that is needed and not given.
+    #[error("uop {index} {name}: it needs {what}")]
+    MissingLabel {
+        /// Where.
+        index: usize,
+        /// The uop's name.
+        name: String,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// A label that stands nowhere in this trace.
+    #[error("uop {index} {name}: its {what} is never bound to a uop of this trace")]
+    UnboundLabel {
+        /// Where.
+        index: usize,
+        /// The uop's name.
+        name: String,
+        /// Which label.
+        what: &'static str,
+    },
+    /// A label of another trace was to be bound here.
+    #[error("the label to stand in front of uop {index} is another trace's")]
+    ForeignLabel {
+        /// Where.
+        index: usize,
+    },
+    /// A label was bound twice.
+    #[error("label {label} is bound twice, to uop {first} and uop {second}")]
+    BoundTwice {
+        /// The label's number.
+        label: u32,
+        /// Its first place.
+        first: usize,
+        /// Its second place.
+        second: usize,
+    },
+    /// Control would run past the last uop.
+    #[error("uop {index} {name} is the last, but goes on with the next uop")]
+    RunsOff {
+        /// Where.
+        index: usize,
+        /// The uop's name.
+        name: String,
+    },
+    /// The uop takes more values than there are.
+    #[error("uop {index} {name}: it takes {needed} values, the stack holds {depth}")]
+    StackUnderflow {
+        /// Where.
+        index: usize,
+        /// The uop's name.
+        name: String,
+        /// What it takes.
+        needed: u64,
+        /// What is there.
+        depth: u64,
+    },
+    /// The stack would be deeper than the frame holds.
+    #[error(
+        "uop {index} {name}: the stack would hold {depth} values, the frame has room for {limit}"
+    )]
+    StackOverflow {
+        /// Where.
+        index: usize,
+        /// The uop's name.
+        name: String,
+        /// How deep it would be.
+        depth: u64,
+        /// The frame's room.
+        limit: u32,
+    },
+    /// Two ways to the same uop disagree on the depth of the stack.
+    #[error("uop {index} {name}: it is reached with {first} and with {second} values on the stack")]
+    DepthMismatch {
+        /// Where.
+        index: usize,
+        /// The uop's name.
+        name: String,
+        /// One depth.
+        first: u64,
+        /// The other.
+        second: u64,
+    },
+}
+
+/// The most uops a trace may have: offsets into its code have 32 bits.
+pub const MAX_UOPS: usize = 1 << 20;
+
+/// A trace under construction.
+///
+/// ```
+/// # use mimeo::{table::StencilTable, trace::{Trace, TraceError, Uop}};
+/// # fn example(table: &StencilTable) -> Result<(), TraceError> {
+/// let mut trace = Trace::new(table);
+/// let exit = trace.label();
+/// trace.push(trace.uop("_GUARD_TOS_INT")?.jump(exit));
+/// trace.push(trace.uop("_JUMP_TO_TOP")?);
+/// trace.bind(exit)?;
+/// trace.push(trace.uop("_EXIT_TRACE")?.target(12));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Trace<'t> {
+    /// Tells this trace's labels from those of others. A clone has the same labels.
+    id: u64,
+    table: &'t StencilTable,
+    uops: Vec<Uop>,
+    labels: Vec<Option<u32>>,
+}
+
+impl<'t> Trace<'t> {
+    /// An empty trace of this table's uops.
+    pub fn new(table: &'t StencilTable) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            table,
+            uops: Vec::new(),
+            labels: Vec::new(),
+        }
+    }
+
+    /// The table whose uops these are.
+    pub fn table(&self) -> &'t StencilTable {
+        self.table
+    }
+
+    /// The uops so far.
+    pub fn uops(&self) -> &[Uop] {
+        &self.uops
+    }
+
+    /// A uop by name, without arguments, to be [pushed](Self::push).
+    ///
+    /// # Errors
+    /// [`TraceError::UnknownUop`].
+    pub fn uop(&self, name: &str) -> Result<Uop, TraceError> {
+        self.table
+            .find(name)
+            .map(Uop::new)
+            .ok_or_else(|| TraceError::UnknownUop {
+                name: name.to_owned(),
+                table: self.table.set().to_owned(),
+            })
+    }
+
+    /// Appends a uop and returns its position.
+    pub fn push(&mut self, uop: Uop) -> usize {
+        self.uops.push(uop);
+        self.uops.len() - 1
+    }
+
+    /// A new label, which stands nowhere yet.
+    pub fn label(&mut self) -> Label {
+        self.labels.push(None);
+        Label {
+            trace: self.id,
+            index: self.labels.len() as u32 - 1,
+        }
+    }
+
+    /// Puts a label in front of the next uop that is pushed.
+    ///
+    /// # Errors
+    /// The label already stands somewhere, or is another trace's.
+    pub fn bind(&mut self, label: Label) -> Result<(), TraceError> {
+        let here = self.uops.len();
+        if label.trace != self.id {
+            return Err(TraceError::ForeignLabel { index: here });
+        }
+        match self.labels.get_mut(label.index as usize) {
+            Some(place @ None) => *place = Some(here as u32),
+            Some(Some(first)) => {
+                return Err(TraceError::BoundTwice {
+                    label: label.index,
+                    first: *first as usize,
+                    second: here,
+                });
+            }
+            // Made by a clone of this trace after it was cloned.
+            None => return Err(TraceError::ForeignLabel { index: here }),
+        }
+        Ok(())
+    }
+
+    /// Where a label stands, if it is one of this trace's that stands in front of a uop.
+    fn stands_at(&self, label: Label) -> Option<u32> {
+        let place = (*self.labels.get(label.index as usize)?)?;
+        (label.trace == self.id && (place as usize) < self.uops.len()).then_some(place)
+    }
+
+    /// Proves what the [module](self) says.
+    ///
+    /// # Errors
+    /// The first thing that does not hold.
+    pub fn check(&self, shape: FrameShape) -> Result<CheckedTrace<'_>, TraceError> {
+        if self.uops.is_empty() {
+            return Err(TraceError::Empty);
+        }
+        if self.uops.len() > MAX_UOPS {
+            return Err(TraceError::TooLong {
+                found: self.uops.len(),
+                limit: MAX_UOPS,
+            });
+        }
+        let places = (0..self.uops.len())
+            .map(|index| self.check_uop(index, shape))
+            .collect::<Result<Vec<_>, _>>()?;
+        let depths = Depths::of(self, shape, &places)?;
+        Ok(CheckedTrace {
+            uops: &self.uops,
+            table: self.table,
+            shape,
+            places,
+            depths,
+        })
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.table.uop(self.uops[index].id).name.to_owned()
+    }
+
+    fn check_uop(&self, index: usize, shape: FrameShape) -> Result<Places, TraceError> {
+        let uop = &self.uops[index];
+        if uop.id.index() >= self.table.uop_count() {
+            return Err(TraceError::ForeignUop {
+                index,
+                id: uop.id.index(),
+                count: self.table.uop_count(),
+            });
+        }
+        let entry = self.table.entry(uop.id);
+        let arguments = [
+            ("oparg", u64::from(uop.oparg), u64::from(entry.oparg_max)),
+            ("operand", uop.operand, entry.operand_max),
+            ("target", u64::from(uop.target), i32::MAX as u64),
+        ];
+        if let Some(&(what, found, limit)) =
+            arguments.iter().find(|(_, found, limit)| found > limit)
+        {
+            return Err(TraceError::Argument {
+                index,
+                name: self.name(index),
+                what,
+                found,
+                limit,
+            });
+        }
+        let named = entry.flags.contains(UopFlags::LOCAL).then_some(uop.oparg);
+        let highest = named.max(entry.locals.checked_sub(1));
+        if let Some(found) = highest.filter(|&local| local >= shape.locals) {
+            return Err(TraceError::Local {
+                index,
+                name: self.name(index),
+                found,
+                locals: shape.locals,
+            });
+        }
+        if !entry.flags.contains(UopFlags::TERMINAL) && index + 1 == self.uops.len() {
+            return Err(TraceError::RunsOff {
+                index,
+                name: self.name(index),
+            });
+        }
+        if entry.flags.contains(UopFlags::TOP) && self.uops.len() < 2 {
+            return Err(TraceError::MissingLabel {
+                index,
+                name: self.name(index),
+                what: "a second uop to go to",
+            });
+        }
+        Ok(Places {
+            jump: self.place(index, entry.flags.needs_jump(), uop.jump, "jump label")?,
+            error: self.place(
+                index,
+                entry.flags.contains(UopFlags::ERROR),
+                uop.error,
+                "error label",
+            )?,
+        })
+    }
+
+    /// The uop that a label stands in front of, or [`NOWHERE`] where the uop's code never goes there.
+    fn place(
+        &self,
+        index: usize,
+        needed: bool,
+        label: Option<Label>,
+        what: &'static str,
+    ) -> Result<u32, TraceError> {
+        if !needed {
+            return Ok(NOWHERE);
+        }
+        let Some(label) = label else {
+            return Err(TraceError::MissingLabel {
+                index,
+                name: self.name(index),
+                what,
+            });
+        };
+        self.stands_at(label)
+            .ok_or_else(|| TraceError::UnboundLabel {
+                index,
+                name: self.name(index),
+                what,
+            })
+    }
+}
+
+/// The place of a label that the uop's code does not go to.
+pub(crate) const NOWHERE: u32 = u32::MAX;
+
+/// Where a uop's labels stand, as positions in the trace, or [`NOWHERE`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Places {
+    pub(crate) jump: u32,
+    pub(crate) error: u32,
+}
+
+/// A trace of which everything is proven that the compiler relies on.
+#[derive(Debug)]
+pub struct CheckedTrace<'a> {
+    pub(crate) uops: &'a [Uop],
+    pub(crate) table: &'a StencilTable,
+    pub(crate) shape: FrameShape,
+    pub(crate) places: Vec<Places>,
+    depths: Depths,
+}
+
+impl CheckedTrace<'_> {
+    /// The depth of the stack where the trace is left through a uop's exit record; `None` where control never gets there.
+    pub(crate) fn exit_depth(&self, index: usize) -> Option<u32> {
+        let uop = &self.uops[index];
+        let depth = self.depths.0[index];
+        let after = self
+            .table
+            .entry(uop.id)
+            .leaving_effect
+            .apply(depth.into(), uop.oparg);
+        after
+            .filter(|_| depth != UNREACHED)
+            .and_then(|depth| u32::try_from(depth).ok())
+    }
+}
+
+/// The depth in front of a uop that control never gets to.
+const UNREACHED: u32 = u32::MAX;
+
+/// The depth of the stack in front of each uop, or [`UNREACHED`].
+#[derive(Debug)]
+struct Depths(Vec<u32>);
+
+impl Depths {
+    fn of(trace: &Trace<'_>, shape: FrameShape, places: &[Places]) -> Result<Self, TraceError> {
+        let FrameShape {
+            stack: limit,
+            entry_depth,
+            ..
+        } = shape;
+        if entry_depth > limit || limit == UNREACHED {
+            let (index, depth) = (0, entry_depth.into());
+            return Err(TraceError::StackOverflow {
+                index,
+                name: trace.name(index),
+                depth,
+                limit,
+            });
+        }
+        let mut depths = Self(vec![UNREACHED; trace.uops.len()]);
+        depths.0[0] = entry_depth;
+        // Uops that were reached by a jump and from which nothing was followed yet.
+        let mut pending = vec![0];
+        while let Some(mut index) = pending.pop() {
+            // Follows the trace down to where it ends or is known.
+            while let Some(next) = depths.step(trace, index, limit, places, &mut pending)? {
+                index = next;
+            }
+        }
+        Ok(depths)
+    }
+
+    /// Follows one uop to wherever it goes. Returns the next uop where it is reached for the first time.
+    fn step(
+        &mut self,
+        trace: &Trace<'_>,
+        index: usize,
+        limit: u32,
+        places: &[Places],
+        pending: &mut Vec<usize>,
+    ) -> Result<Option<usize>, TraceError> {
+        let uop = &trace.uops[index];
+        let entry = trace.table.entry(uop.id);
+        let depth = self.0[index];
+        let apply = |effect: StackEffect| match effect.apply(depth.into(), uop.oparg) {
+            Some(after) if after <= limit.into() => Ok(after as u32),
+            Some(depth) => Err(TraceError::StackOverflow {
+                index,
+                name: trace.name(index),
+                depth,
+                limit,
+            }),
+            None => Err(TraceError::StackUnderflow {
+                index,
+                name: trace.name(index),
+                needed: effect.popped.of(uop.oparg),
+                depth: depth.into(),
+            }),
+        };
+        if entry.flags.needs_jump() {
+            let (place, after) = (places[index].jump as usize, apply(entry.leaving_effect)?);
+            if self.reach(trace, place, after)? {
+                pending.push(place);
+            }
+        }
+        if entry.flags.contains(UopFlags::ERROR) {
+            let place = places[index].error as usize;
+            if self.reach(trace, place, depth)? {
+                pending.push(place);
+            }
+        }
+        if entry.flags.contains(UopFlags::EXIT_RECORD) {
+            apply(entry.leaving_effect)?;
+        }
+        if entry.flags.contains(UopFlags::TOP) && self.reach(trace, 1, depth)? {
+            pending.push(1);
+        }
+        if entry.flags.contains(UopFlags::TERMINAL) {
+            return Ok(None);
+        }
+        let next = index + 1;
+        Ok(self
+            .reach(trace, next, apply(entry.effect)?)?
+            .then_some(next))
+    }
+
+    /// Notes a way to a uop; returns whether it is the first one.
+    fn reach(&mut self, trace: &Trace<'_>, index: usize, depth: u32) -> Result<bool, TraceError> {
+        let known = &mut self.0[index];
+        if *known == UNREACHED {
+            *known = depth;
+            return Ok(true);
+        }
+        if *known == depth {
+            return Ok(false);
+        }
+        let (first, second) = ((*known).into(), depth.into());
+        Err(TraceError::DepthMismatch {
+            index,
+            name: trace.name(index),
+            first,
+            second,
+        })
+    }
+}
