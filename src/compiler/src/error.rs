@@ -1,0 +1,70 @@
+//! What can go wrong between a template and its stencils. A wrong template and a fault of our own are different errors:
+//! the text says which, and always names the uop.
+
+use crate::extract::ExtractError;
+use crate::verify::VerifyError;
+use mimeo::table::TableError;
+
+/// A template that cannot be built, seen from inside its function; the compiler adds the name.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// The template uses the builder against its own declaration.
+    #[error("{0}")]
+    Misuse(String),
+    /// inkwell refused to build an instruction.
+    #[cfg(feature = "llvm")]
+    #[error("cannot build an instruction: {0}")]
+    Builder(#[from] inkwell::builder::BuilderError),
+}
+
+/// Compiling a set of templates failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// A template is wrong.
+    #[error("template {template}: {source}")]
+    Template {
+        /// The template's name.
+        template: String,
+        /// What is wrong with it.
+        source: TemplateError,
+    },
+    /// Two templates share a name.
+    #[error("template {0} is defined twice")]
+    Duplicate(String),
+    /// The IR that the templates built is not valid.
+    #[error("the IR of {templates} is not valid: {message}")]
+    InvalidIr {
+        /// The templates of the module, the wrong one alone where it could be told.
+        templates: String,
+        /// What LLVM's verifier says.
+        message: String,
+    },
+    /// LLVM failed at a stage that does not depend on the templates.
+    #[error("LLVM failed to {stage}: {message}")]
+    Llvm {
+        /// What was asked of it.
+        stage: &'static str,
+        /// What it says.
+        message: String,
+    },
+    /// The LLVM library is not the one that this build was made for.
+    #[error(
+        "this build of mimeo is for LLVM {expected}, but the library it is linked with is LLVM {found}; \
+         install LLVM {expected} or build with the feature of the LLVM that is there"
+    )]
+    LlvmVersion {
+        /// The major version of the cargo feature.
+        expected: u32,
+        /// The library's version.
+        found: String,
+    },
+    /// An object file holds something that a stencil cannot.
+    #[error(transparent)]
+    Extract(#[from] ExtractError),
+    /// The checker found that a stencil does not keep the rules.
+    #[error(transparent)]
+    Check(#[from] VerifyError),
+    /// The stencils do not fit the table's format.
+    #[error(transparent)]
+    Table(#[from] TableError),
+}

@@ -1,0 +1,704 @@
+//! An object file to stencil groups: code per function section, the constants each stencil refers to, and every
+//! relocation as a hole. Then the branches are improved: see `branches`.
+//!
+//! Whatever is not understood is an error that names the uop, the section and what was found; nothing is skipped.
+
+mod branches;
+
+use crate::symbol::HoleSymbol;
+use mimeo::hole::{Hole, HoleValue};
+use mimeo::reloc::RelocationKind;
+use mimeo::stencil::{StencilBuf, StencilGroupBuf};
+use object::read::elf::ElfFile64;
+use object::{
+    Endianness, Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget,
+    SectionFlags, SectionIndex, SymbolKind, elf,
+};
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+/// What an object file holds that a stencil cannot.
+#[derive(Debug, thiserror::Error)]
+#[error("uop {uop}, section {section}: {problem}")]
+pub struct ExtractError {
+    /// The uop whose code was being read; the object itself where no uop is to blame.
+    pub uop: String,
+    /// The section.
+    pub section: String,
+    /// What was found there.
+    pub problem: Box<ExtractProblem>,
+}
+
+impl ExtractError {
+    fn new(uop: &str, section: &str, problem: impl Into<ExtractProblem>) -> Self {
+        Self {
+            uop: uop.to_owned(),
+            section: section.to_owned(),
+            problem: Box::new(problem.into()),
+        }
+    }
+
+    /// A problem with the object as a whole.
+    fn of_object(section: &str, problem: impl Into<ExtractProblem>) -> Self {
+        Self::new("(object)", section, problem)
+    }
+}
+
+/// The problem itself; see [`ExtractError`].
+#[derive(Debug, thiserror::Error)]
+pub enum ExtractProblem {
+    /// The bytes are not an object file that the `object` crate reads.
+    #[error("not a readable ELF object: {0}")]
+    Unreadable(#[from] object::Error),
+    /// The section of the uop's code is not there.
+    #[error("the section does not exist")]
+    Missing,
+    /// Two sections hold the same uop's code.
+    #[error("the section exists twice")]
+    Duplicate,
+    /// More code than the offsets in a stencil can say.
+    #[error("{length} bytes of code are too many, the limit is {limit}", limit = MAX_CODE)]
+    TooLong {
+        /// Bytes of the section and those before it.
+        length: usize,
+    },
+    /// A section that no rule says what to do with.
+    #[error("a section of type {kind:#x}, flags {flags:#x} is not understood")]
+    Section {
+        /// `sh_type`.
+        kind: u32,
+        /// `sh_flags`.
+        flags: u64,
+    },
+    /// A relocation kind that no rule says what to do with.
+    #[error("relocation kind {kind} at {offset:#x} against {symbol:?} is not understood")]
+    Relocation {
+        /// Bytes from the start of the section.
+        offset: u64,
+        /// The ELF `r_type`.
+        kind: u32,
+        /// The symbol's name.
+        symbol: String,
+    },
+    /// A symbol that no rule says what to do with.
+    #[error("symbol {symbol:?} of the relocation at {offset:#x} is not understood: {reason}")]
+    Symbol {
+        /// Bytes from the start of the section.
+        offset: u64,
+        /// The symbol's name.
+        symbol: String,
+        /// Why.
+        reason: String,
+    },
+    /// A field that cannot hold every value of its hole.
+    #[error(
+        "the relocation {kind} at {offset:#x} is narrower than its hole {symbol}: values lie in {values}, \
+         the field holds {holds}",
+        values = interval(.values),
+        holds = interval(&wide(.kind.range()))
+    )]
+    Narrow {
+        /// Bytes from the start of the section.
+        offset: u64,
+        /// The relocation kind.
+        kind: RelocationKind,
+        /// The symbol's name.
+        symbol: String,
+        /// What the hole may be filled with, shifted and with the addend.
+        values: RangeInclusive<i128>,
+    },
+    /// A number where the distance to an address belongs.
+    #[error(
+        "the relocation {kind} at {offset:#x} is relative to the code, but its hole {symbol} is a number"
+    )]
+    Relative {
+        /// Bytes from the start of the section.
+        offset: u64,
+        /// The relocation kind.
+        kind: RelocationKind,
+        /// The hole's symbol.
+        symbol: String,
+    },
+    /// A relocation that does not lie inside its section.
+    #[error(
+        "the relocation {kind} at {offset:#x} is outside the section, which has {length} bytes"
+    )]
+    OutsideCode {
+        /// Bytes from the start of the section.
+        offset: u64,
+        /// The relocation kind.
+        kind: RelocationKind,
+        /// The section's size.
+        length: usize,
+    },
+    /// An addend beyond 32 bits.
+    #[error("the addend {addend:#x} of the relocation at {offset:#x} does not fit 32 bits")]
+    Addend {
+        /// Bytes from the start of the section.
+        offset: u64,
+        /// The addend.
+        addend: i64,
+    },
+    /// A reference to data that does not lie inside its section.
+    #[error(
+        "the relocation at {offset:#x} refers to byte {place:#x} of {section}, which has {length} bytes"
+    )]
+    OutsideData {
+        /// Bytes from the start of the section.
+        offset: u64,
+        /// Where it points.
+        place: i64,
+        /// The section it points into.
+        section: String,
+        /// That section's size.
+        length: usize,
+    },
+    /// Data that cannot be copied as bytes: it is patched itself, or wants an alignment that stencils cannot have.
+    #[error("the relocation at {offset:#x} refers to {section}, {reason}")]
+    Data {
+        /// Bytes from the start of the section.
+        offset: u64,
+        /// The section it points into.
+        section: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// The most bytes of code that a uop may have, hot or cold: offsets and addends of holes then cannot overflow.
+const MAX_CODE: usize = 1 << 24;
+
+/// The largest alignment of data: a cache line.
+const MAX_ALIGN: u64 = 64;
+
+fn wide(range: RangeInclusive<i64>) -> RangeInclusive<i128> {
+    i128::from(*range.start())..=i128::from(*range.end())
+}
+
+/// Both ends as signed hexadecimal numbers.
+fn interval(range: &RangeInclusive<i128>) -> String {
+    let hex = |value: i128| match value < 0 {
+        true => format!("-{:#x}", value.unsigned_abs()),
+        false => format!("{value:#x}"),
+    };
+    format!("{}..={}", hex(*range.start()), hex(*range.end()))
+}
+
+/// The names of helpers and data that stencils refer to, in the order of their first use.
+#[derive(Debug, Default)]
+pub struct SymbolNames {
+    names: Vec<String>,
+    indices: HashMap<String, u32>,
+}
+
+impl SymbolNames {
+    /// The index of a name, which is added when it is new.
+    pub fn index(&mut self, name: &str) -> u32 {
+        if let Some(&index) = self.indices.get(name) {
+            return index;
+        }
+        let index = self.names.len() as u32;
+        self.names.push(name.to_owned());
+        self.indices.insert(name.to_owned(), index);
+        index
+    }
+
+    /// The names.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
+/// What was read of one uop.
+#[derive(Debug, Default)]
+pub struct Extracted {
+    /// The stencils.
+    pub group: StencilGroupBuf,
+    /// The largest value declared for any oparg hole; `None` where there is none.
+    pub oparg_max: Option<u64>,
+    /// The largest value declared for any operand hole.
+    pub operand_max: Option<u64>,
+    /// Where each cold function starts in the cold part.
+    pub cold_starts: Vec<u32>,
+}
+
+/// An object file whose uops can be extracted one by one.
+pub struct ObjectReader<'data> {
+    file: ElfFile64<'data, Endianness>,
+    /// The sections of code.
+    code: HashMap<String, SectionIndex>,
+}
+
+impl<'data> ObjectReader<'data> {
+    /// Reads the file's section table, and checks that every section has a meaning.
+    ///
+    /// # Errors
+    /// The bytes are no ELF object, or it has a section that is not understood.
+    pub fn new(bytes: &'data [u8]) -> Result<Self, ExtractError> {
+        let unreadable = |error: object::Error| ExtractError::of_object("(header)", error);
+        let file = ElfFile64::<Endianness>::parse(bytes).map_err(unreadable)?;
+        let mut code = HashMap::new();
+        for section in file.sections() {
+            let name = section.name().map_err(unreadable)?;
+            check_section(&section, name)
+                .map_err(|problem| ExtractError::of_object(name, problem))?;
+            let is_code = name.starts_with(CODE);
+            if is_code && code.insert(name.to_owned(), section.index()).is_some() {
+                return Err(ExtractError::of_object(name, ExtractProblem::Duplicate));
+            }
+        }
+        Ok(Self { file, code })
+    }
+
+    /// Extracts one uop: its hot code, its cold functions as one part, and the data both refer to.
+    ///
+    /// `symbols` gains the names that the uop's symbol holes refer to.
+    ///
+    /// # Errors
+    /// Something in its sections is not understood, or a field is narrower than its hole.
+    pub fn extract(&self, uop: &str, symbols: &mut SymbolNames) -> Result<Extracted, ExtractError> {
+        Extraction::run(self, uop, symbols)
+    }
+
+    fn code_section(&self, name: &str) -> Option<SectionIndex> {
+        self.code.get(name).copied()
+    }
+}
+
+/// What the names of code sections begin with; the function's name follows.
+const CODE: &str = ".text.";
+
+/// Code sections are read per uop and constants when something refers to them; the rest must hold nothing.
+fn check_section<'data>(
+    section: &impl ObjectSection<'data>,
+    name: &str,
+) -> Result<(), ExtractProblem> {
+    let (kind, flags) = match section.flags() {
+        SectionFlags::Elf { sh_type, sh_flags } => (sh_type.0, sh_flags.0),
+        _ => (0, 0),
+    };
+    let known = match name {
+        "" | ".strtab" | ".shstrtab" | ".symtab" | ".comment" | ".note.GNU-stack"
+        | ".symtab_shndx" | ".llvm_addrsig" => true,
+        ".text" => section.size() == 0,
+        _ => {
+            name.starts_with(CODE)
+                || name.starts_with(".rela.text.")
+                || (name.starts_with(CONSTANTS) && flags & (elf::SHF_WRITE.0 | elf::SHF_TLS.0) == 0)
+        }
+    };
+    match known {
+        true => Ok(()),
+        false => Err(ExtractProblem::Section { kind, flags }),
+    }
+}
+
+/// What the names of sections of constants begin with.
+const CONSTANTS: &str = ".rodata";
+
+/// What a relocation refers to.
+enum Target {
+    Hole(HoleSymbol),
+    Symbol(String),
+    /// The cold function with this number.
+    Cold(u32),
+    Data {
+        section: SectionIndex,
+        value: u64,
+        size: u64,
+    },
+}
+
+/// The extraction of one uop.
+struct Extraction<'a, 'data> {
+    reader: &'a ObjectReader<'data>,
+    uop: &'a str,
+    symbols: &'a mut SymbolNames,
+    /// The uop's cold functions.
+    cold_numbers: HashMap<SectionIndex, u32>,
+    /// Where data that was carved already starts in the data part.
+    carved: HashMap<(SectionIndex, u64), u32>,
+    extracted: Extracted,
+}
+
+impl<'a, 'data> Extraction<'a, 'data> {
+    fn run(
+        reader: &'a ObjectReader<'data>,
+        uop: &'a str,
+        symbols: &'a mut SymbolNames,
+    ) -> Result<Extracted, ExtractError> {
+        let mut this = Self {
+            reader,
+            uop,
+            symbols,
+            cold_numbers: HashMap::new(),
+            carved: HashMap::new(),
+            extracted: Extracted::default(),
+        };
+        let hot_name = format!("{CODE}{uop}");
+        let hot = reader
+            .code_section(&hot_name)
+            .ok_or_else(|| this.error(&hot_name, ExtractProblem::Missing))?;
+        let cold = this.find_cold_sections();
+        this.extracted.group.hot = branches::improve(this.read_code(&hot_name, hot)?, true);
+        for (name, section) in cold {
+            let code = branches::improve(this.read_code(&name, section)?, false);
+            this.append_cold(&name, code)?;
+        }
+        this.place_cold_targets();
+        Ok(this.extracted)
+    }
+
+    /// Finds the uop's cold functions, and numbers them.
+    fn find_cold_sections(&mut self) -> Vec<(String, SectionIndex)> {
+        let cold: Vec<_> = (0..)
+            .map(|index| format!("{CODE}{}.cold{index}", self.uop))
+            .map_while(|name| {
+                let section = self.reader.code_section(&name)?;
+                Some((name, section))
+            })
+            .collect();
+        let sections = cold.iter().map(|(_, section)| *section);
+        self.cold_numbers = sections.zip(0..).collect();
+        cold
+    }
+
+    fn append_cold(&mut self, name: &str, code: StencilBuf) -> Result<(), ExtractError> {
+        let part = &mut self.extracted.group.cold;
+        let start = part.bytes.len() as u32;
+        self.extracted.cold_starts.push(start);
+        part.bytes.extend(code.bytes);
+        let holes = code.holes.into_iter();
+        part.holes
+            .extend(holes.map(|hole| hole.at(start + hole.offset())));
+        let length = part.bytes.len();
+        self.check_length(name, length)
+    }
+
+    /// Holes for cold code hold the number of the function so far; now it is known where each starts.
+    fn place_cold_targets(&mut self) {
+        let starts = &self.extracted.cold_starts;
+        let group = &mut self.extracted.group;
+        for hole in group.hot.holes.iter_mut().chain(&mut group.cold.holes) {
+            if hole.value() == HoleValue::Cold {
+                let start = starts[hole.symbol() as usize] as i32;
+                let addend = hole.addend() + start;
+                *hole = Hole::new(hole.offset(), hole.kind(), hole.value(), addend);
+            }
+        }
+    }
+
+    fn error(&self, section: &str, problem: impl Into<ExtractProblem>) -> ExtractError {
+        ExtractError::new(self.uop, section, problem)
+    }
+
+    fn check_length(&self, section: &str, length: usize) -> Result<(), ExtractError> {
+        match length <= MAX_CODE {
+            true => Ok(()),
+            false => Err(self.error(section, ExtractProblem::TooLong { length })),
+        }
+    }
+
+    fn bytes(&self, name: &str, section: SectionIndex) -> Result<&'data [u8], ExtractError> {
+        let data = self
+            .reader
+            .file
+            .section_by_index(section)
+            .and_then(|section| section.data());
+        data.map_err(|error| self.error(name, error))
+    }
+
+    /// One code section, as it is.
+    fn read_code(&mut self, name: &str, section: SectionIndex) -> Result<StencilBuf, ExtractError> {
+        let bytes = self.bytes(name, section)?.to_vec();
+        self.check_length(name, bytes.len())?;
+        let mut code = StencilBuf {
+            bytes,
+            ..StencilBuf::default()
+        };
+        let file = &self.reader.file;
+        let read = file
+            .section_by_index(section)
+            .map_err(|error| self.error(name, error))?;
+        for (offset, relocation) in read.relocations() {
+            let hole = self
+                .hole(offset, &relocation, code.bytes.len())
+                .map_err(|problem| self.error(name, problem))?;
+            code.bytes[hole.offset() as usize..hole.end() as usize].fill(0);
+            code.holes.push(hole);
+        }
+        code.holes.sort_by_key(Hole::offset);
+        Ok(code)
+    }
+
+    /// The hole for a relocation of a section of `length` bytes, with its offset in that section.
+    fn hole(
+        &mut self,
+        offset: u64,
+        relocation: &object::Relocation,
+        length: usize,
+    ) -> Result<Hole, ExtractProblem> {
+        let symbol = self.symbol_name(relocation)?;
+        let kind = relocation_kind(offset, relocation, &symbol)?;
+        let end = offset.checked_add(kind.width() as u64);
+        if end.is_none_or(|end| end > length as u64) {
+            return Err(ExtractProblem::OutsideCode {
+                offset,
+                kind,
+                length,
+            });
+        }
+        let target = self.target(offset, relocation, &symbol)?;
+        let addend = relocation.addend();
+        let holds = match target {
+            Target::Hole(hole) => hole,
+            // Addresses all.
+            _ => HoleSymbol::address(HoleValue::Symbol),
+        };
+        check_width(offset, kind, holds, &symbol, addend)?;
+        let kind = match target {
+            Target::Hole(hole) => sign_extended(kind, hole),
+            _ => kind,
+        };
+        let hole = |value, start: u32| {
+            let addend = i64::from(start).checked_add(addend).unwrap_or(addend);
+            let small =
+                i32::try_from(addend).map_err(|_| ExtractProblem::Addend { offset, addend })?;
+            Ok(Hole::new(offset as u32, kind, value, small))
+        };
+        match target {
+            Target::Hole(meaning) => {
+                self.note_range(meaning);
+                Ok(hole(meaning.value, 0)?.with_shift(meaning.shift))
+            }
+            Target::Symbol(name) => {
+                Ok(hole(HoleValue::Symbol, 0)?.with_symbol(self.symbols.index(&name)))
+            }
+            Target::Cold(number) => Ok(hole(HoleValue::Cold, 0)?.with_symbol(number)),
+            Target::Data {
+                section,
+                value,
+                size,
+            } => hole(HoleValue::Data, self.carve(offset, section, value, size)?),
+        }
+    }
+
+    fn symbol_name(&self, relocation: &object::Relocation) -> Result<String, ExtractProblem> {
+        match relocation.target() {
+            RelocationTarget::Symbol(index) => {
+                let symbol = self.reader.file.symbol_by_index(index)?;
+                match symbol.section_index() {
+                    // It has no name of its own.
+                    Some(section) if symbol.kind() == SymbolKind::Section => {
+                        let section = self.reader.file.section_by_index(section)?;
+                        Ok(section.name()?.to_owned())
+                    }
+                    _ => Ok(symbol.name()?.to_owned()),
+                }
+            }
+            other => Ok(format!("{other:?}")),
+        }
+    }
+
+    fn target(
+        &self,
+        offset: u64,
+        relocation: &object::Relocation,
+        name: &str,
+    ) -> Result<Target, ExtractProblem> {
+        let refuse = |reason: &str| ExtractProblem::Symbol {
+            offset,
+            symbol: name.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let RelocationTarget::Symbol(index) = relocation.target() else {
+            return Err(refuse("the relocation has no symbol"));
+        };
+        let symbol = self.reader.file.symbol_by_index(index)?;
+        if symbol.is_undefined() {
+            return match HoleSymbol::parse(name).map_err(|reason| refuse(&reason))? {
+                Some(hole) => Ok(Target::Hole(hole)),
+                None if name.is_empty() => Err(refuse("it has no name")),
+                None => Ok(Target::Symbol(name.to_owned())),
+            };
+        }
+        let Some(section) = symbol.section_index() else {
+            return Err(refuse("it is neither undefined nor in a section"));
+        };
+        if let Some(&number) = self.cold_numbers.get(&section) {
+            // Only branches to its start: what is inside moves.
+            let is_start = symbol.address() == 0 && relocation.addend() == -4;
+            return match is_start {
+                true => Ok(Target::Cold(number)),
+                false => Err(refuse("it is not the start of cold code")),
+            };
+        }
+        let section_name = self
+            .reader
+            .file
+            .section_by_index(section)?
+            .name()?
+            .to_owned();
+        if !section_name.starts_with(CONSTANTS) {
+            return Err(refuse(&format!("it is defined in {section_name}")));
+        }
+        if symbol.kind() == SymbolKind::Section {
+            return Err(refuse(
+                "a section's symbol does not say which constant is meant",
+            ));
+        }
+        Ok(Target::Data {
+            section,
+            value: symbol.address(),
+            size: symbol.size(),
+        })
+    }
+
+    fn note_range(&mut self, hole: HoleSymbol) {
+        let noted = match hole.value {
+            HoleValue::Oparg => &mut self.extracted.oparg_max,
+            HoleValue::Operand => &mut self.extracted.operand_max,
+            _ => return,
+        };
+        *noted = Some(noted.map_or(hole.max(), |max| max.min(hole.max())));
+    }
+
+    /// Copies the constant at `value` of a section into the uop's own data, once, and returns where it starts there.
+    fn carve(
+        &mut self,
+        offset: u64,
+        section: SectionIndex,
+        value: u64,
+        size: u64,
+    ) -> Result<u32, ExtractProblem> {
+        if let Some(&start) = self.carved.get(&(section, value)) {
+            return Ok(start);
+        }
+        let read = self.reader.file.section_by_index(section)?;
+        let bytes = read.data()?;
+        let length = constant_length(bytes, value, size, entry_size(&read));
+        let constant = usize::try_from(value)
+            .ok()
+            .zip(length)
+            .and_then(|(start, length)| bytes.get(start..start.checked_add(length)?))
+            .ok_or_else(|| ExtractProblem::OutsideData {
+                offset,
+                place: value as i64,
+                section: read.name().unwrap_or("?").to_owned(),
+                length: bytes.len(),
+            })?;
+        let refuse = |reason: String| ExtractProblem::Data {
+            offset,
+            section: read.name().unwrap_or("?").to_owned(),
+            reason,
+        };
+        if read.relocations().next().is_some() {
+            return Err(refuse("which has relocations of its own".to_owned()));
+        }
+        let align = read.align().max(1);
+        if !align.is_power_of_two() || align > MAX_ALIGN {
+            return Err(refuse(format!(
+                "which is aligned to {align} bytes, expected a power of two up to {MAX_ALIGN}"
+            )));
+        }
+        let data = &mut self.extracted.group.data;
+        let start = data.bytes.len().next_multiple_of(align as usize);
+        data.bytes.resize(start, 0);
+        data.bytes.extend_from_slice(constant);
+        data.align = data.align.max(align as u32);
+        self.carved.insert((section, value), start as u32);
+        Ok(start as u32)
+    }
+}
+
+/// The size of one entry of a section of mergeable constants; 0 for others.
+fn entry_size<'data>(section: &object::read::elf::ElfSection64<'data, '_, Endianness>) -> u64 {
+    use object::read::elf::SectionHeader;
+    section.elf_section_header().sh_entsize(Endianness::Little)
+}
+
+/// How long the constant at `value` is: the symbol says, or the section's entries do; a string ends with its NUL.
+fn constant_length(bytes: &[u8], value: u64, size: u64, entry: u64) -> Option<usize> {
+    match (size, entry) {
+        (0, 0) => None,
+        (0, 1) => {
+            let rest = bytes.get(usize::try_from(value).ok()?..)?;
+            Some(rest.iter().position(|&byte| byte == 0)? + 1)
+        }
+        (0, entry) => usize::try_from(entry).ok(),
+        (size, _) => usize::try_from(size).ok(),
+    }
+}
+
+fn relocation_kind(
+    offset: u64,
+    relocation: &object::Relocation,
+    symbol: &str,
+) -> Result<RelocationKind, ExtractProblem> {
+    let RelocationFlags::Elf { r_type } = relocation.flags() else {
+        return Err(ExtractProblem::Relocation {
+            offset,
+            kind: 0,
+            symbol: symbol.to_owned(),
+        });
+    };
+    match r_type {
+        elf::R_X86_64_64 => Ok(RelocationKind::Abs64),
+        elf::R_X86_64_PC32 | elf::R_X86_64_PLT32 => Ok(RelocationKind::Pc32),
+        elf::R_X86_64_32 => Ok(RelocationKind::Abs32),
+        elf::R_X86_64_32S => Ok(RelocationKind::Abs32S),
+        elf::R_X86_64_16 => Ok(RelocationKind::Abs16),
+        elf::R_X86_64_8 => Ok(RelocationKind::Abs8),
+        kind => Err(ExtractProblem::Relocation {
+            offset,
+            kind: kind.0,
+            symbol: symbol.to_owned(),
+        }),
+    }
+}
+
+/// The kind that the instruction means. For symbols below 128, LLVM 19 writes R_X86_64_32 also where the processor
+/// sign-extends the field; it reads such values alike in either way.
+fn sign_extended(kind: RelocationKind, hole: HoleSymbol) -> RelocationKind {
+    match kind {
+        RelocationKind::Abs32 if hole.bits <= 7 && hole.shift == 0 => RelocationKind::Abs32S,
+        _ => kind,
+    }
+}
+
+/// Whether every value that the hole may be filled with fits the field. A number stands in it as it is; an address
+/// needs 64 bits, or is a distance, which the patcher checks when both ends are known.
+fn check_width(
+    offset: u64,
+    kind: RelocationKind,
+    hole: HoleSymbol,
+    symbol: &str,
+    addend: i64,
+) -> Result<(), ExtractProblem> {
+    let is_number = matches!(
+        hole.value,
+        HoleValue::Oparg | HoleValue::Operand | HoleValue::Target | HoleValue::ExitIndex
+    );
+    if kind.is_pc_relative() && is_number {
+        return Err(ExtractProblem::Relative {
+            offset,
+            kind,
+            symbol: symbol.to_owned(),
+        });
+    }
+    if kind.is_pc_relative() || kind == RelocationKind::Abs64 {
+        return Ok(());
+    }
+    let low = i128::from(addend);
+    let high = (i128::from(hole.max()) << hole.shift) + low;
+    let holds = wide(kind.range());
+    if holds.contains(&low) && holds.contains(&high) {
+        return Ok(());
+    }
+    Err(ExtractProblem::Narrow {
+        offset,
+        kind,
+        symbol: symbol.to_owned(),
+        values: low..=high,
+    })
+}

@@ -1,0 +1,326 @@
+//! What becomes of branches, as a table; and that random code still goes where it went.
+
+use super::*;
+use crate::disassemble::disassemble;
+use mimeo::stencil::Part;
+
+/// A piece of code: bytes, and the hole in its last four of them.
+type Piece = (Vec<u8>, Option<HoleValue>);
+
+fn x(bytes: &[u8]) -> Piece {
+    (bytes.to_vec(), None)
+}
+
+fn hole(opcode: &[u8], value: HoleValue) -> Piece {
+    ([opcode, &[0; 4]].concat(), Some(value))
+}
+
+fn jmp(value: HoleValue) -> Piece {
+    hole(&[0xe9], value)
+}
+
+fn je(value: HoleValue) -> Piece {
+    hole(&[0x0f, 0x84], value)
+}
+
+const NOP: &[u8] = &[0x90];
+const MOV_RAX_RIP: &[u8] = &[0x48, 0x8b, 0x05];
+const JMP_RAX: &[u8] = &[0xff, 0xe0];
+
+fn code(pieces: &[Piece]) -> StencilBuf {
+    let mut code = StencilBuf::default();
+    for (bytes, value) in pieces {
+        code.bytes.extend(bytes);
+        if let Some(value) = value {
+            let offset = code.bytes.len() as u32 - 4;
+            let hole = Hole::new(offset, RelocationKind::Pc32, *value, -4);
+            code.holes.push(hole);
+        }
+    }
+    code
+}
+
+fn text(code: &StencilBuf) -> Vec<String> {
+    let lines = disassemble(code.as_stencil(), Part::Hot, &[]).into_iter();
+    let lines = lines.map(|line| match line.holes.first() {
+        Some(hole) => {
+            let opcode = line.text.split(' ').next().unwrap_or_default();
+            format!("{opcode} {}", hole.trim_start_matches("R_X86_64_PC32 "))
+        }
+        None => line.text,
+    });
+    lines.collect()
+}
+
+#[test]
+fn hot_code_runs_into_the_continuation() {
+    use HoleValue::{Continue, Exit, JumpTarget};
+    let nops = |count| x(&[0x90].repeat(count));
+    let rows: &[(&[Piece], &[&str])] = &[
+        (&[], &[]),
+        (&[jmp(Continue)], &[]),
+        (&[x(NOP), jmp(Continue)], &["nop"]),
+        (&[x(NOP), jmp(JumpTarget)], &["nop", "jmp JUMP_TARGET"]),
+        (&[je(Continue), jmp(JumpTarget)], &["jne JUMP_TARGET"]),
+        (&[je(JumpTarget), jmp(Continue)], &["je JUMP_TARGET"]),
+        // je over the jump.
+        (
+            &[x(&[0x74, 5]), jmp(JumpTarget), x(NOP), jmp(Continue)],
+            &["jne JUMP_TARGET", "nop"],
+        ),
+        // The jump that is branched over is the goal of another branch.
+        (
+            &[x(&[0x78, 2]), x(&[0x74, 5]), jmp(JumpTarget), x(NOP)],
+            &["js 4", "je 9", "jmp JUMP_TARGET", "nop"],
+        ),
+        // To the final jump to the continuation.
+        (&[x(&[0x74, 1]), x(NOP), jmp(Continue)], &["je 3", "nop"]),
+        // The continuation in the middle is a short jump to the end.
+        (
+            &[x(&[0x74, 6]), x(NOP), jmp(Continue), x(NOP), jmp(Continue)],
+            &["je 5", "nop", "jmp 6", "nop"],
+        ),
+        (&[je(Continue), x(NOP), jmp(Continue)], &["je 3", "nop"]),
+        // A jump that only one branch needs.
+        (
+            &[x(&[0x74, 6]), x(NOP), jmp(Continue), jmp(JumpTarget)],
+            &["je JUMP_TARGET", "nop"],
+        ),
+        // For two branches it stays, which is shorter.
+        (
+            &[
+                x(&[0x74, 8]),
+                x(&[0x78, 6]),
+                x(NOP),
+                jmp(Continue),
+                jmp(JumpTarget),
+            ],
+            &["je 7", "js 7", "nop", "jmp 0xc", "jmp JUMP_TARGET"],
+        ),
+        // The rest of the code is reached by a jump back; the way on is the short one.
+        (
+            &[je(JumpTarget), jmp(Continue), x(NOP)],
+            &["je JUMP_TARGET"],
+        ),
+        (
+            &[
+                x(&[0x78, 13]),
+                x(NOP),
+                je(JumpTarget),
+                jmp(Continue),
+                x(NOP),
+                x(NOP),
+            ],
+            &["js 0xa", "nop", "jne 0xb", "jmp JUMP_TARGET", "nop"],
+        ),
+        // Nothing leads there.
+        (&[jmp(JumpTarget), x(NOP), x(NOP)], &["jmp JUMP_TARGET"]),
+        // Loops, over themselves and back.
+        (&[x(&[0xeb, 0xfe])], &["jmp 0"]),
+        (&[x(&[0xeb, 0]), x(&[0xeb, 0xfc])], &["jmp 0"]),
+        (
+            &[x(NOP), x(&[0x75, 0xfd]), jmp(Continue)],
+            &["nop", "jne 0"],
+        ),
+        // Exits.
+        (&[hole(MOV_RAX_RIP, Exit), x(JMP_RAX)], &["jmp EXIT"]),
+        (
+            &[x(&[0x74, 7]), hole(MOV_RAX_RIP, Exit), x(JMP_RAX)],
+            &["je 9", "mov EXIT", "jmp rax"],
+        ),
+        (
+            &[hole(MOV_RAX_RIP, HoleValue::Data), x(JMP_RAX)],
+            &["mov DATA", "jmp rax"],
+        ),
+        // As short as it can be, and no shorter.
+        (
+            &[x(&[0x0f, 0x84, 4, 0, 0, 0]), nops(4), x(NOP), jmp(Continue)],
+            &["je 6", "nop", "nop", "nop", "nop", "nop"],
+        ),
+    ];
+    for (pieces, expected) in rows {
+        let before = code(pieces);
+        let after = improve(before.clone(), true);
+        assert_eq!(text(&after), *expected, "{:?}", text(&before));
+        assert_eq!(after.align, before.align);
+    }
+}
+
+#[test]
+fn branches_are_as_long_as_they_must_be() {
+    for (distance, length) in [(0, 0), (1, 2), (127, 2), (128, 6), (1000, 6)] {
+        // je over so many bytes, in its long form.
+        let je = [&[0x0f, 0x84][..], &i32::to_le_bytes(distance)].concat();
+        let nops = x(&[0x90].repeat(distance as usize));
+        let after = improve(code(&[x(&je), nops, jmp(HoleValue::Continue)]), true);
+        assert_eq!(after.bytes.len(), distance as usize + length);
+    }
+    for (distance, length) in [(126, 2), (127, 6)] {
+        let back = -(distance + 6);
+        let jne = [&[0x0f, 0x85][..], &i32::to_le_bytes(back)].concat();
+        let nops = x(&[0x90].repeat(distance as usize));
+        let after = improve(code(&[nops, x(&jne)]), true);
+        assert_eq!(after.bytes.len(), distance as usize + length);
+    }
+}
+
+#[test]
+fn cold_code_keeps_its_continuation() {
+    use HoleValue::{Continue, ErrorTarget};
+    let rows: &[(&[Piece], &[&str])] = &[
+        (&[jmp(Continue)], &["jmp CONTINUE"]),
+        (
+            &[je(ErrorTarget), jmp(Continue)],
+            &["je ERROR_TARGET", "jmp CONTINUE"],
+        ),
+        (
+            &[x(&[0x74, 5]), jmp(Continue), x(NOP), jmp(ErrorTarget)],
+            &["jne CONTINUE", "nop", "jmp ERROR_TARGET"],
+        ),
+    ];
+    for (pieces, expected) in rows {
+        assert_eq!(text(&improve(code(pieces), false)), *expected);
+    }
+}
+
+#[test]
+fn what_is_not_understood_stays() {
+    use HoleValue::Continue;
+    let rows: &[&[Piece]] = &[
+        // loop, jrcxz: branches without an opposite.
+        &[x(&[0xe2, 0xfe]), jmp(Continue)],
+        &[x(&[0xe3, 5]), jmp(Continue), jmp(Continue)],
+        // A branch with a prefix.
+        &[x(&[0x2e, 0x74, 0]), jmp(Continue)],
+        // An address in the code itself.
+        &[x(&[0x48, 0x8d, 0x05, 0, 0, 0, 0]), jmp(Continue)],
+        // A call in the code itself.
+        &[x(&[0xe8, 0, 0, 0, 0]), jmp(Continue)],
+        // Into an instruction, and out of the code.
+        &[x(&[0x74, 1]), jmp(Continue)],
+        &[x(&[0x74, 100]), jmp(Continue)],
+        // No instruction.
+        &[x(&[0x06]), jmp(Continue)],
+        &[jmp(Continue), x(&[0x0f])],
+        &[x(&[0x0f, 0x0b])],
+    ];
+    for pieces in rows {
+        let before = code(pieces);
+        let after = improve(before.clone(), true);
+        assert_eq!(after, before, "{:?}", text(&before));
+    }
+    // Cold code that runs over its end.
+    let open = code(&[je(Continue), x(NOP)]);
+    assert_eq!(improve(open.clone(), false), open);
+    // A jump to what is not quite the continuation.
+    let mut beside = code(&[x(NOP), jmp(Continue)]);
+    beside.holes[0] = Hole::new(2, RelocationKind::Pc32, Continue, 0);
+    assert_eq!(improve(beside.clone(), true), beside);
+}
+
+/// xorshift64*.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
+    }
+
+    /// Instructions that can be told apart, and branches among them and out, the last one a way out.
+    fn code(&mut self) -> Code {
+        const WAYS: [HoleValue; 3] = [HoleValue::Continue, HoleValue::JumpTarget, HoleValue::Cold];
+        let count = 1 + self.below(12);
+        let mut steps: Vec<Step> = (0..count)
+            .map(|number| {
+                let way = Hole::new(0, RelocationKind::Pc32, WAYS[self.below(3)], -4);
+                let inside = Target::Step(self.below(count));
+                let condition = 4 + self.below(4) as u8;
+                match self.below(6) {
+                    0 => Step::Branch(None, Target::Hole(way)),
+                    1 => Step::Branch(None, inside),
+                    2 => Step::Branch(Some(condition), Target::Hole(way)),
+                    3 => Step::Branch(Some(condition), inside),
+                    _ => {
+                        // mov eax, number; and some more, so that not every branch is short.
+                        let mut bytes = vec![0xb8, number as u8, 0, 0, 0];
+                        bytes.extend([0x90].repeat(self.below(2) * self.below(90)));
+                        Step::Plain(bytes, Vec::new(), false)
+                    }
+                }
+            })
+            .collect();
+        let way = Hole::new(0, RelocationKind::Pc32, WAYS[self.below(3)], -4);
+        steps.push(Step::Branch(None, Target::Hole(way)));
+        Code { steps, align: 1 }
+    }
+}
+
+/// What happens when the code runs: the numbers that it loads, and where it goes, if it gets anywhere. `seed` decides
+/// what every load does to the flags.
+fn run(code: &StencilBuf, seed: u64) -> (Vec<u8>, Option<HoleValue>) {
+    let mut loaded = Vec::new();
+    let mut flags = seed;
+    let mut place = 0;
+    for _ in 0..4000 {
+        let Some(rest) = code.bytes.get(place..).filter(|rest| !rest.is_empty()) else {
+            return (loaded, Some(HoleValue::Continue));
+        };
+        let mut decoder = Decoder::with_ip(64, rest, place as u64, DecoderOptions::NONE);
+        let instruction = decoder.decode();
+        let next = place + instruction.len();
+        let condition = match *rest {
+            [0xb8, number, ..] => {
+                loaded.push(number);
+                flags = flags
+                    .wrapping_add(1)
+                    .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                    .rotate_left(29);
+                None
+            }
+            [0xeb | 0xe9, ..] => Some(true),
+            [opcode @ 0x70..=0x7f, ..] | [0x0f, opcode, ..] => {
+                let flag = flags >> (opcode >> 1 & 7) & 1 == 1;
+                Some(flag != (opcode & 1 == 1))
+            }
+            _ => None,
+        };
+        if condition != Some(true) {
+            place = next;
+            continue;
+        }
+        let mut holes = code.holes.iter();
+        let hole = holes.find(|hole| (place..next).contains(&(hole.offset() as usize)));
+        match hole {
+            Some(hole) => return (loaded, Some(hole.value())),
+            None => place = instruction.near_branch_target() as usize,
+        }
+    }
+    // It may have gone around in a circle for ever, at another speed.
+    loaded.truncate(10);
+    (loaded, None)
+}
+
+#[test]
+fn random_code_goes_where_it_went_and_grows_never() {
+    let mut random = Random(0x6d69_6d65_6f21);
+    for _ in 0..1500 {
+        let before = random.code().put_together();
+        let after = improve(before.clone(), true);
+        assert!(after.bytes.len() <= before.bytes.len());
+        for seed in 0..4 {
+            let (expected, found) = (run(&before, seed), run(&after, seed));
+            assert_eq!(found, expected, "{:?}\n{:?}", text(&before), text(&after));
+        }
+        assert_eq!(improve(after.clone(), true), after, "{:?}", text(&before));
+        let holes = after.holes.iter();
+        assert!(
+            holes
+                .filter(|hole| hole.value() == HoleValue::Continue)
+                .count()
+                == 0
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! mimeo's compiler: uop templates, written as LLVM IR, to a stencil table that the runtime `mimeo` runs without LLVM.
+//!
+//! A [`Template`](template::Template) is what a uop is called, what it does to the evaluation stack, how it may leave,
+//! and a function that builds its code through a [`TemplateBuilder`](builder::TemplateBuilder). A
+//! [`TemplateSet`](template::TemplateSet) of them is compiled in one call, inside this process and without a temporary
+//! file. The same set gives the same bytes, on any number of threads and in any directory.
+//!
+//! The files are the stages:
+//! - `template`, `builder`: what authors of uops write, and what refuses wrong templates by name;
+//! - `module`: templates to one IR module, with external symbols that stand for [holes](symbol);
+//! - `target`, `codegen`: the LLVM that is linked, optimisation, object files in memory, and the driver,
+//!   [`compile`](codegen::compile);
+//! - `extract`, `symbol`: object files to stencils; what is not understood is an error;
+//! - `verify`: the independent checker, which proves a stencil's rules from its bytes alone;
+//! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is.
+//!
+//! # Features
+//! `llvm19` links LLVM 19 and adds the stages that need it: `template`, `builder`, `target` and `codegen`. Without a
+//! feature there are extraction, the checker and the disassembler, which need no LLVM. There is one feature for each
+//! version of LLVM, never two at once.
+//!
+//! # Example
+//! A uop that adds the top two values and leaves through its jump target where the sum overflows:
+#![cfg_attr(feature = "llvm", doc = "```")]
+#![cfg_attr(not(feature = "llvm"), doc = "```ignore")]
+//! use mimeo::table::StencilTable;
+//! use mimeo_compiler::builder::Overflowing;
+//! use mimeo_compiler::codegen::{Options, compile_to_bytes};
+//! use mimeo_compiler::template::{FrameLayout, Template, TemplateSet, Type};
+//!
+//! let add = Template::new("ADD", |mut b| {
+//!     // Read, but not taken yet: the jump target finds both values on the stack.
+//!     let right = b.peek(0, Type::I64)?.into_int_value();
+//!     let left = b.peek(1, Type::I64)?.into_int_value();
+//!     let (sum, overflow) = b.overflowing(Overflowing::Add, left, right)?;
+//!     b.unlikely(overflow, |b| b.jump())?;
+//!     b.drop_values(2)?;
+//!     b.push(sum)?;
+//!     b.continue_()
+//! })
+//! .stack(2, 1)
+//! .may_deopt();
+//!
+//! let set = TemplateSet::new("arithmetic", FrameLayout::default()).with([add]);
+//! let table = StencilTable::from_bytes(compile_to_bytes(&set, Options::default())?)?;
+//!
+//! // Two values in memory, one sum, one branch straight to the jump target, and no jump to the next uop.
+//! let add = table.find("ADD").expect("it was just compiled");
+//! assert_eq!(table.group(add).hot.holes.len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![cfg_attr(
+    not(feature = "llvm"),
+    allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "half of what the text is about is not there"
+    )
+)]
+
+#[cfg(feature = "llvm")]
+pub mod builder;
+#[cfg(feature = "llvm")]
+pub mod codegen;
+pub mod disassemble;
+pub mod error;
+pub mod extract;
+#[cfg(feature = "llvm")]
+mod module;
+pub mod symbol;
+#[cfg(feature = "llvm")]
+pub mod target;
+#[cfg(feature = "llvm")]
+pub mod template;
+pub mod verify;
+
+/// The inkwell that templates are written with, so that they need not name its version and its feature for LLVM again.
+#[cfg(feature = "llvm")]
+pub use inkwell;

@@ -1,0 +1,178 @@
+//! Symbols: which undefined symbol of an object file means which hole.
+//!
+//! A hole is an external symbol whose name starts with `_JIT_`, as in CPython's templates: `_JIT_CONTINUE`,
+//! `_JIT_OPARG`, ... A hole for a value also says how large the value may be and how far it is shifted left, because one
+//! operand may stand in several fields of different widths: `_JIT_OPARG.u16.shl3` is eight times an oparg below 2^16.
+//! A name with the prefix that means nothing is an error; it is never taken for somebody's function.
+
+use mimeo::hole::{HoleValue, MAX_SHIFT};
+use std::fmt;
+
+/// The prefix of every hole's symbol.
+pub const PREFIX: &str = "_JIT_";
+
+/// Whether a name is one that C could give a function: letters, digits and `_`, no digit first.
+///
+/// Dots are left to the compiler, for the names of its own functions.
+#[cfg(feature = "llvm")]
+pub(crate) fn is_identifier(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.chars().all(plain) && name.starts_with(|first: char| !first.is_ascii_digit())
+}
+
+/// A hole as a symbol names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HoleSymbol {
+    /// What fills the hole.
+    pub value: HoleValue,
+    /// The value is below 2^`bits`; 64 for addresses.
+    pub bits: u8,
+    /// The value is shifted left this far.
+    pub shift: u8,
+}
+
+impl HoleSymbol {
+    /// A hole that is filled with an address.
+    pub const fn address(value: HoleValue) -> Self {
+        Self {
+            value,
+            bits: 64,
+            shift: 0,
+        }
+    }
+
+    /// A hole for a number below 2^`bits`.
+    pub const fn number(value: HoleValue, bits: u8) -> Self {
+        Self {
+            value,
+            bits,
+            shift: 0,
+        }
+    }
+
+    /// The same hole, shifted left.
+    #[must_use]
+    pub const fn shifted(mut self, shift: u8) -> Self {
+        self.shift = shift;
+        self
+    }
+
+    /// The largest unshifted value.
+    pub const fn max(self) -> u64 {
+        if self.bits >= 64 {
+            u64::MAX
+        } else {
+            (1 << self.bits) - 1
+        }
+    }
+
+    /// Reads a symbol's name.
+    ///
+    /// `Ok(None)` is a symbol that is not a hole.
+    ///
+    /// # Errors
+    /// The name has the prefix of a hole but is not that of one; the text says what is wrong with it.
+    pub fn parse(name: &str) -> Result<Option<Self>, String> {
+        let Some(rest) = name.strip_prefix(PREFIX) else {
+            return Ok(None);
+        };
+        let mut parts = rest.split('.');
+        let base = parts.next().unwrap_or_default();
+        let value = HoleValue::ALL
+            .into_iter()
+            .find(|value| {
+                value.name() == base && !matches!(value, HoleValue::Zero | HoleValue::Symbol)
+            })
+            .ok_or_else(|| format!("{base:?} is not the name of a hole"))?;
+        let mut hole = Self::address(value);
+        for part in parts {
+            if let Some(bits) = part.strip_prefix("shl").map(str::parse::<u8>) {
+                hole.shift = bits
+                    .ok()
+                    .filter(|shift| (1..=MAX_SHIFT).contains(shift))
+                    .ok_or_else(|| format!("{part:?} is not a shift of 1 to {MAX_SHIFT}"))?;
+            } else if let Some(bits) = part.strip_prefix('u').map(str::parse::<u8>) {
+                hole.bits = bits
+                    .ok()
+                    .filter(|bits| (1..=64).contains(bits))
+                    .ok_or_else(|| format!("{part:?} is not a width of 1 to 64 bits"))?;
+            } else {
+                return Err(format!(
+                    "{part:?} is neither a width (u16) nor a shift (shl3)"
+                ));
+            }
+        }
+        // One way to write each hole, so that a symbol that no builder makes is not taken for one.
+        match hole.to_string() == name {
+            true => Ok(Some(hole)),
+            false => Err(format!("it would be written {hole}")),
+        }
+    }
+}
+
+impl fmt::Display for HoleSymbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}", self.value)?;
+        if self.bits < 64 {
+            write!(f, ".u{}", self.bits)?;
+        }
+        if self.shift != 0 {
+            write!(f, ".shl{}", self.shift)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_and_its_meaning_are_inverse() {
+        for symbol in [
+            HoleSymbol::address(HoleValue::Continue),
+            HoleSymbol::address(HoleValue::Exit),
+            HoleSymbol::number(HoleValue::Oparg, 16),
+            HoleSymbol::number(HoleValue::Oparg, 16).shifted(3),
+            HoleSymbol::number(HoleValue::Target, 31),
+            HoleSymbol::address(HoleValue::Operand),
+        ] {
+            assert_eq!(HoleSymbol::parse(&symbol.to_string()), Ok(Some(symbol)));
+        }
+        assert_eq!(
+            HoleSymbol::number(HoleValue::Oparg, 16)
+                .shifted(3)
+                .to_string(),
+            "_JIT_OPARG.u16.shl3"
+        );
+    }
+
+    #[test]
+    fn other_symbols_are_not_holes() {
+        for name in ["mimeo_int_add", "", "JIT_OPARG", "_JIT"] {
+            assert_eq!(HoleSymbol::parse(name), Ok(None), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_hole_that_does_not_exist_is_an_error() {
+        for name in [
+            "_JIT_",
+            "_JIT_OPARGS",
+            "_JIT_SYMBOL",
+            "_JIT_ZERO",
+            "_JIT_OPARG.16",
+            "_JIT_OPARG.u65",
+            "_JIT_OPARG.u0",
+            "_JIT_OPARG.shl7",
+            "_JIT_OPARG.",
+            "_JIT_OPARG.u16.u16",
+            "_JIT_OPARG.u+16",
+            "_JIT_OPARG.u016",
+            "_JIT_OPARG.u64",
+            "_JIT_OPARG.shl3.u16",
+        ] {
+            assert!(HoleSymbol::parse(name).is_err(), "{name}");
+        }
+    }
+}

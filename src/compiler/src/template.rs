@@ -1,0 +1,289 @@
+//! Templates: what a uop is called, what it does to the stack, where it may leave to, and the function that builds
+//! its code. A [`TemplateSet`] is a whole uop set with the layouts it assumes.
+
+use crate::builder::{Done, TemplateBuilder};
+use crate::error::TemplateError;
+use crate::symbol::is_identifier;
+use mimeo::stencil::{Count, StackEffect, UopFlags};
+use std::fmt;
+use std::sync::Arc;
+
+/// The function that builds a template's code. It must end every path in a way out, whose proof is [`Done`].
+pub type Build =
+    dyn for<'t, 'ctx> Fn(TemplateBuilder<'t, 'ctx>) -> Result<Done, TemplateError> + Send + Sync;
+
+/// One uop, written once.
+#[derive(Clone)]
+pub struct Template {
+    name: String,
+    effect: StackEffect,
+    flags: UopFlags,
+    locals: u32,
+    build: Arc<Build>,
+}
+
+impl Template {
+    /// A template that takes nothing from the stack, pushes nothing, and always continues.
+    ///
+    /// The name is the uop's: letters, digits and `_`, no digit first.
+    pub fn new<F>(name: impl Into<String>, build: F) -> Self
+    where
+        F: for<'t, 'ctx> Fn(TemplateBuilder<'t, 'ctx>) -> Result<Done, TemplateError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self {
+            name: name.into(),
+            effect: StackEffect::default(),
+            flags: UopFlags::empty(),
+            locals: 0,
+            build: Arc::new(build),
+        }
+    }
+
+    /// Declares the stack effect on the way to the next uop: `popped` values replaced by `pushed`.
+    #[must_use]
+    pub fn stack(self, popped: u8, pushed: u8) -> Self {
+        self.stack_counts(Count::fixed(popped), Count::fixed(pushed))
+    }
+
+    /// Declares a stack effect that depends on the oparg.
+    #[must_use]
+    pub fn stack_counts(mut self, popped: Count, pushed: Count) -> Self {
+        self.effect = StackEffect { popped, pushed };
+        self
+    }
+
+    /// Declares that the template may raise an error: it may use [`TemplateBuilder::error`].
+    #[must_use]
+    pub fn may_error(self) -> Self {
+        self.with(UopFlags::ERROR)
+    }
+
+    /// Declares that the template may give up the trace's assumptions: it may use [`TemplateBuilder::jump`].
+    #[must_use]
+    pub fn may_deopt(self) -> Self {
+        self.with(UopFlags::DEOPT)
+    }
+
+    /// Declares that the template may leave the trace's path: it may use [`TemplateBuilder::jump`].
+    #[must_use]
+    pub fn may_exit(self) -> Self {
+        self.with(UopFlags::EXIT)
+    }
+
+    /// Declares that the template jumps as part of its work: it may use [`TemplateBuilder::jump`].
+    #[must_use]
+    pub fn jumps(self) -> Self {
+        self.with(UopFlags::JUMP)
+    }
+
+    /// Declares that the template never continues with the next uop.
+    #[must_use]
+    pub fn terminal(self) -> Self {
+        self.with(UopFlags::TERMINAL)
+    }
+
+    /// Declares that the template leaves through an exit record of its own: it may use [`TemplateBuilder::side_exit`].
+    #[must_use]
+    pub fn side_exits(self) -> Self {
+        self.with(UopFlags::EXIT_RECORD)
+    }
+
+    /// Declares that the template may go to the trace's second uop: it may use [`TemplateBuilder::top`].
+    #[must_use]
+    pub fn restarts(self) -> Self {
+        self.with(UopFlags::TOP)
+    }
+
+    /// Declares that the oparg is the index of a local, which the runtime checks against the frame.
+    #[must_use]
+    pub fn local_oparg(self) -> Self {
+        self.with(UopFlags::LOCAL)
+    }
+
+    /// Declares that the template uses local `index`, whatever the oparg: it may use [`TemplateBuilder::local_at`] up to
+    /// there, and the runtime checks that the frame has it.
+    #[must_use]
+    pub fn uses_local(mut self, index: u32) -> Self {
+        self.locals = self.locals.max(index.saturating_add(1));
+        self
+    }
+
+    fn with(mut self, flag: UopFlags) -> Self {
+        self.flags |= flag;
+        self
+    }
+
+    /// The uop's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The declared stack effect.
+    pub fn effect(&self) -> StackEffect {
+        self.effect
+    }
+
+    /// The declared flags.
+    pub fn flags(&self) -> UopFlags {
+        self.flags
+    }
+
+    /// How many locals the frame must have at least.
+    pub fn locals(&self) -> u32 {
+        self.locals
+    }
+
+    pub(crate) fn build(&self, builder: TemplateBuilder<'_, '_>) -> Result<Done, TemplateError> {
+        (self.build)(builder)
+    }
+
+    /// Whether the declaration makes sense by itself.
+    pub(crate) fn check(&self, frame: FrameLayout) -> Result<(), TemplateError> {
+        let misuse = |message| Err(TemplateError::Misuse(message));
+        if !is_identifier(&self.name) {
+            return misuse(format!(
+                "the name {:?} may hold only letters, digits and _, and no digit first",
+                self.name
+            ));
+        }
+        if self.flags.contains(UopFlags::TERMINAL) && self.effect.pushed != Count::default() {
+            return misuse(format!(
+                "a terminal template pushes nothing, this one declares {}",
+                self.effect
+            ));
+        }
+        let frame_size = u64::from(frame.locals) + SLOT_SIZE * u64::from(self.locals);
+        if frame_size > i32::MAX as u64 {
+            return misuse(format!(
+                "declares {} locals, which end {frame_size:#x} bytes into the frame, the limit is {:#x}",
+                self.locals,
+                i32::MAX
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Template({} {} {:?})",
+            self.name, self.effect, self.flags
+        )
+    }
+}
+
+/// Bytes of a local and of a value on the stack.
+pub(crate) const SLOT_SIZE: u64 = 8;
+
+/// The layouts that a uop set's templates assume of the frame they run in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameLayout {
+    /// Bytes from the start of the frame to local 0; locals are 8 bytes each.
+    pub locals: u32,
+}
+
+/// A uop set: templates and what they assume.
+#[derive(Clone, Debug)]
+pub struct TemplateSet {
+    /// The name that the table carries.
+    pub name: String,
+    /// The frame that the templates run in.
+    pub frame: FrameLayout,
+    /// The templates, in any order; the table sorts them by name.
+    pub templates: Vec<Template>,
+    /// Anything else the code depends on, such as the layout of the objects it touches: it goes into the table's
+    /// digest of the inputs, so that a table and a library that disagree are told apart.
+    pub environment: Vec<u8>,
+}
+
+impl TemplateSet {
+    /// An empty set for frames of this layout.
+    pub fn new(name: impl Into<String>, frame: FrameLayout) -> Self {
+        Self {
+            name: name.into(),
+            frame,
+            templates: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// Adds templates.
+    #[must_use]
+    pub fn with(mut self, templates: impl IntoIterator<Item = Template>) -> Self {
+        self.templates.extend(templates);
+        self
+    }
+}
+
+/// The type of a value that templates load, store, and hand to helpers. The stack keeps all but [`I32`](Type::I32).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// A pointer.
+    Pointer,
+    /// A 64-bit integer.
+    I64,
+    /// A 32-bit integer.
+    I32,
+    /// A 64-bit float.
+    F64,
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pointer => "pointer",
+            Self::I64 => "i64",
+            Self::I32 => "i32",
+            Self::F64 => "f64",
+        })
+    }
+}
+
+/// A C function that templates may call; the runtime finds its address by name.
+///
+/// The name is a C identifier. All templates of a set that call the function agree on its types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Helper {
+    /// The symbol's name.
+    pub name: &'static str,
+    /// The types of the arguments.
+    pub arguments: &'static [Type],
+    /// The type of the result.
+    pub result: Option<Type>,
+}
+
+impl Helper {
+    /// A helper with a result.
+    pub const fn new(name: &'static str, arguments: &'static [Type], result: Type) -> Self {
+        Self {
+            name,
+            arguments,
+            result: Some(result),
+        }
+    }
+
+    /// A helper without a result.
+    pub const fn without_result(name: &'static str, arguments: &'static [Type]) -> Self {
+        Self {
+            name,
+            arguments,
+            result: None,
+        }
+    }
+}
+
+impl fmt::Display for Helper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let arguments: Vec<String> = self.arguments.iter().map(Type::to_string).collect();
+        write!(f, "{}({})", self.name, arguments.join(", "))?;
+        match self.result {
+            Some(result) => write!(f, " -> {result}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The independent checker: proves from a stencil group's bytes and holes alone that it keeps the stencils' rules,
+//! whatever compiler and extractor made it.
+//!
+//! Problem: a stencil is copied, patched and run without anybody looking at it again. One hole beside its field, one
+//! call on a misaligned stack or one way out with a word left on the stack corrupts memory in somebody else's process.
+//!
+//! Strategy: decode what control can reach, following branches and holes, into a control-flow graph; then prove each
+//! rule over the graph in a pass of its own. [`check_group`] is the list of what is proven. As with regalloc2's
+//! checker, nothing is taken from the producer but the result.
+//!
+//! What is assumed, because it cannot be seen in a stencil: C functions follow the System V ABI (they return, keep rbx,
+//! rbp and r12 to r15, and leave their caller's frame alone but for what it passed them); addresses in registers other
+//! than rsp are used within what they point to; the values that fill holes fit their fields, which the patcher checks.
+
+mod frame;
+mod graph;
+mod instruction;
+mod violation;
+
+pub use frame::{BasePointer, Frame};
+pub use instruction::Field;
+pub use violation::{VerifyError, Violation};
+
+use crate::disassemble::{hole_text, instruction_text};
+use graph::{ENTRY, Graph, Node, Place, Target};
+use iced_x86::{FlowControl, Instruction};
+use instruction::{Access, memory_access};
+use mimeo::hole::{Hole, HoleValue};
+use mimeo::reloc::RelocationKind;
+use mimeo::stencil::{Part, Stencil, StencilGroup, UopFlags, UopInfo};
+
+/// The largest part of a stencil group that is looked at, in bytes: far beyond any uop, and so small that no sum of
+/// offsets, displacements and addends overflows.
+pub const MAX_PART_LEN: usize = 1 << 24;
+
+/// What was learned about a stencil group that keeps the rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Instructions that control can reach, hot and cold.
+    pub instructions: usize,
+    /// Calls to C functions.
+    pub calls: usize,
+    /// Ways out: branches that leave, and hot code's end where control reaches it.
+    pub exits: usize,
+    /// Places where cold code is entered.
+    pub cold_entries: usize,
+    /// The deepest frame, in bytes; what called functions use is not counted.
+    pub max_stack: u64,
+}
+
+/// Checks one stencil group. The calls are what is proven, in order.
+///
+/// `symbols` are the names that the holes' symbol indices mean.
+///
+/// # Errors
+/// The first rule that is broken, and where. [`VerifyError::is_misaligned_call`] tells the one for which the compiler
+/// has a remedy.
+pub fn check_group(
+    uop: &UopInfo<'_>,
+    group: StencilGroup<'_>,
+    symbols: &[&str],
+) -> Result<Report, VerifyError> {
+    let checker = Checker {
+        uop,
+        group,
+        symbols,
+    };
+    checker.parts_and_holes_are_well_formed()?;
+    checker.data_holes_are_addresses()?;
+    let graph = checker.reachable_code_decodes()?;
+    checker.other_bytes_are_padding(&graph)?;
+    checker.every_hole_is_in_an_instruction(&graph)?;
+    checker.indirect_calls_are_known(&graph)?;
+    checker.data_is_used_within_bounds(&graph)?;
+    checker.control_continues_as_declared(&graph)?;
+    let max_stack = checker.stack_is_level(&graph)?;
+    checker.holes_are_declared()?;
+    checker.declared_ways_out_exist()?;
+    Ok(graph.report(max_stack))
+}
+
+/// What is checked.
+struct Checker<'a> {
+    uop: &'a UopInfo<'a>,
+    group: StencilGroup<'a>,
+    symbols: &'a [&'a str],
+}
+
+impl<'a> Checker<'a> {
+    /// Every part and each of its holes means something.
+    fn parts_and_holes_are_well_formed(&self) -> Result<(), VerifyError> {
+        for (part, stencil) in self.group.parts() {
+            part_is_well_formed(part, stencil)
+                .map_err(|violation| self.error(Place::new(part, 0), violation))?;
+            let mut previous_end = 0;
+            for hole in stencil.holes {
+                self.hole_is_well_formed(hole, previous_end, stencil.bytes)
+                    .map_err(|violation| self.error(Place::of(part, hole), violation))?;
+                previous_end = hole.end();
+            }
+        }
+        Ok(())
+    }
+
+    /// A hole's fields are valid; it lies behind the one before it and inside its part, with zeros under it.
+    fn hole_is_well_formed(
+        &self,
+        hole: &Hole,
+        previous_end: u32,
+        bytes: &[u8],
+    ) -> Result<(), Violation> {
+        hole.check(self.symbols.len()).map_err(Violation::BadHole)?;
+        if hole.offset() < previous_end {
+            return Err(Violation::HoleOrder { previous_end });
+        }
+        let (end, len) = (hole.end(), bytes.len());
+        match bytes.get(hole.offset() as usize..end as usize) {
+            None => Err(Violation::HoleOutside { end, len }),
+            Some(found) if found.iter().any(|&byte| byte != 0) => {
+                let found = found.to_vec();
+                Err(Violation::BytesUnderHole { found })
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Data holds only whole words at their natural alignment, and no address of code in a trace: nothing would prove
+    /// a jump through data.
+    fn data_holes_are_addresses(&self) -> Result<(), VerifyError> {
+        for hole in self.group.data.holes {
+            let error = |violation| self.error(Place::of(Part::Data, hole), violation);
+            let is_word = hole.kind() == RelocationKind::Abs64 && hole.offset().is_multiple_of(8);
+            if !is_word || hole.value().is_control() {
+                let hole = self.text(hole);
+                return Err(error(Violation::DataHole { hole }));
+            }
+            if hole.value() == HoleValue::Data {
+                self.data_holds(i64::from(hole.addend()), Access::ADDRESS)
+                    .map_err(error)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What control does not reach is padding.
+    fn other_bytes_are_padding(&self, graph: &Graph<'_>) -> Result<(), VerifyError> {
+        for (part, stencil) in self.code() {
+            let mut place = Place::new(part, 0);
+            while (place.offset as usize) < stencil.bytes.len() {
+                place.offset = graph
+                    .owner(place)
+                    .map(Node::end)
+                    .or_else(|| graph.padding_end(stencil.bytes, place))
+                    .ok_or_else(|| self.error(place, Violation::Unreached))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// No hole lies in padding. Those in instructions have been seen to fill their fields.
+    fn every_hole_is_in_an_instruction(&self, graph: &Graph<'_>) -> Result<(), VerifyError> {
+        for (part, stencil) in self.code() {
+            for hole in stencil.holes {
+                let place = Place::of(part, hole);
+                if graph.owner(place).is_none() {
+                    let hole = self.text(hole);
+                    return Err(self.error(place, Violation::HoleOffField { hole }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A call through a register goes to a function whose address was put there in the same basic block.
+    fn indirect_calls_are_known(&self, graph: &Graph<'_>) -> Result<(), VerifyError> {
+        let leaders = graph.leaders();
+        let indirect =
+            |node: &&Node<'_>| node.instruction.flow_control() == FlowControl::IndirectCall;
+        match graph
+            .nodes()
+            .filter(indirect)
+            .find(|call| !graph.calls_known_function(call, &leaders))
+        {
+            Some(call) => Err(self.error_at(call, Violation::IndirectCall)),
+            None => Ok(()),
+        }
+    }
+
+    /// What code reads through `DATA` holes lies in the data, is aligned as it must be, and is not written.
+    fn data_is_used_within_bounds(&self, graph: &Graph<'_>) -> Result<(), VerifyError> {
+        for node in graph.nodes() {
+            let of_data = |filled: &&graph::Filled<'_>| filled.hole.value() == HoleValue::Data;
+            for filled in node.filled.iter().filter(of_data) {
+                let access = match filled.field {
+                    Field::Immediate(_) | Field::SignExtended(_) => Some(Access::ADDRESS),
+                    _ => memory_access(&node.instruction),
+                };
+                access
+                    .ok_or(Violation::UnknownAccess)
+                    .and_then(|access| self.data_holds(filled.beyond_value(), access))
+                    .map_err(|violation| self.error_at(node, violation))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The access, `destination` bytes from the start of the data, is one that the data allows.
+    fn data_holds(&self, destination: i64, access: Access) -> Result<(), Violation> {
+        let Stencil { bytes, align, .. } = self.group.data;
+        let (size, len, expected) = (access.size, bytes.len(), access.align);
+        if destination < 0 || destination + size > len as i64 {
+            return Err(Violation::DataOutside {
+                destination,
+                size,
+                len,
+            });
+        }
+        if i64::from(align) < expected || destination % expected != 0 {
+            return Err(Violation::DataMisaligned {
+                destination,
+                align,
+                expected,
+            });
+        }
+        match access.writes {
+            true => Err(Violation::DataWritten),
+            false => Ok(()),
+        }
+    }
+
+    /// A terminal uop never continues with the next uop; any other does on some way.
+    fn control_continues_as_declared(&self, graph: &Graph<'_>) -> Result<(), VerifyError> {
+        let terminal = self.uop.flags.contains(UopFlags::TERMINAL);
+        let is_empty = graph.entry == Target::Continue;
+        let continuing = graph
+            .nodes()
+            .find(|node| node.targets().any(|target| target == Target::Continue));
+        match continuing {
+            Some(node) if terminal => Err(self.error_at(node, Violation::TerminalContinues)),
+            None if terminal && is_empty => Err(self.error(ENTRY, Violation::TerminalContinues)),
+            None if !terminal && !is_empty => Err(self.error(ENTRY, Violation::NeverContinues)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Each hole's value is one that the uop's flags announce.
+    fn holes_are_declared(&self) -> Result<(), VerifyError> {
+        for (part, stencil) in self.group.parts() {
+            for hole in stencil.holes {
+                let value = hole.value();
+                let flags = UopFlags::announcing(value);
+                if !flags.is_empty() && !self.uop.flags.intersects(flags) {
+                    let violation = Violation::Undeclared { value, flags };
+                    return Err(self.error(Place::of(part, hole), violation));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The ways out that the flags announce are there: traces prepare labels and records for them.
+    fn declared_ways_out_exist(&self) -> Result<(), VerifyError> {
+        use HoleValue::*;
+        let ways: [&'static [HoleValue]; 4] =
+            [&[JumpTarget], &[ErrorTarget], &[Exit, ExitIndex], &[Top]];
+        for values in ways {
+            let flags = self.uop.flags & UopFlags::announcing(values[0]);
+            let mut holes = self.group.holes();
+            if !flags.is_empty() && !holes.any(|hole| values.contains(&hole.value())) {
+                return Err(self.error(ENTRY, Violation::NeverUsed { flags, values }));
+            }
+        }
+        Ok(())
+    }
+
+    fn part(&self, part: Part) -> Stencil<'a> {
+        match part {
+            Part::Hot => self.group.hot,
+            Part::Cold => self.group.cold,
+            Part::Data => self.group.data,
+        }
+    }
+
+    fn code(&self) -> [(Part, Stencil<'a>); 2] {
+        [Part::Hot, Part::Cold].map(|part| (part, self.part(part)))
+    }
+
+    /// A hole that belongs to no instruction, for an error.
+    fn text(&self, hole: &Hole) -> String {
+        hole_text(hole, hole.end() as usize, self.symbols)
+    }
+
+    fn error(&self, place: Place, violation: Violation) -> VerifyError {
+        VerifyError {
+            uop: self.uop.name.to_owned(),
+            part: place.part,
+            offset: place.offset,
+            instruction: None,
+            violation,
+        }
+    }
+
+    fn error_in(&self, place: Place, found: &Instruction, violation: Violation) -> VerifyError {
+        VerifyError {
+            instruction: Some(instruction_text(found)),
+            ..self.error(place, violation)
+        }
+    }
+
+    fn error_at(&self, node: &Node<'_>, violation: Violation) -> VerifyError {
+        self.error_in(node.place, &node.instruction, violation)
+    }
+}
+
+/// A part has a size that can be looked at and an alignment that it can have.
+fn part_is_well_formed(part: Part, stencil: Stencil<'_>) -> Result<(), Violation> {
+    let (len, found) = (stencil.bytes.len(), stencil.align);
+    let (aligned, expected) = match part {
+        Part::Hot | Part::Cold => (found == 1, "1 for code"),
+        Part::Data => (found.is_power_of_two(), "a power of two"),
+    };
+    if len > MAX_PART_LEN {
+        return Err(Violation::PartTooLarge { len });
+    }
+    match aligned {
+        true => Ok(()),
+        false => Err(Violation::Alignment { found, expected }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
