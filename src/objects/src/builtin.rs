@@ -1,0 +1,433 @@
+//! Built-in functions: their objects and what they do.
+
+use crate::call::{check_count, wrong_index};
+use crate::compare::{Comparison, NESTING_LIMIT, compare};
+use crate::error::{ErrorKind, PyError, Result};
+use crate::float;
+use crate::format;
+use crate::immortal;
+use crate::int::{self, IntView};
+use crate::iterator;
+use crate::limits;
+use crate::object::{Header, Kind, Ref, View};
+use crate::ops::{self, BinaryOperator};
+use crate::str;
+use std::io::Write;
+
+macro_rules! builtins {
+    ($($variant:ident = $name:literal, $call:expr;)+) => {
+        /// A built-in function. The numbers are part of the contract with generated code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u32)]
+        pub enum BuiltinId {
+            $(#[doc = concat!("`", $name, "`")] $variant),+
+        }
+
+        impl BuiltinId {
+            /// Every function, in the order of the numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The function's name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name),+
+                }
+            }
+        }
+
+        /// Calls a built-in function.
+        ///
+        /// # Errors
+        /// CPython's for these arguments, or `NotSupported`.
+        pub(crate) fn invoke(id: BuiltinId, arguments: &[Ref]) -> Result<Ref> {
+            match id {
+                $(BuiltinId::$variant => $call(arguments)),+
+            }
+        }
+    };
+}
+
+builtins! {
+    Abs = "abs", |arguments| ops::absolute(only("abs", arguments)?);
+    All = "all", |arguments| all(only("all", arguments)?);
+    Any = "any", |arguments| any(only("any", arguments)?);
+    Ascii = "ascii", |arguments| format::ascii(only("ascii", arguments)?);
+    Bin = "bin", |arguments| radix_text(only("bin", arguments)?, "0b", 2);
+    Callable = "callable", |arguments| callable(only("callable", arguments)?);
+    Chr = "chr", |arguments| chr(only("chr", arguments)?);
+    Divmod = "divmod", divmod;
+    Hex = "hex", |arguments| radix_text(only("hex", arguments)?, "0x", 16);
+    IsInstance = "isinstance", isinstance;
+    Iter = "iter", iter;
+    Len = "len", |arguments| iterator::length(only("len", arguments)?);
+    Max = "max", |arguments| extreme("max", Comparison::Greater, arguments);
+    Min = "min", |arguments| extreme("min", Comparison::Less, arguments);
+    Next = "next", next;
+    Oct = "oct", |arguments| radix_text(only("oct", arguments)?, "0o", 8);
+    Ord = "ord", |arguments| ord(only("ord", arguments)?);
+    Pow = "pow", pow;
+    Print = "print", print;
+    Repr = "repr", |arguments| format::repr(only("repr", arguments)?);
+    Round = "round", round;
+    Sorted = "sorted", sorted;
+    Sum = "sum", sum;
+}
+
+impl BuiltinId {
+    /// The function with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|id| id.name() == name)
+    }
+}
+
+/// A built-in function's object.
+#[repr(C)]
+pub struct Builtin {
+    header: Header,
+    pub(crate) id: BuiltinId,
+}
+
+impl Builtin {
+    pub(crate) fn new(id: BuiltinId) -> Self {
+        Self {
+            header: Header::new(Kind::Builtin, 0),
+            id,
+        }
+    }
+
+    /// Which function it is.
+    pub fn id(&self) -> BuiltinId {
+        self.id
+    }
+
+    /// The function's name.
+    pub fn name(&self) -> &'static str {
+        self.id.name()
+    }
+}
+
+impl Ref {
+    /// The object of a built-in function.
+    pub fn builtin(id: BuiltinId) -> Self {
+        immortal::builtin(id)
+    }
+}
+
+/// The argument of a function that takes exactly one.
+fn only<'a>(name: &str, arguments: &'a [Ref]) -> Result<&'a Ref> {
+    let [argument] = arguments else {
+        let given = arguments.len();
+        return Err(PyError::type_error(format!(
+            "{name}() takes exactly one argument ({given} given)"
+        )));
+    };
+    Ok(argument)
+}
+
+/// The error of a function without the argument that stands at this position, from 1.
+fn missing(function: &str, argument: &str, position: usize) -> PyError {
+    PyError::type_error(format!(
+        "{function}() missing required argument '{argument}' (pos {position})"
+    ))
+}
+
+/// The error of a function that takes at most this many arguments.
+fn too_many(function: &str, most: usize, given: usize) -> PyError {
+    PyError::type_error(format!(
+        "{function}() takes at most {most} arguments ({given} given)"
+    ))
+}
+
+fn all(items: &Ref) -> Result<Ref> {
+    Ok(Ref::bool(
+        iterator::items(items)?.all(|item| ops::truth(&item)),
+    ))
+}
+
+fn any(items: &Ref) -> Result<Ref> {
+    Ok(Ref::bool(
+        iterator::items(items)?.any(|item| ops::truth(&item)),
+    ))
+}
+
+fn callable(object: &Ref) -> Result<Ref> {
+    let is_callable = matches!(
+        object.view(),
+        View::Type(_) | View::Builtin(_) | View::Function(_)
+    );
+    Ok(Ref::bool(is_callable))
+}
+
+fn chr(code_point: &Ref) -> Result<Ref> {
+    let value = code_point.as_int().ok_or_else(|| wrong_index(code_point))?;
+    match u32::try_from(value.saturate()) {
+        Ok(code_point) if code_point < 0x11_0000 => Ok(str::single(code_point)),
+        _ => Err(PyError::value("chr() arg not in range(0x110000)")),
+    }
+}
+
+fn ord(character: &Ref) -> Result<Ref> {
+    let View::Str(string) = character.view() else {
+        return Err(PyError::type_error(format!(
+            "ord() expected string of length 1, but {} found",
+            character.type_name()
+        )));
+    };
+    match string.as_code_point() {
+        Some(code_point) => Ok(Ref::int(code_point.into())),
+        None => Err(PyError::type_error(format!(
+            "ord() expected a character, but string of length {} found",
+            string.len()
+        ))),
+    }
+}
+
+fn divmod(arguments: &[Ref]) -> Result<Ref> {
+    check_count("divmod", arguments, 2..=2)?;
+    ops::divide_with_remainder(&arguments[0], &arguments[1])
+}
+
+/// The text of an int in base 2, 8 or 16.
+fn radix_text(object: &Ref, prefix: &str, radix: u32) -> Result<Ref> {
+    let value = object.as_int().ok_or_else(|| wrong_index(object))?;
+    let digits = value.to_big().magnitude().to_str_radix(radix);
+    let sign = if value.is_negative() { "-" } else { "" };
+    Ok(Ref::str(&format!("{sign}{prefix}{digits}")))
+}
+
+fn isinstance(arguments: &[Ref]) -> Result<Ref> {
+    check_count("isinstance", arguments, 2..=2)?;
+    is_instance_of(&arguments[0], &arguments[1], 0).map(Ref::bool)
+}
+
+fn is_instance_of(object: &Ref, class: &Ref, depth: u32) -> Result<bool> {
+    if depth > NESTING_LIMIT {
+        let message = "maximum recursion depth exceeded in __instancecheck__";
+        return Err(PyError::new(ErrorKind::RecursionError, message));
+    }
+    match class.view() {
+        View::Type(of) => Ok(object.type_id().is_subtype_of(of.id())),
+        View::Tuple(classes) => {
+            for class in classes.items() {
+                if is_instance_of(object, class, depth + 1)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+        _ => Err(PyError::type_error(
+            "isinstance() arg 2 must be a type, a tuple of types, or a union",
+        )),
+    }
+}
+
+fn iter(arguments: &[Ref]) -> Result<Ref> {
+    check_count("iter", arguments, 1..=2)?;
+    match arguments {
+        [iterable] => iterator::iterate(iterable),
+        _ => Err(PyError::not_supported("iter() with a sentinel")),
+    }
+}
+
+fn next(arguments: &[Ref]) -> Result<Ref> {
+    check_count("next", arguments, 1..=2)?;
+    match (iterator::next(&arguments[0])?, arguments.get(1)) {
+        (Some(item), _) => Ok(item),
+        (None, Some(default)) => Ok(default.clone()),
+        (None, None) => Err(PyError::new(ErrorKind::StopIteration, "")),
+    }
+}
+
+/// `min` and `max`: the first item that no later one is beyond.
+fn extreme(name: &str, beyond: Comparison, arguments: &[Ref]) -> Result<Ref> {
+    let found = match arguments {
+        [] => {
+            return Err(PyError::type_error(format!(
+                "{name} expected at least 1 argument, got 0"
+            )));
+        }
+        [iterable] => extreme_of(beyond, iterator::items(iterable)?)?,
+        _ => extreme_of(beyond, arguments.iter().cloned())?,
+    };
+    found.ok_or_else(|| PyError::value(format!("{name}() iterable argument is empty")))
+}
+
+fn extreme_of(beyond: Comparison, mut items: impl Iterator<Item = Ref>) -> Result<Option<Ref>> {
+    let Some(mut best) = items.next() else {
+        return Ok(None);
+    };
+    for item in items {
+        if compare(beyond, &item, &best)? {
+            best = item;
+        }
+    }
+    Ok(Some(best))
+}
+
+fn pow(arguments: &[Ref]) -> Result<Ref> {
+    match arguments {
+        [] => Err(missing("pow", "base", 1)),
+        [_] => Err(missing("pow", "exp", 2)),
+        [base, exponent] => ops::binary(BinaryOperator::Power, base, exponent),
+        [base, exponent, modulus] => match (base.as_int(), exponent.as_int(), modulus.view()) {
+            (_, _, View::None) => ops::binary(BinaryOperator::Power, base, exponent),
+            (Some(base), Some(exponent), _) if modulus.as_int().is_some() => int::modular_power(
+                base,
+                exponent,
+                modulus.as_int().unwrap_or(IntView::Small(0)),
+            ),
+            _ => Err(wrong_modular_power(base, exponent, modulus)),
+        },
+        _ => Err(too_many("pow", 3, arguments.len())),
+    }
+}
+
+fn wrong_modular_power(base: &Ref, exponent: &Ref, modulus: &Ref) -> PyError {
+    let operands = [base, exponent, modulus];
+    if operands.iter().any(|operand| operand.kind() == Kind::Float) {
+        return PyError::type_error(
+            "pow() 3rd argument not allowed unless all arguments are integers",
+        );
+    }
+    let [a, b, c] = operands.map(Ref::type_name);
+    PyError::type_error(format!(
+        "unsupported operand type(s) for ** or pow(): '{a}', '{b}', '{c}'"
+    ))
+}
+
+fn print(arguments: &[Ref]) -> Result<Ref> {
+    let mut line = String::new();
+    for (index, argument) in arguments.iter().enumerate() {
+        if index > 0 {
+            line.push(' ');
+        }
+        match argument.view() {
+            View::Str(string) => line.push_str(&encodable(string)?),
+            _ => line.push_str(&format::repr_text(argument)?),
+        }
+    }
+    line.push('\n');
+    let failed = |error: std::io::Error| PyError::new(ErrorKind::OSError, error.to_string());
+    std::io::stdout()
+        .lock()
+        .write_all(line.as_bytes())
+        .map_err(failed)?;
+    Ok(Ref::none())
+}
+
+/// The text of a string that UTF-8 can say.
+fn encodable(string: &str::Str) -> Result<String> {
+    let lone = string
+        .code_points()
+        .enumerate()
+        .find(|&(_, c)| char::from_u32(c).is_none());
+    if let Some((position, code_point)) = lone {
+        return Err(PyError::new(
+            ErrorKind::UnicodeEncodeError,
+            format!(
+                "'utf-8' codec can't encode character '\\u{code_point:04x}' in position {position}: \
+                 surrogates not allowed"
+            ),
+        ));
+    }
+    Ok(string.to_string())
+}
+
+fn round(arguments: &[Ref]) -> Result<Ref> {
+    let number = match arguments {
+        [] => return Err(missing("round", "number", 1)),
+        [number] => number,
+        [number, digits] if matches!(digits.view(), View::None) => number,
+        [_, _] => return Err(PyError::not_supported("round() to a number of digits")),
+        _ => return Err(too_many("round", 2, arguments.len())),
+    };
+    match number.view() {
+        View::Float(value) => int::from_float(value.round_ties_even()),
+        _ => match number.as_int() {
+            Some(value) => Ok(int::add(value, IntView::Small(0))),
+            None => Err(PyError::type_error(format!(
+                "type {} doesn't define __round__ method",
+                number.type_name()
+            ))),
+        },
+    }
+}
+
+fn sorted(arguments: &[Ref]) -> Result<Ref> {
+    check_count("sorted", arguments, 1..=1)?;
+    let items = limits::collect(iterator::items(&arguments[0])?)?;
+    sort(items).map(Ref::list)
+}
+
+/// Sorts stably by `<` alone, as Python promises: halves are sorted and merged.
+fn sort(mut items: Vec<Ref>) -> Result<Vec<Ref>> {
+    if items.len() < 2 {
+        return Ok(items);
+    }
+    let right = items.split_off(items.len().div_ceil(2));
+    let (left, right) = (sort(items)?, sort(right)?);
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    let mut left = left.into_iter().peekable();
+    for item in right {
+        while let Some(first) = left.peek()
+            && !compare(Comparison::Less, &item, first)?
+        {
+            merged.extend(left.next());
+        }
+        merged.push(item);
+    }
+    merged.extend(left);
+    Ok(merged)
+}
+
+fn sum(arguments: &[Ref]) -> Result<Ref> {
+    let (items, start) = match arguments {
+        [] => {
+            return Err(PyError::type_error(
+                "sum() takes at least 1 positional argument (0 given)",
+            ));
+        }
+        [items] => (items, Ref::int(0)),
+        [items, start] => (items, start.clone()),
+        _ => return Err(too_many("sum", 2, arguments.len())),
+    };
+    if matches!(start.view(), View::Str(_)) {
+        return Err(PyError::type_error(
+            "sum() can't sum strings [use ''.join(seq) instead]",
+        ));
+    }
+    let mut items = iterator::items(items)?;
+    let mut total = start;
+    while let View::Int(IntView::Small(_)) = total.view() {
+        let Some(item) = items.next() else {
+            return Ok(total);
+        };
+        total = ops::binary(BinaryOperator::Add, &total, &item)?;
+    }
+    match total.view() {
+        View::Float(start) => sum_floats(start, items),
+        _ => sum_plainly(total, items),
+    }
+}
+
+fn sum_plainly(start: Ref, mut items: impl Iterator<Item = Ref>) -> Result<Ref> {
+    items.try_fold(start, |sum, item| {
+        ops::binary(BinaryOperator::Add, &sum, &item)
+    })
+}
+
+/// Adds floats, and ints that fit a machine word, with compensation; anything else from there on without.
+fn sum_floats(start: f64, mut items: impl Iterator<Item = Ref>) -> Result<Ref> {
+    let mut total = float::CompensatedSum::new(start);
+    while let Some(item) = items.next() {
+        match (item.view(), item.as_int()) {
+            (View::Float(value), _) => total.add(value),
+            (_, Some(IntView::Small(value))) => total.add_exactly(value as f64),
+            _ => {
+                let sum = Ref::float(total.value());
+                return sum_plainly(ops::binary(BinaryOperator::Add, &sum, &item)?, items);
+            }
+        }
+    }
+    Ok(Ref::float(total.value()))
+}

@@ -1,0 +1,65 @@
+//! Calls of built-in functions and types, and what they say of wrong arguments.
+
+use crate::builtin;
+use crate::construct::construct;
+use crate::error::{PyError, Result};
+use crate::object::{Ref, View};
+use std::ops::RangeInclusive;
+
+/// `callable(*arguments)`
+///
+/// # Errors
+/// `TypeError` if the object cannot be called, otherwise the call's own. Calling a function of the program, which is
+/// the business of uops, is `NotSupported`.
+pub fn call(callable: &Ref, arguments: &[Ref]) -> Result<Ref> {
+    match callable.view() {
+        View::Type(of) => construct(of.id(), arguments),
+        View::Builtin(function) => builtin::invoke(function.id(), arguments),
+        View::Function(function) => Err(PyError::not_supported(format_args!(
+            "calling the function {}",
+            function.name()
+        ))),
+        _ => Err(PyError::type_error(format!(
+            "'{}' object is not callable",
+            callable.type_name()
+        ))),
+    }
+}
+
+/// Checks how many arguments a callable is given.
+///
+/// # Errors
+/// `TypeError` if there are too few or too many.
+pub(crate) fn check_count(
+    name: &str,
+    arguments: &[Ref],
+    expected: RangeInclusive<usize>,
+) -> Result<()> {
+    let given = arguments.len();
+    if expected.contains(&given) {
+        return Ok(());
+    }
+    let (least, most) = expected.into_inner();
+    let (bound, count) = match given {
+        _ if least == most => ("", least),
+        _ if given < least => ("at least ", least),
+        _ => ("at most ", most),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    Err(PyError::type_error(format!(
+        "{name} expected {bound}{count} argument{plural}, got {given}"
+    )))
+}
+
+/// Whether an object may stand for an index.
+pub(crate) fn is_index(object: &Ref) -> bool {
+    object.as_int().is_some()
+}
+
+/// The error for an object that may not.
+pub(crate) fn wrong_index(object: &Ref) -> PyError {
+    PyError::type_error(format!(
+        "'{}' object cannot be interpreted as an integer",
+        object.type_name()
+    ))
+}

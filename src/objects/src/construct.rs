@@ -1,0 +1,172 @@
+//! Construction: what calling a type gives.
+
+use crate::call::{check_count, is_index, wrong_index};
+use crate::error::{PyError, Result};
+use crate::format;
+use crate::int::{self, IntView};
+use crate::iterator;
+use crate::limits;
+use crate::numeral;
+use crate::object::{Ref, View};
+use crate::ops;
+use crate::types::TypeId;
+
+/// `type(*arguments)`
+///
+/// # Errors
+/// CPython's for these arguments, or `NotSupported`.
+pub(crate) fn construct(id: TypeId, arguments: &[Ref]) -> Result<Ref> {
+    match id {
+        TypeId::Bool => {
+            check_count("bool", arguments, 0..=1)?;
+            Ok(Ref::bool(arguments.first().is_some_and(ops::truth)))
+        }
+        TypeId::Int => int(arguments),
+        TypeId::Float => float(arguments),
+        TypeId::Str => str(arguments),
+        TypeId::List => {
+            check_count("list", arguments, 0..=1)?;
+            Ok(Ref::list(items(arguments)?))
+        }
+        TypeId::Tuple => tuple(arguments),
+        TypeId::Range => range(arguments),
+        TypeId::Slice => slice(arguments),
+        TypeId::Type => type_of(arguments),
+        TypeId::None if arguments.is_empty() => Ok(Ref::none()),
+        TypeId::None => Err(PyError::type_error("NoneType takes no arguments")),
+        TypeId::Object | TypeId::Function => Err(PyError::not_supported(format_args!(
+            "calling '{}'",
+            id.name()
+        ))),
+        _ => Err(PyError::type_error(format!(
+            "cannot create '{}' instances",
+            id.name()
+        ))),
+    }
+}
+
+/// The items of the only argument, if there is one.
+fn items(arguments: &[Ref]) -> Result<Vec<Ref>> {
+    arguments.first().map_or(Ok(Vec::new()), |argument| {
+        limits::collect(iterator::items(argument)?)
+    })
+}
+
+fn tuple(arguments: &[Ref]) -> Result<Ref> {
+    check_count("tuple", arguments, 0..=1)?;
+    match arguments.first() {
+        Some(argument) if matches!(argument.view(), View::Tuple(_)) => Ok(argument.clone()),
+        _ => Ok(Ref::tuple(items(arguments)?)),
+    }
+}
+
+fn int(arguments: &[Ref]) -> Result<Ref> {
+    check_count("int", arguments, 0..=2)?;
+    match arguments {
+        [] => Ok(Ref::int(0)),
+        [value] => match value.view() {
+            View::Float(value) => int::from_float(value),
+            View::Str(text) => numeral::parse_int(text, 10),
+            View::Int(_) => Ok(value.clone()),
+            _ => value.as_int().map(plain_int).ok_or_else(|| {
+                PyError::type_error(format!(
+                    "int() argument must be a string, a bytes-like object or a real number, not '{}'",
+                    value.type_name()
+                ))
+            }),
+        },
+        [value, base, ..] => {
+            let base = base.as_int().ok_or_else(|| wrong_index(base))?.saturate();
+            numeral::check_base(base)?;
+            match value.view() {
+                View::Str(text) => numeral::parse_int(text, base),
+                _ => Err(PyError::type_error("int() can't convert non-string with explicit base")),
+            }
+        }
+    }
+}
+
+/// An int that is not a bool.
+fn plain_int(value: IntView<'_>) -> Ref {
+    int::add(value, IntView::Small(0))
+}
+
+fn float(arguments: &[Ref]) -> Result<Ref> {
+    check_count("float", arguments, 0..=1)?;
+    let Some(value) = arguments.first() else {
+        return Ok(Ref::float(0.0));
+    };
+    match value.view() {
+        View::Float(_) => Ok(value.clone()),
+        View::Str(text) => numeral::parse_float(text).map(Ref::float),
+        _ => match value.as_int() {
+            Some(value) => value.to_float().map(Ref::float),
+            None => Err(PyError::type_error(format!(
+                "float() argument must be a string or a real number, not '{}'",
+                value.type_name()
+            ))),
+        },
+    }
+}
+
+fn str(arguments: &[Ref]) -> Result<Ref> {
+    match arguments {
+        [] => Ok(Ref::str("")),
+        [object] => format::str(object),
+        [object, rest @ ..] if rest.len() <= 2 => {
+            for (argument, name) in rest.iter().zip(["encoding", "errors"]) {
+                if !matches!(argument.view(), View::Str(_)) {
+                    let found = match argument.view() {
+                        View::None => "None",
+                        _ => argument.type_name(),
+                    };
+                    let message = format!("str() argument '{name}' must be str, not {found}");
+                    return Err(PyError::type_error(message));
+                }
+            }
+            Err(PyError::type_error(match object.view() {
+                View::Str(_) => "decoding str is not supported".to_owned(),
+                _ => format!(
+                    "decoding to str: need a bytes-like object, {} found",
+                    object.type_name()
+                ),
+            }))
+        }
+        _ => Err(PyError::type_error(format!(
+            "str() takes at most 3 arguments ({} given)",
+            arguments.len()
+        ))),
+    }
+}
+
+fn range(arguments: &[Ref]) -> Result<Ref> {
+    check_count("range", arguments, 1..=3)?;
+    if let Some(argument) = arguments.iter().find(|argument| !is_index(argument)) {
+        return Err(wrong_index(argument));
+    }
+    let (zero, one) = (Ref::int(0), Ref::int(1));
+    let made = match arguments {
+        [stop] => Ref::range(&zero, stop, &one),
+        [start, stop] => Ref::range(start, stop, &one),
+        [start, stop, step, ..] => Ref::range(start, stop, step),
+        [] => None,
+    };
+    made.ok_or_else(|| PyError::value("range() arg 3 must not be zero"))
+}
+
+fn slice(arguments: &[Ref]) -> Result<Ref> {
+    check_count("slice", arguments, 1..=3)?;
+    let argument = |index: usize| arguments.get(index).cloned().unwrap_or_else(Ref::none);
+    Ok(match arguments.len() {
+        1 => Ref::slice(Ref::none(), argument(0), Ref::none()),
+        _ => Ref::slice(argument(0), argument(1), argument(2)),
+    })
+}
+
+fn type_of(arguments: &[Ref]) -> Result<Ref> {
+    match arguments {
+        [object] => Ok(Ref::type_object(object.type_id())),
+        [_, _, _] => Err(PyError::not_supported("making a class")),
+        _ => Err(PyError::type_error("type() takes 1 or 3 arguments")),
+    }
+}

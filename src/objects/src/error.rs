@@ -1,0 +1,126 @@
+//! Errors: the exceptions that operations on objects raise, as values.
+
+use std::fmt;
+
+/// The result of an operation that may raise.
+pub type Result<T> = std::result::Result<T, PyError>;
+
+/// The type of an exception.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// `TypeError`
+    TypeError,
+    /// `ValueError`
+    ValueError,
+    /// `ZeroDivisionError`
+    ZeroDivisionError,
+    /// `OverflowError`
+    OverflowError,
+    /// `IndexError`
+    IndexError,
+    /// `MemoryError`
+    MemoryError,
+    /// `RecursionError`
+    RecursionError,
+    /// `StopIteration`
+    StopIteration,
+    /// `UnboundLocalError`
+    UnboundLocalError,
+    /// `UnicodeEncodeError`
+    UnicodeEncodeError,
+    /// `OSError`, from writing to standard output.
+    OSError,
+    /// Not one of Python's: valid Python that these objects do not cover.
+    NotSupported,
+}
+
+impl ErrorKind {
+    /// The name of the exception's class.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TypeError => "TypeError",
+            Self::ValueError => "ValueError",
+            Self::ZeroDivisionError => "ZeroDivisionError",
+            Self::OverflowError => "OverflowError",
+            Self::IndexError => "IndexError",
+            Self::MemoryError => "MemoryError",
+            Self::RecursionError => "RecursionError",
+            Self::StopIteration => "StopIteration",
+            Self::UnboundLocalError => "UnboundLocalError",
+            Self::UnicodeEncodeError => "UnicodeEncodeError",
+            Self::OSError => "OSError",
+            Self::NotSupported => "NotSupported",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An exception: its type and what `str()` of it gives. The messages are those of CPython 3.13.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PyError {
+    /// The exception's type.
+    pub kind: ErrorKind,
+    /// The exception's text; empty where CPython's is.
+    pub message: String,
+}
+
+impl PyError {
+    /// An exception of this type with this text.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// A `MemoryError`, which has no text.
+    pub(crate) fn memory() -> Self {
+        Self::new(ErrorKind::MemoryError, "")
+    }
+
+    /// A `TypeError`.
+    pub(crate) fn type_error(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::TypeError, message)
+    }
+
+    /// A `ValueError`.
+    pub(crate) fn value(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::ValueError, message)
+    }
+
+    /// An `OverflowError`.
+    pub(crate) fn overflow(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::OverflowError, message)
+    }
+
+    /// An `IndexError`.
+    pub(crate) fn index(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::IndexError, message)
+    }
+
+    /// A `ZeroDivisionError`.
+    pub(crate) fn zero_division(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::ZeroDivisionError, message)
+    }
+
+    /// Valid Python that is not covered; `what` is a noun phrase.
+    pub(crate) fn not_supported(what: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::NotSupported, format!("{what} is not supported"))
+    }
+}
+
+impl fmt::Display for PyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.message.is_empty() {
+            return write!(f, "{}", self.kind);
+        }
+        write!(f, "{}: {}", self.kind, self.message)
+    }
+}
+
+impl std::error::Error for PyError {}

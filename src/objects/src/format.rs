@@ -1,0 +1,201 @@
+//! Objects as text: `str()`, `repr()` and `ascii()`.
+
+use crate::compare::NESTING_LIMIT;
+use crate::error::{ErrorKind, PyError, Result};
+use crate::int;
+use crate::limits;
+use crate::numeral::float_text;
+use crate::object::{Ref, View};
+use crate::range::Range;
+use crate::str::Str;
+use std::fmt::Write;
+
+/// `str(object)`; an f-string's `{object}` is the same.
+///
+/// # Errors
+/// `ValueError` for an int of too many digits, `RecursionError` for an object nested too deeply, `MemoryError` for a
+/// container whose text would be too long.
+pub fn str(object: &Ref) -> Result<Ref> {
+    match object.view() {
+        View::Str(_) => Ok(object.clone()),
+        _ => repr(object),
+    }
+}
+
+/// `repr(object)`
+///
+/// # Errors
+/// As [`str()`].
+pub fn repr(object: &Ref) -> Result<Ref> {
+    repr_text(object).map(|text| Ref::str(&text))
+}
+
+/// `ascii(object)`
+///
+/// # Errors
+/// As [`str()`].
+pub fn ascii(object: &Ref) -> Result<Ref> {
+    let mut text = String::new();
+    for c in repr_text(object)?.chars() {
+        if c.is_ascii() {
+            text.push(c);
+        } else {
+            push_escaped(&mut text, c.into());
+        }
+    }
+    Ok(Ref::str(&text))
+}
+
+/// The text of `repr(object)`.
+///
+/// # Errors
+/// As [`str()`].
+pub fn repr_text(object: &Ref) -> Result<String> {
+    let mut printer = Printer::default();
+    printer.object(object)?;
+    Ok(printer.text)
+}
+
+/// The text of `repr(string)`.
+pub(crate) fn str_repr(string: &Str) -> String {
+    let mut printer = Printer::default();
+    printer.string(string);
+    printer.text
+}
+
+/// Writes objects one into another.
+#[derive(Default)]
+struct Printer {
+    text: String,
+    /// The containers that are being written: one that contains itself is cut short.
+    open: Vec<Ref>,
+}
+
+impl Printer {
+    fn object(&mut self, object: &Ref) -> Result<()> {
+        match object.view() {
+            View::None => self.text.push_str("None"),
+            View::Bool(value) => self.text.push_str(if value { "True" } else { "False" }),
+            View::Int(value) => self.text.push_str(&int::to_text(value)?),
+            View::Float(value) => self.text.push_str(&float_text(value)),
+            View::Str(string) => self.string(string),
+            View::List(list) => return self.items(object, ["[", "]"], list.iter()),
+            View::Tuple(tuple) => {
+                let close = if tuple.items().len() == 1 { ",)" } else { ")" };
+                return self.items(object, ["(", close], tuple.items().iter().cloned());
+            }
+            View::Range(range) => return self.range(range),
+            View::Slice(slice) => {
+                let bounds = [slice.start(), slice.stop(), slice.step()].map(Ref::clone);
+                return self.items(object, ["slice(", ")"], bounds.into_iter());
+            }
+            View::Function(function) => {
+                let name = function.name();
+                self.push(format_args!("<function {name} at {:p}>", object.as_ptr()));
+            }
+            View::Builtin(function) => {
+                self.push(format_args!("<built-in function {}>", function.name()));
+            }
+            View::Type(of) => self.push(format_args!("<class '{}'>", of.id().name())),
+            View::RangeIterator(_)
+            | View::BigRangeIterator(_)
+            | View::ListIterator(_)
+            | View::TupleIterator(_)
+            | View::StrIterator(_) => {
+                let name = object.type_name();
+                self.push(format_args!("<{name} object at {:p}>", object.as_ptr()));
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, text: std::fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = self.text.write_fmt(text);
+    }
+
+    fn items(
+        &mut self,
+        container: &Ref,
+        [open, close]: [&str; 2],
+        items: impl Iterator<Item = Ref>,
+    ) -> Result<()> {
+        self.text.push_str(open);
+        if self.open.iter().any(|other| other.is(container)) {
+            // CPython leaves the comma of a one-item tuple out here.
+            self.text.push_str("...");
+            self.text.push_str(close.trim_start_matches(','));
+            return Ok(());
+        }
+        if self.open.len() as u32 >= NESTING_LIMIT {
+            let message = "maximum recursion depth exceeded while getting the repr of an object";
+            return Err(PyError::new(ErrorKind::RecursionError, message));
+        }
+        self.open.push(container.clone());
+        for (index, item) in items.enumerate() {
+            if index > 0 {
+                self.text.push_str(", ");
+            }
+            self.object(&item)?;
+            // Lists that share items may print longer than anything that is in memory.
+            limits::check_items(self.text.len())?;
+        }
+        self.open.pop();
+        self.text.push_str(close);
+        Ok(())
+    }
+
+    fn range(&mut self, range: &Range) -> Result<()> {
+        let (start, stop) = (int::to_text(range.start())?, int::to_text(range.stop())?);
+        let step = int::to_text(range.step())?;
+        if step == "1" {
+            self.push(format_args!("range({start}, {stop})"));
+        } else {
+            self.push(format_args!("range({start}, {stop}, {step})"));
+        }
+        Ok(())
+    }
+
+    fn string(&mut self, string: &Str) {
+        let has = |quote: char| string.code_points().any(|c| c == u32::from(quote));
+        let quote = if has('\'') && !has('"') { '"' } else { '\'' };
+        self.text.push(quote);
+        for code_point in string.code_points() {
+            match char::from_u32(code_point) {
+                Some(c) if c == quote || c == '\\' => self.text.extend(['\\', c]),
+                Some('\t') => self.text.push_str("\\t"),
+                Some('\n') => self.text.push_str("\\n"),
+                Some('\r') => self.text.push_str("\\r"),
+                Some(c) if is_printable(c) => self.text.push(c),
+                _ => push_escaped(&mut self.text, code_point),
+            }
+        }
+        self.text.push(quote);
+    }
+}
+
+/// `str.isprintable()` of a character: everything but controls, formats, surrogates, private and unassigned
+/// characters, and separators other than the space.
+///
+/// The standard library's `Debug` of a string escapes the same characters. It knows of the characters of a newer
+/// Unicode than CPython 3.13's 15.1.
+fn is_printable(c: char) -> bool {
+    if c.is_ascii() {
+        return c == ' ' || c.is_ascii_graphic();
+    }
+    // A character that extends a grapheme is escaped where it comes first.
+    let mut buffer = [b'a'; 5];
+    let length = c.encode_utf8(&mut buffer[1..]).len();
+    let text = std::str::from_utf8(&buffer[..=length]).unwrap_or_default();
+    text.escape_debug().nth(1) == Some(c)
+}
+
+/// Writes a code point as the shortest of `\xhh`, `\uhhhh` and `\Uhhhhhhhh`.
+fn push_escaped(text: &mut String, code_point: u32) {
+    let escape = match code_point {
+        ..0x100 => format!("\\x{code_point:02x}"),
+        0x100..0x1_0000 => format!("\\u{code_point:04x}"),
+        _ => format!("\\U{code_point:08x}"),
+    };
+    text.push_str(&escape);
+}

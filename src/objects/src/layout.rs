@@ -1,0 +1,194 @@
+//! The contract with generated code: where the fields it reads and writes lie, in bytes, and the numbers it compares.
+//!
+//! Every offset is computed from the struct, so that code generators and this package cannot disagree.
+
+use crate::builtin::Builtin;
+use crate::float::Float;
+use crate::frame::Frame;
+use crate::function::Function;
+use crate::int::Int;
+use crate::iterator::{RangeIterator, SequenceIterator};
+use crate::list::List;
+use crate::object::{self, Header, Kind};
+use crate::singleton::Bool;
+use crate::str::{self, Str};
+use crate::thread::ThreadState;
+use crate::tuple::TupleStart;
+use std::mem::offset_of;
+
+macro_rules! kinds {
+    ($($name:ident = $kind:ident),+ $(,)?) => {
+        $(
+            #[doc = concat!("The number of [`Kind::", stringify!($kind), "`] in a header.")]
+            pub const $name: u32 = Kind::$kind as u32;
+        )+
+    };
+}
+
+kinds! {
+    KIND_NONE = None,
+    KIND_BOOL = Bool,
+    KIND_INT = Int,
+    KIND_FLOAT = Float,
+    KIND_STR = Str,
+    KIND_LIST = List,
+    KIND_TUPLE = Tuple,
+    KIND_RANGE = Range,
+    KIND_SLICE = Slice,
+    KIND_RANGE_ITERATOR = RangeIterator,
+    KIND_BIG_RANGE_ITERATOR = BigRangeIterator,
+    KIND_LIST_ITERATOR = ListIterator,
+    KIND_TUPLE_ITERATOR = TupleIterator,
+    KIND_STR_ITERATOR = StrIterator,
+    KIND_FUNCTION = Function,
+    KIND_BUILTIN = Builtin,
+    KIND_TYPE = Type,
+}
+
+macro_rules! offsets {
+    ($($(#[$doc:meta])+ $name:ident = $layout:ty, $field:ident;)+) => {
+        $($(#[$doc])+ pub const $name: usize = offset_of!($layout, $field);)+
+    };
+}
+
+offsets! {
+    /// `u64`: the reference count.
+    OBJECT_REFCOUNT = Header, refcount;
+    /// `u32`: the kind, one of the `KIND_` numbers.
+    OBJECT_KIND = Header, kind;
+    /// `u32`: flags whose meaning depends on the kind.
+    OBJECT_FLAGS = Header, flags;
+    /// `i64`: the value of an int without [`FLAG_BIG`].
+    INT_VALUE = Int, value;
+    /// `f64`: the value of a float.
+    FLOAT_VALUE = Float, value;
+    /// `u64`: 0 or 1.
+    BOOL_VALUE = Bool, value;
+    /// `u64`: the length of a string in code points.
+    STR_LENGTH = Str, length;
+    /// Pointer to the units of a string; the flags say how wide they are.
+    STR_DATA = Str, data;
+    /// Pointer to the items of a list, never null ones.
+    LIST_ITEMS = List, items;
+    /// `u64`: the items of a list.
+    LIST_LENGTH = List, length;
+    /// `u64`: the items for which there is room.
+    LIST_CAPACITY = List, capacity;
+    /// `u64`: the items of a tuple.
+    TUPLE_LENGTH = TupleStart, length;
+    /// The items of a tuple, inline.
+    TUPLE_ITEMS = TupleStart, items;
+    /// `i64`: what the iterator gives next.
+    RANGE_ITERATOR_NEXT = RangeIterator, next;
+    /// `i64`: added each time.
+    RANGE_ITERATOR_STEP = RangeIterator, step;
+    /// `i64`: how many are left; none if not positive.
+    RANGE_ITERATOR_REMAINING = RangeIterator, remaining;
+    /// Pointer to the list, tuple or string of an iterator, or null once exhausted.
+    ITERATOR_SEQUENCE = SequenceIterator, sequence;
+    /// `i64`: the index of the next item.
+    ITERATOR_INDEX = SequenceIterator, index;
+    /// `u32`: the number of a function's code object.
+    FUNCTION_CODE = Function, code;
+    /// `u32`: the number of a built-in function, a [`BuiltinId`](crate::builtin::BuiltinId).
+    BUILTIN_ID = Builtin, id;
+    /// Pointer to the caller's frame, or null.
+    FRAME_PREVIOUS = Frame, previous;
+    /// Pointer to the function that runs, or null.
+    FRAME_FUNCTION = Frame, function;
+    /// `u32`: the number of the code object.
+    FRAME_CODE = Frame, code;
+    /// `u32`: the bytecode offset that `_SET_IP` last set.
+    FRAME_INSTRUCTION = Frame, instruction;
+    /// `u32`: where the caller goes on, relative to its instruction.
+    FRAME_RETURN_OFFSET = Frame, return_offset;
+    /// `u32`: how many slots are locals.
+    FRAME_LOCAL_COUNT = Frame, local_count;
+    /// `u32`: how many slots there are, locals and stack.
+    FRAME_CAPACITY = Frame, capacity;
+    /// Pointer to the slot above the top of the stack.
+    FRAME_STACK_POINTER = Frame, stack_pointer;
+    /// The locals, a pointer each, inline; the stack follows them.
+    FRAME_LOCALS = Frame, slots;
+    /// The part of the thread state that the runtime defines, `mimeo::executor::ThreadState`.
+    THREAD_BASE = ThreadState, base;
+    /// Pointer to `None`.
+    THREAD_NONE = ThreadState, none;
+    /// Pointers to `False` and `True`.
+    THREAD_BOOLS = ThreadState, bools;
+    /// `u32`: asks traces to leave when not zero; written by other threads.
+    THREAD_INTERRUPT = ThreadState, interrupt;
+    /// `u32`: how many calls may still be nested.
+    THREAD_RECURSION_REMAINING = ThreadState, recursion_remaining;
+    /// Pointer to the exception that is raised, or null.
+    THREAD_ERROR = ThreadState, error;
+}
+
+/// Flag of an int that does not fit an `i64`.
+pub const FLAG_BIG: u32 = object::FLAG_BIG;
+/// Flag of a string of ASCII characters only; its units are single bytes.
+pub const FLAG_ASCII: u32 = str::FLAG_ASCII;
+/// Flag of a string of two-byte units.
+pub const FLAG_TWO_BYTES: u32 = str::FLAG_TWO_BYTES;
+/// Flag of a string of four-byte units; without either the units are single bytes.
+pub const FLAG_FOUR_BYTES: u32 = str::FLAG_FOUR_BYTES;
+
+/// The bytes of a slot: a pointer.
+pub const SLOT_SIZE: usize = size_of::<*mut Header>();
+/// The bytes of a frame without its slots.
+pub const FRAME_SIZE: usize = size_of::<Frame>();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Generated code that is checked in was made for these numbers.
+    #[test]
+    fn the_contract_does_not_change_by_accident() {
+        assert_eq!((OBJECT_REFCOUNT, OBJECT_KIND, OBJECT_FLAGS), (0, 8, 12));
+        assert_eq!((INT_VALUE, FLOAT_VALUE, BOOL_VALUE), (16, 16, 16));
+        assert_eq!((STR_LENGTH, STR_DATA), (16, 24));
+        assert_eq!((LIST_ITEMS, LIST_LENGTH, LIST_CAPACITY), (16, 24, 32));
+        assert_eq!((TUPLE_LENGTH, TUPLE_ITEMS), (16, 24));
+        assert_eq!(
+            (
+                RANGE_ITERATOR_NEXT,
+                RANGE_ITERATOR_STEP,
+                RANGE_ITERATOR_REMAINING
+            ),
+            (16, 24, 32)
+        );
+        assert_eq!((ITERATOR_SEQUENCE, ITERATOR_INDEX), (16, 24));
+        assert_eq!((FUNCTION_CODE, BUILTIN_ID), (16, 16));
+        assert_eq!(
+            (
+                FRAME_PREVIOUS,
+                FRAME_FUNCTION,
+                FRAME_CODE,
+                FRAME_INSTRUCTION
+            ),
+            (0, 8, 16, 20)
+        );
+        assert_eq!(
+            (FRAME_RETURN_OFFSET, FRAME_LOCAL_COUNT, FRAME_CAPACITY),
+            (24, 28, 32)
+        );
+        assert_eq!(
+            (FRAME_STACK_POINTER, FRAME_LOCALS, FRAME_SIZE),
+            (40, 48, 48)
+        );
+        assert_eq!((THREAD_BASE, THREAD_NONE, THREAD_BOOLS), (0, 32, 40));
+        assert_eq!(
+            (THREAD_INTERRUPT, THREAD_RECURSION_REMAINING, THREAD_ERROR),
+            (56, 60, 64)
+        );
+        assert_eq!(
+            (KIND_NONE, KIND_BOOL, KIND_INT, KIND_FLOAT, KIND_STR),
+            (1, 2, 3, 4, 5)
+        );
+        assert_eq!(
+            (FLAG_BIG, FLAG_ASCII, FLAG_TWO_BYTES, FLAG_FOUR_BYTES),
+            (1, 1, 2, 4)
+        );
+    }
+}

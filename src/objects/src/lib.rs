@@ -1,0 +1,53 @@
+//! The values that mimeo's standard uops work on: reference-counted objects with Python's semantics, in layouts that
+//! generated code reads and writes, and the C functions that it calls for the rest.
+//!
+//! The semantics, messages of errors included, are those of CPython 3.13, as far as these objects go.
+//!
+//! | Files | What they hold |
+//! |---|---|
+//! | [`object`], [`heap`], `immortal`, [`limits`] | what every object has: header, references, memory, and how much of it |
+//! | `singleton`, [`int`], [`float`], [`str`](mod@str), [`list`], [`tuple`](mod@tuple), [`range`], [`slice`](mod@slice), [`iterator`], [`function`], [`builtin`], [`types`] | a family of objects each |
+//! | [`ops`], [`compare`], [`sequence`], [`subscript`], [`call`], `construct`, [`format`](mod@format), [`numeral`] | what can be done with them, as safe functions |
+//! | [`frame`], [`thread`] | where generated code keeps them |
+//! | [`layout`], [`helpers`] | the contract with generated code |
+//! | [`recorded`] | traces over these objects that CPython recorded |
+//!
+//! ```
+//! use mimeo_objects::object::Ref;
+//! use mimeo_objects::ops::{BinaryOperator, binary};
+//!
+//! let product = binary(BinaryOperator::Multiply, &Ref::int(i64::MAX), &Ref::int(2))?;
+//! assert_eq!(mimeo_objects::format::repr_text(&product)?, "18446744073709551614");
+//! # Ok::<(), mimeo_objects::error::PyError>(())
+//! ```
+
+pub mod builtin;
+pub mod call;
+pub mod compare;
+mod construct;
+pub mod error;
+pub mod float;
+pub mod format;
+pub mod frame;
+pub mod function;
+pub mod heap;
+pub mod helpers;
+mod immortal;
+pub mod int;
+pub mod iterator;
+pub mod layout;
+pub mod limits;
+pub mod list;
+pub mod numeral;
+pub mod object;
+pub mod ops;
+pub mod range;
+pub mod recorded;
+pub mod sequence;
+mod singleton;
+pub mod slice;
+pub mod str;
+pub mod subscript;
+pub mod thread;
+pub mod tuple;
+pub mod types;

@@ -1,0 +1,635 @@
+//! Places: a proof that every uop finds objects where it looks for them. It follows the stack depth and the places that
+//! may hold a NULL from the recorded entry through all linked executors, so that machine code, which checks neither,
+//! never leaves the frame and never follows a NULL.
+//!
+//! The facts form a lattice: a place is an object, or may be a NULL. Where ways meet (at uop 1, at an exit, at an
+//! executor's start) a place is an object only if it is one on each way. The walk starts with what the entry tells and
+//! repeats until nothing changes. CPython's compiler proves the same of the bytecode before it emits `LOAD_FAST`
+//! rather than `LOAD_FAST_CHECK`, and every way through the traces is a way through the bytecode: what CPython has
+//! recorded passes.
+
+use super::format::{CodeBody, Document, Executor, Uop, ValueIndex};
+use super::uops::{self, Facts, LocalAccess};
+use std::collections::BTreeMap;
+
+/// A uop that may read or write a place that is not there, or follow a NULL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("executors[{executor}].uops[{uop}]: {op} {problem}")]
+pub struct PlaceError {
+    /// The executor.
+    pub executor: usize,
+    /// Index of the uop in it.
+    pub uop: usize,
+    /// Name of the uop.
+    pub op: String,
+    /// What is wrong.
+    pub problem: PlaceProblem,
+}
+
+/// What is wrong with a uop's use of the frame.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceProblem {
+    /// Nothing is known of the uop, or it enters or leaves an inlined call.
+    #[error("cannot be checked: its effect on the frame is not known")]
+    Unknown,
+    /// It belongs to another code than the frame.
+    #[error("belongs to code {found}, but the frame is of code {expected}")]
+    Code {
+        /// The uop's code.
+        found: usize,
+        /// The frame's code.
+        expected: usize,
+    },
+    /// It takes more values than there are.
+    #[error("takes {needed} values from a stack of {depth}")]
+    Underflow {
+        /// Values that it takes.
+        needed: u64,
+        /// Values on the stack.
+        depth: usize,
+    },
+    /// It pushes more values than the stack holds.
+    #[error("makes a stack of {depth}, but its code's holds {stacksize}")]
+    Overflow {
+        /// Values on the stack after it.
+        depth: u64,
+        /// Slots of the stack.
+        stacksize: usize,
+    },
+    /// It takes a value that may be a NULL.
+    #[error("takes the value at depth {depth} of the stack, which may be NULL")]
+    Null {
+        /// Where, from 0 at the top.
+        depth: usize,
+    },
+    /// It loads a local that may be unbound.
+    #[error("loads local {index} ({name}), which may be unbound")]
+    Unbound {
+        /// The local.
+        index: usize,
+        /// Its name.
+        name: String,
+    },
+    /// Two ways to a uop differ in the depth of the stack.
+    #[error(
+        "goes to uop {target} of executor {executor} with {found} values on the stack, another way with {expected}"
+    )]
+    Depth {
+        /// The executor that it goes to.
+        executor: usize,
+        /// The uop that it goes to.
+        target: usize,
+        /// Depth on this way.
+        found: usize,
+        /// Depth on the other way.
+        expected: usize,
+    },
+    /// An exit is linked to an executor of another code.
+    #[error(
+        "goes to executor {executor}, which is of code {found}, with a frame of code {expected}"
+    )]
+    Link {
+        /// The executor that it goes to.
+        executor: usize,
+        /// That executor's code.
+        found: usize,
+        /// The frame's code.
+        expected: usize,
+    },
+}
+
+/// Proves that no executor that can be reached from the document's entry leaves its frame or follows a NULL.
+///
+/// # Errors
+///
+/// The first uop of which that cannot be proven.
+pub fn check(document: &Document) -> Result<(), PlaceError> {
+    let mut entries: Vec<Option<Places>> = vec![None; document.executors.len()];
+    entries[document.entry.executor] = Some(Places::at_entry(document));
+    let mut todo = vec![document.entry.executor];
+    while let Some(number) = todo.pop() {
+        let Some(entry) = entries[number].clone() else {
+            continue;
+        };
+        let walk = Walk::new(document, number);
+        for (uop, places) in walk.run(entry)? {
+            if let Some(linked) = walk.link(uop)? {
+                let changed = match &mut entries[linked] {
+                    Some(known) => known.join(&places).map_err(|expected| {
+                        let found = places.stack.len();
+                        walk.error(
+                            uop,
+                            PlaceProblem::Depth {
+                                executor: linked,
+                                target: 0,
+                                found,
+                                expected,
+                            },
+                        )
+                    })?,
+                    unknown => {
+                        *unknown = Some(places);
+                        true
+                    }
+                };
+                if changed {
+                    todo.push(linked);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is known of a frame's places: true where there certainly is an object.
+#[derive(Clone, Debug)]
+struct Places {
+    locals: Vec<bool>,
+    stack: Vec<bool>,
+}
+
+impl Places {
+    fn at_entry(document: &Document) -> Self {
+        let bound = |places: &[Option<ValueIndex>]| places.iter().map(Option::is_some).collect();
+        Self {
+            locals: bound(&document.state_in.locals),
+            stack: bound(&document.state_in.stack),
+        }
+    }
+
+    /// Keeps what holds on this way and on the other, and tells whether that is less than before. The error is the
+    /// depth on this way, where the other has a different one.
+    fn join(&mut self, other: &Self) -> Result<bool, usize> {
+        if self.stack.len() != other.stack.len() {
+            return Err(self.stack.len());
+        }
+        let mut changed = false;
+        let mine = self.locals.iter_mut().chain(&mut self.stack);
+        for (mine, other) in mine.zip(other.locals.iter().chain(&other.stack)) {
+            changed |= *mine && !other;
+            *mine &= other;
+        }
+        Ok(changed)
+    }
+}
+
+/// The exits that a pass has reached, and what is known there.
+type Exits = BTreeMap<usize, Places>;
+
+/// A walk through one executor.
+struct Walk<'d> {
+    document: &'d Document,
+    number: usize,
+    executor: &'d Executor,
+    /// Absent only for an executor in a code of which nothing is recorded, which validation rejects.
+    body: Option<&'d CodeBody>,
+}
+
+impl<'d> Walk<'d> {
+    fn new(document: &'d Document, number: usize) -> Self {
+        let executor = &document.executors[number];
+        Self {
+            document,
+            number,
+            executor,
+            body: document.codes[executor.code].body.as_ref(),
+        }
+    }
+
+    fn error(&self, uop: usize, problem: PlaceProblem) -> PlaceError {
+        PlaceError {
+            executor: self.number,
+            uop,
+            op: self.executor.uops[uop].op.clone(),
+            problem,
+        }
+    }
+
+    /// The executor that the exit at this uop is linked to.
+    fn link(&self, uop: usize) -> Result<Option<usize>, PlaceError> {
+        let exit = self.executor.uops[uop].exit.as_ref();
+        let Some(linked) = exit.and_then(|exit| exit.executor) else {
+            return Ok(None);
+        };
+        let (found, expected) = (self.document.executors[linked].code, self.executor.code);
+        if found == expected {
+            return Ok(Some(linked));
+        }
+        Err(self.error(
+            uop,
+            PlaceProblem::Link {
+                executor: linked,
+                found,
+                expected,
+            },
+        ))
+    }
+
+    fn jumps_to_top(&self, uop: usize) -> bool {
+        self.executor.uops[uop].op == "_JUMP_TO_TOP"
+    }
+
+    /// Walks until what is known at uop 1 no longer changes.
+    fn run(&self, entry: Places) -> Result<Exits, PlaceError> {
+        let mut first = Pass::new(self, entry);
+        if !first.step(0)? && !self.jumps_to_top(0) {
+            return Ok(first.exits);
+        }
+        let mut top = first.places;
+        loop {
+            let mut pass = Pass {
+                exits: first.exits.clone(),
+                ..Pass::new(self, top.clone())
+            };
+            let mut uop = 1;
+            while pass.step(uop)? {
+                uop += 1;
+            }
+            if !self.jumps_to_top(uop) {
+                return Ok(pass.exits);
+            }
+            let changed = top.join(&pass.places).map_err(|expected| {
+                let (executor, found) = (self.number, pass.places.stack.len());
+                self.error(
+                    uop,
+                    PlaceProblem::Depth {
+                        executor,
+                        target: 1,
+                        found,
+                        expected,
+                    },
+                )
+            })?;
+            if !changed {
+                return Ok(pass.exits);
+            }
+        }
+    }
+}
+
+/// One pass in line, from where it starts to a uop that does not fall through.
+struct Pass<'w> {
+    walk: &'w Walk<'w>,
+    places: Places,
+    exits: Exits,
+}
+
+impl<'w> Pass<'w> {
+    fn new(walk: &'w Walk<'w>, places: Places) -> Self {
+        Self {
+            walk,
+            places,
+            exits: Exits::new(),
+        }
+    }
+
+    /// Goes over one uop and tells whether control goes on to the next.
+    fn step(&mut self, number: usize) -> Result<bool, PlaceError> {
+        let uop = &self.walk.executor.uops[number];
+        let facts = self
+            .facts(uop)
+            .map_err(|problem| self.walk.error(number, problem))?;
+        let before = facts.jumps.then(|| self.places.clone());
+        self.apply(uop, facts)
+            .map_err(|problem| self.walk.error(number, problem))?;
+        let at_exit = if facts.pops_before_jump {
+            Some(self.places.clone())
+        } else {
+            before
+        };
+        if let (Some(target), Some(places)) = (uop.jump_target, at_exit) {
+            self.leave(number, target, places)?;
+        }
+        if uop.op == "_EXIT_TRACE" {
+            self.leave(number, number, self.places.clone())?;
+        }
+        Ok(!uops::is_terminal(&uop.op))
+    }
+
+    /// What is known of a uop, unless it cannot be checked.
+    fn facts(&self, uop: &Uop) -> Result<Facts, PlaceProblem> {
+        let expected = self.walk.executor.code;
+        if uop.code != expected {
+            let found = uop.code;
+            return Err(PlaceProblem::Code { found, expected });
+        }
+        let is_call = matches!(
+            uops::without_number(&uop.op),
+            "_INIT_CALL_PY_EXACT_ARGS" | "_PY_FRAME_GENERAL" | "_PUSH_FRAME" | "_POP_FRAME"
+        );
+        uops::facts(&uop.op)
+            .filter(|_| !is_call)
+            .ok_or(PlaceProblem::Unknown)
+    }
+
+    /// Records that a uop may go to the exit at `target`.
+    fn leave(&mut self, uop: usize, target: usize, places: Places) -> Result<(), PlaceError> {
+        let Some(known) = self.exits.get_mut(&target) else {
+            self.exits.insert(target, places);
+            return Ok(());
+        };
+        let joined = known.join(&places);
+        joined.map(drop).map_err(|expected| {
+            let (executor, found) = (self.walk.number, places.stack.len());
+            self.walk.error(
+                uop,
+                PlaceProblem::Depth {
+                    executor,
+                    target,
+                    found,
+                    expected,
+                },
+            )
+        })
+    }
+
+    /// The effect of a uop on the way to the next.
+    fn apply(&mut self, uop: &Uop, facts: Facts) -> Result<(), PlaceProblem> {
+        let oparg = u32::from(uop.oparg);
+        let (popped, pushed) = (facts.effect.popped.of(oparg), facts.effect.pushed.of(oparg));
+        let popped = self.room(popped, pushed)?;
+        if let Some(access) = uops::local_access(&uop.op) {
+            return self.access(access, usize::from(uop.oparg));
+        }
+        let oparg = usize::from(uop.oparg);
+        match uop.op.as_str() {
+            "_PUSH_NULL" => self.places.stack.push(false),
+            "_LOAD_CONST_INLINE_WITH_NULL" | "_LOAD_CONST_INLINE_BORROW_WITH_NULL" => {
+                self.places.stack.extend([true, false]);
+            }
+            "_COPY" => {
+                self.object(oparg - 1)?;
+                self.places.stack.push(true);
+            }
+            "_SWAP" => {
+                let (top, other) = (self.at(0), self.at(oparg - 1));
+                self.places.stack.swap(top, other);
+            }
+            // Between the container and what goes into it there may be anything.
+            "_LIST_APPEND" | "_LIST_EXTEND" | "_SET_ADD" | "_SET_UPDATE" | "_DICT_UPDATE" => {
+                self.take(1)?;
+                self.object(oparg - 1)?;
+            }
+            "_MAP_ADD" => {
+                self.take(2)?;
+                self.object(oparg - 1)?;
+            }
+            op if op.starts_with("_LOAD_GLOBAL") || op.starts_with("_LOAD_ATTR") => {
+                self.take(popped)?;
+                self.places.stack.push(true);
+                // The second is a NULL, or the first argument of a call; calls take either.
+                if pushed == 2 {
+                    self.places.stack.push(false);
+                }
+            }
+            op if is_call(op) => self.call(popped, pushed)?,
+            _ => {
+                self.take(popped)?;
+                self.push(pushed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails unless the stack has `popped` values, and room for `pushed` in their place. The number fits the stack.
+    fn room(&self, popped: u64, pushed: u64) -> Result<usize, PlaceProblem> {
+        let depth = self.places.stack.len();
+        let Some(popped) = usize::try_from(popped)
+            .ok()
+            .filter(|&popped| popped <= depth)
+        else {
+            return Err(PlaceProblem::Underflow {
+                needed: popped,
+                depth,
+            });
+        };
+        let after = (depth - popped) as u64 + pushed;
+        let stacksize = self.walk.body.map_or(0, |body| body.stacksize);
+        if after > stacksize as u64 {
+            return Err(PlaceProblem::Overflow {
+                depth: after,
+                stacksize,
+            });
+        }
+        Ok(popped)
+    }
+
+    /// Index of the value at a depth that `room` has found to be there.
+    fn at(&self, depth: usize) -> usize {
+        self.places.stack.len() - 1 - depth
+    }
+
+    /// Fails unless there is an object at this depth.
+    fn object(&self, depth: usize) -> Result<(), PlaceProblem> {
+        if self.places.stack[self.at(depth)] {
+            return Ok(());
+        }
+        Err(PlaceProblem::Null { depth })
+    }
+
+    /// Takes objects from the stack.
+    fn take(&mut self, count: usize) -> Result<(), PlaceProblem> {
+        (0..count).try_for_each(|depth| self.object(depth))?;
+        self.places.stack.truncate(self.places.stack.len() - count);
+        Ok(())
+    }
+
+    fn push(&mut self, count: u64) {
+        // `room` has compared the depth with the size of the stack.
+        self.places.stack.extend((0..count).map(|_| true));
+    }
+
+    fn access(&mut self, access: LocalAccess, index: usize) -> Result<(), PlaceProblem> {
+        let Places { locals, stack } = &mut self.places;
+        match access {
+            LocalAccess::Load if !locals[index] => {
+                let names = self.walk.body.map(|body| &body.varnames);
+                let name = names
+                    .and_then(|names| names.get(index))
+                    .cloned()
+                    .unwrap_or_default();
+                return Err(PlaceProblem::Unbound { index, name });
+            }
+            LocalAccess::Load => stack.push(true),
+            LocalAccess::LoadChecked => {
+                locals[index] = true;
+                stack.push(true);
+            }
+            LocalAccess::LoadAndClear => stack.push(std::mem::take(&mut locals[index])),
+            LocalAccess::Store => locals[index] = stack.pop().unwrap_or_default(),
+            LocalAccess::Delete => locals[index] = false,
+        }
+        Ok(())
+    }
+
+    /// A call, or a check of its operands: a callable, an object or NULL, and the arguments.
+    fn call(&mut self, popped: usize, pushed: u64) -> Result<(), PlaceProblem> {
+        let arguments = popped - 2;
+        (0..arguments).try_for_each(|depth| self.object(depth))?;
+        self.object(popped - 1)?;
+        if pushed == 1 {
+            self.places.stack.truncate(self.places.stack.len() - popped);
+            self.places.stack.push(true);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the operands of a uop are those of a call. A check leaves them as they are.
+fn is_call(op: &str) -> bool {
+    op.starts_with("_CALL_")
+        || matches!(
+            op,
+            "_CHECK_FUNCTION_VERSION"
+                | "_CHECK_FUNCTION_EXACT_ARGS"
+                | "_CHECK_METHOD_VERSION"
+                | "_CHECK_CALL_BOUND_METHOD_EXACT_ARGS"
+                | "_CHECK_IS_NOT_PY_CALLABLE"
+                | "_CHECK_STACK_SPACE"
+                | "_EXPAND_METHOD"
+                | "_INIT_CALL_BOUND_METHOD_EXACT_ARGS"
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recorded::fixtures::{document, edited, traces};
+    use serde_json::json;
+
+    /// Everything passes but what needs inlined calls.
+    #[test]
+    fn recorded_traces_pass() {
+        for (name, text) in traces() {
+            let found = check(&Document::parse(&text).unwrap());
+            if ["method_call", "spectral_a"].contains(&name.as_str()) {
+                assert_eq!(found.unwrap_err().problem, PlaceProblem::Unknown, "{name}");
+            } else {
+                assert_eq!(found, Ok(()), "{name}");
+            }
+        }
+    }
+
+    fn message(name: &str, changes: &[(&str, serde_json::Value)]) -> String {
+        let edits: Vec<_> = changes
+            .iter()
+            .map(|(pointer, value)| (*pointer, Some(value.clone())))
+            .collect();
+        let document = Document::parse(&edited(name, &edits))
+            .unwrap_or_else(|error| panic!("{changes:?}: {error}"));
+        match check(&document) {
+            Ok(()) => panic!("{changes:?} passes"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn uop(op: &str, oparg: u16) -> serde_json::Value {
+        json!({"op": op, "oparg": oparg})
+    }
+
+    #[test]
+    fn wrong_uses_of_places() {
+        for (changes, expected) in [
+            (
+                vec![("/executors/0/uops/6", uop("_MAGIC", 0))],
+                "executors[0].uops[6]: _MAGIC cannot be checked: its effect on the frame is not known",
+            ),
+            (
+                vec![("/state_in/locals/1", json!(null))],
+                "executors[0].uops[6]: _LOAD_FAST_1 loads local 1 (total), which may be unbound",
+            ),
+            (
+                vec![("/executors/0/uops/5", uop("_POP_TOP", 0))],
+                "executors[0].uops[7]: _LOAD_FAST_2 loads local 2 (i), which may be unbound",
+            ),
+            // Unbound only when the loop comes round.
+            (
+                vec![
+                    ("/executors/0/uops/6", uop("_LOAD_FAST_AND_CLEAR", 1)),
+                    ("/executors/0/uops/12", uop("_STORE_FAST_0", 0)),
+                ],
+                "executors[0].uops[10]: _GUARD_NOS_INT takes the value at depth 1 of the stack, which may be NULL",
+            ),
+            (
+                vec![("/state_in/stack/0", json!(null))],
+                "executors[0].uops[2]: _ITER_CHECK_RANGE takes the value at depth 0 of the stack, which may be NULL",
+            ),
+            (
+                vec![("/executors/0/uops/8", uop("_PUSH_NULL", 0))],
+                "executors[0].uops[9]: _BINARY_OP_MULTIPLY_INT takes the value at depth 0 of the stack, which may be NULL",
+            ),
+            (
+                vec![("/state_in/stack", json!([]))],
+                "executors[0].uops[2]: _ITER_CHECK_RANGE takes 1 values from a stack of 0",
+            ),
+            (
+                vec![("/executors/0/uops/8", uop("_COPY", 60000))],
+                "executors[0].uops[8]: _COPY takes 60000 values from a stack of 3",
+            ),
+            (
+                vec![
+                    ("/executors/0/uops/7", uop("_PUSH_NULL", 0)),
+                    ("/executors/0/uops/8", uop("_COPY", 1)),
+                ],
+                "executors[0].uops[8]: _COPY takes the value at depth 0 of the stack, which may be NULL",
+            ),
+            (
+                vec![("/codes/0/stacksize", json!(3))],
+                "executors[0].uops[8]: _LOAD_FAST_2 makes a stack of 4, but its code's holds 3",
+            ),
+            (
+                vec![
+                    ("/executors/0/uops/0", uop("_JUMP_TO_TOP", 0)),
+                    ("/executors/0/uops/1", uop("_SWAP", 2)),
+                ],
+                "executors[0].uops[1]: _SWAP takes 2 values from a stack of 1",
+            ),
+            (
+                vec![("/executors/0/uops/12", uop("_NOP", 0))],
+                "executors[0].uops[13]: _JUMP_TO_TOP goes to uop 1 of executor 0 with 2 values on the stack, another way with 1",
+            ),
+        ] {
+            assert_eq!(message("sum_squares", &changes), expected);
+        }
+    }
+
+    #[test]
+    fn exits_are_followed() {
+        let linked = document("gcd");
+        let (from, exit) = linked
+            .executors
+            .iter()
+            .flat_map(|executor| {
+                executor
+                    .uops
+                    .iter()
+                    .enumerate()
+                    .map(move |(number, uop)| (executor.id, number, uop))
+            })
+            .find_map(|(id, number, uop)| Some(((id, number), uop.exit.as_ref()?.executor?)))
+            .unwrap();
+        let first = format!("/executors/{exit}/uops/1");
+        let found = message("gcd", &[(&first, uop("_COPY", 9))]);
+        assert!(
+            found.starts_with(&format!("executors[{exit}].uops[1]: _COPY takes 9 values")),
+            "{found}"
+        );
+        // The same exit, linked to an executor of another code.
+        let body = json!({"name": "other", "argcount": 0, "kwonly": 0, "varargs": false, "nlocalsplus": 0, "stacksize": 0,
+            "varnames": [], "names": [], "consts": [], "instructions": []});
+        let other = json!({"id": linked.executors.len(), "code": linked.codes.len(), "uops": [{"op": "_DEOPT", "oparg": 0, "target": 0}]});
+        let link = format!("/executors/{}/uops/{}/exit/executor", from.0, from.1);
+        let found = message(
+            "gcd",
+            &[
+                ("/codes/-", body),
+                ("/executors/-", other),
+                (&link, json!(linked.executors.len())),
+                ("/stats/executor_entries/-", json!(0)),
+                ("/stats/jump_to_top/-", json!(0)),
+                ("/stats/uops_reached/-", json!(0)),
+            ],
+        );
+        assert!(found.contains("with a frame of code 0"), "{found}");
+    }
+}

@@ -1,0 +1,123 @@
+//! Types: one object per built-in type, the names of types, and what is an instance of what.
+
+use crate::immortal;
+use crate::object::{Header, Kind, Ref, View};
+
+macro_rules! type_ids {
+    ($($variant:ident = $name:literal),+ $(,)?) => {
+        /// A built-in type.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u32)]
+        pub enum TypeId {
+            $(#[doc = concat!("`", $name, "`")] $variant),+
+        }
+
+        impl TypeId {
+            /// Every type, in the order of the numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The type's name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name),+
+                }
+            }
+        }
+    };
+}
+
+type_ids! {
+    Object = "object",
+    Type = "type",
+    None = "NoneType",
+    Bool = "bool",
+    Int = "int",
+    Float = "float",
+    Str = "str",
+    List = "list",
+    Tuple = "tuple",
+    Range = "range",
+    Slice = "slice",
+    RangeIterator = "range_iterator",
+    BigRangeIterator = "longrange_iterator",
+    ListIterator = "list_iterator",
+    TupleIterator = "tuple_iterator",
+    AsciiStrIterator = "str_ascii_iterator",
+    StrIterator = "str_iterator",
+    Function = "function",
+    Builtin = "builtin_function_or_method",
+}
+
+impl TypeId {
+    /// The type with this name that programs find among the builtins.
+    pub fn named(name: &str) -> Option<Self> {
+        use TypeId::*;
+        [
+            Object, Type, Bool, Int, Float, Str, List, Tuple, Range, Slice,
+        ]
+        .into_iter()
+        .find(|id| id.name() == name)
+    }
+
+    /// Whether an instance of this type is one of `other`.
+    pub fn is_subtype_of(self, other: Self) -> bool {
+        self == other || other == Self::Object || (self, other) == (Self::Bool, Self::Int)
+    }
+}
+
+/// A type object.
+#[repr(C)]
+pub struct Type {
+    header: Header,
+    id: TypeId,
+}
+
+impl Type {
+    pub(crate) fn new(id: TypeId) -> Self {
+        Self {
+            header: Header::new(Kind::Type, 0),
+            id,
+        }
+    }
+
+    /// Which type it is.
+    pub fn id(&self) -> TypeId {
+        self.id
+    }
+}
+
+impl Ref {
+    /// The object of a type.
+    pub fn type_object(id: TypeId) -> Self {
+        immortal::type_object(id)
+    }
+
+    /// The type of the object.
+    pub fn type_id(&self) -> TypeId {
+        match self.view() {
+            View::None => TypeId::None,
+            View::Bool(_) => TypeId::Bool,
+            View::Int(_) => TypeId::Int,
+            View::Float(_) => TypeId::Float,
+            View::Str(_) => TypeId::Str,
+            View::List(_) => TypeId::List,
+            View::Tuple(_) => TypeId::Tuple,
+            View::Range(_) => TypeId::Range,
+            View::Slice(_) => TypeId::Slice,
+            View::RangeIterator(_) => TypeId::RangeIterator,
+            View::BigRangeIterator(_) => TypeId::BigRangeIterator,
+            View::ListIterator(_) => TypeId::ListIterator,
+            View::TupleIterator(_) => TypeId::TupleIterator,
+            View::StrIterator(iterator) if iterator.is_ascii() => TypeId::AsciiStrIterator,
+            View::StrIterator(_) => TypeId::StrIterator,
+            View::Function(_) => TypeId::Function,
+            View::Builtin(_) => TypeId::Builtin,
+            View::Type(_) => TypeId::Type,
+        }
+    }
+
+    /// The name of the object's type.
+    pub fn type_name(&self) -> &'static str {
+        self.type_id().name()
+    }
+}
