@@ -1,0 +1,78 @@
+//! The standard uop set: CPython 3.13's uops as templates over the objects of `mimeo-objects`, and their stencil table.
+//!
+//! A file is a family of uops. Names, stack effects and meanings are CPython's; the code is this project's own. The
+//! templates need LLVM (feature `llvm19`); the table that was made of them is checked in and embedded, and needs none.
+
+#[cfg(feature = "llvm")]
+mod calls;
+#[cfg(feature = "llvm")]
+mod compare;
+#[cfg(feature = "llvm")]
+mod constants;
+#[cfg(feature = "llvm")]
+mod containers;
+#[cfg(feature = "llvm")]
+mod control;
+#[cfg(feature = "llvm")]
+mod float;
+#[cfg(feature = "llvm")]
+mod guards;
+#[cfg(feature = "llvm")]
+mod int;
+#[cfg(feature = "llvm")]
+mod iteration;
+#[cfg(feature = "llvm")]
+mod locals;
+#[cfg(feature = "llvm")]
+mod object_ops;
+#[cfg(feature = "llvm")]
+mod operators;
+#[cfg(feature = "llvm")]
+mod stack;
+#[cfg(feature = "llvm")]
+mod str;
+#[cfg(feature = "llvm")]
+mod subscripts;
+#[cfg(feature = "llvm")]
+mod truth;
+
+use mimeo::table::{StencilTable, TableError};
+
+/// The name of the standard set, which its table carries.
+pub const NAME: &str = "python";
+
+/// The bytes of the standard table.
+pub static STANDARD_TABLE: &[u8] = include_bytes!("../tables/python.mimeo");
+
+/// The standard table, checked.
+///
+/// # Errors
+/// The embedded bytes are no table that this library reads: the table must be built again.
+pub fn standard_table() -> Result<StencilTable, TableError> {
+    StencilTable::from_static(STANDARD_TABLE)
+}
+
+/// The templates that the standard table is made of.
+#[cfg(feature = "llvm")]
+pub fn standard_templates() -> mimeo_compiler::template::TemplateSet {
+    use mimeo_compiler::template::{FrameLayout, TemplateSet};
+    let frame = FrameLayout {
+        locals: mimeo_objects::layout::FRAME_LOCALS as u32,
+    };
+    TemplateSet::new(NAME, frame)
+        .with(locals::templates())
+        .with(constants::templates())
+        .with(stack::templates())
+        .with(int::templates())
+        .with(float::templates())
+        .with(str::templates())
+        .with(operators::templates())
+        .with(truth::templates())
+        .with(compare::templates())
+        .with(guards::templates())
+        .with(iteration::templates())
+        .with(subscripts::templates())
+        .with(containers::templates())
+        .with(calls::templates())
+        .with(control::templates())
+}

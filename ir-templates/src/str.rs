@@ -1,0 +1,49 @@
+//! Strings: concatenation and formatting.
+
+use crate::object_ops::{P, Path, oparg_i32, push_result_or_error};
+use mimeo_compiler::builder::TemplateBuilder;
+use mimeo_compiler::template::{Helper, Template, Type};
+
+const CONCATENATE: Helper = Helper::new("mimeo_str_concat", &[P, P, P], P);
+const FORMAT: Helper = Helper::new("mimeo_format_simple", &[P, P], P);
+const CONVERT: Helper = Helper::new("mimeo_convert_value", &[P, P, Type::I32], P);
+
+pub(crate) fn templates() -> Vec<Template> {
+    vec![
+        Template::new("_BINARY_OP_ADD_UNICODE", concatenate)
+            .stack(2, 1)
+            .may_error(),
+        Template::new("_FORMAT_SIMPLE", format)
+            .stack(1, 1)
+            .may_error(),
+        Template::new("_CONVERT_VALUE", convert)
+            .stack(1, 1)
+            .may_error(),
+    ]
+}
+
+/// The error is a lack of memory.
+fn concatenate(mut b: TemplateBuilder<'_, '_>) -> Path {
+    let right = b.pop_pointer()?;
+    let left = b.pop_pointer()?;
+    let thread = b.thread();
+    push_result_or_error(b, &CONCATENATE, &[thread.into(), left.into(), right.into()])
+}
+
+fn format(mut b: TemplateBuilder<'_, '_>) -> Path {
+    let value = b.pop_pointer()?;
+    let thread = b.thread();
+    push_result_or_error(b, &FORMAT, &[thread.into(), value.into()])
+}
+
+/// The oparg says how: 1 is str, 2 repr, 3 ascii.
+fn convert(mut b: TemplateBuilder<'_, '_>) -> Path {
+    let value = b.pop_pointer()?;
+    let conversion = oparg_i32(&b)?;
+    let thread = b.thread();
+    push_result_or_error(
+        b,
+        &CONVERT,
+        &[thread.into(), value.into(), conversion.into()],
+    )
+}
