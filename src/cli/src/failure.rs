@@ -1,0 +1,90 @@
+//! What a command can come to: an answer, or a failure with its exit code.
+
+use mimeo::table::TableError;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The answer of a command that did its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Yes,
+    No,
+}
+
+impl Answer {
+    pub(crate) fn and(self, other: Self) -> Self {
+        if self == Self::Yes { other } else { self }
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The command asks for what this build cannot do.
+    #[cfg(not(feature = "llvm"))]
+    #[error("{0}")]
+    Usage(String),
+    /// An input is not what it should be.
+    #[error("{path}: {problem}")]
+    Input { path: PathBuf, problem: String },
+    /// Several inputs are not; each was reported where it was met.
+    #[error("{0} of the inputs could not be used")]
+    Inputs(usize),
+    /// Standard output cannot be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    pub(crate) fn input(path: impl Into<PathBuf>, problem: impl ToString) -> Self {
+        Self::Input {
+            path: path.into(),
+            problem: problem.to_string(),
+        }
+    }
+
+    /// What is wrong with a table's file.
+    pub(crate) fn table(path: &Path, error: TableError) -> Self {
+        match error {
+            // The path is named already.
+            TableError::Io { source, .. } => Self::input(path, source),
+            other => Self::input(path, other),
+        }
+    }
+
+    /// What has become of several inputs, of which these could not be used. What came of the others is printed first.
+    pub(crate) fn all(mut unusable: Vec<Self>, out: &mut impl Write) -> Result<(), Self> {
+        match unusable.len() {
+            0 => Ok(()),
+            1 => Err(unusable.swap_remove(0)),
+            count => {
+                out.flush()?;
+                unusable.iter().for_each(Self::report);
+                Err(Self::Inputs(count))
+            }
+        }
+    }
+
+    /// Tells the user.
+    pub(crate) fn report(&self) {
+        // Nobody is left to be told that this fails.
+        let _ = writeln!(anstream::stderr(), "error: {self}");
+    }
+
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            #[cfg(not(feature = "llvm"))]
+            Self::Usage(_) => 2,
+            Self::Input { .. } | Self::Inputs(_) | Self::Output(_) => 3,
+        }
+    }
+}
+
+/// How a command prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
