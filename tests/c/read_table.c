@@ -1,0 +1,242 @@
+/* Reads a stencil table with nothing but what the documentation of mimeo::table says: walks all of it, recomputes the
+ * checksum, and prints a line per symbol and uop. Exit code 0 where it is a table, 1 where it is not, 2 on other errors. */
+#define _POSIX_C_SOURCE 200809L
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#pragma pack(push, 1)
+struct text    { uint32_t offset, length; };
+struct section { uint32_t offset, count; };
+struct header {
+    uint8_t  magic[8];
+    uint32_t format_version;
+    uint32_t header_length;
+    uint64_t file_length;
+    uint32_t checksum;
+    uint32_t calling_convention;
+    uint16_t llvm_version[4];
+    uint32_t value_registers;
+    uint32_t reserved;
+    uint8_t  digest[32];
+    struct text set, triple, cpu;
+    struct section uops, groups, holes, symbols;
+    struct section code, data, strings;
+};
+struct count { uint8_t fixed, per_oparg, low_bit; };
+struct uop {
+    struct text name;
+    struct count popped, pushed;
+    struct count leaving_popped, leaving_pushed;
+    uint32_t flags, oparg_max;
+    uint64_t operand_max;
+    uint32_t first_group, group_count, locals;
+};
+struct part { uint32_t offset, length, first_hole, hole_count, align; };
+struct group {
+    uint32_t uop;
+    uint8_t  registers_in, registers_out;
+    uint16_t reserved;
+    struct part hot, cold, data;
+};
+struct hole {
+    uint32_t offset;
+    int32_t  addend;
+    uint32_t symbol;
+    uint8_t  kind;
+    uint8_t  value;
+    uint8_t  shift, reserved;
+};
+#pragma pack(pop)
+
+_Static_assert(sizeof(struct header) == 160, "header");
+_Static_assert(sizeof(struct uop) == 48, "uop");
+_Static_assert(sizeof(struct group) == 68, "group");
+_Static_assert(sizeof(struct hole) == 16, "hole");
+
+enum { VALUE_SYMBOL = 14 };
+
+static const uint8_t *file;
+static uint64_t file_length;
+
+static void wrong(const char *what)
+{
+    fprintf(stderr, "not a table: %s\n", what);
+    exit(1);
+}
+
+/* CRC-32 (IEEE 802.3): reflected, polynomial 0x04c11db7, starts with and is inverted by all ones. */
+static uint32_t crc32_of(uint32_t crc, const uint8_t *bytes, uint64_t length)
+{
+    crc = ~crc;
+    for (uint64_t i = 0; i < length; i++) {
+        crc ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = (crc >> 1) ^ (0xedb88320u & (0u - (crc & 1u)));
+    }
+    return ~crc;
+}
+
+static uint32_t checksum(const struct header *header)
+{
+    static const uint8_t zero[4];
+    const uint64_t field = (uint64_t)((const uint8_t *)&header->checksum - file);
+    uint32_t crc = crc32_of(0, file, field);
+    crc = crc32_of(crc, zero, sizeof zero);
+    return crc32_of(crc, file + field + 4, file_length - field - 4);
+}
+
+/* The elements of a section, which begins where the one before has ended. */
+static const void *elements(struct section section, uint64_t size, uint64_t *end)
+{
+    if (section.offset != *end)
+        wrong("there is a gap between sections");
+    *end += section.count * size;
+    if (*end > file_length)
+        wrong("a section lies outside the file");
+    return file + section.offset;
+}
+
+static void print_text(struct text text, const uint8_t *strings, uint32_t length)
+{
+    if (text.offset > length || text.length > length - text.offset)
+        wrong("a text lies outside the strings");
+    fwrite(strings + text.offset, 1, text.length, stdout);
+}
+
+static void print_count(struct count count)
+{
+    printf(" %u,%u,%u", count.fixed, count.per_oparg, count.low_bit);
+}
+
+/* Prints the length and alignment of a part, and what its holes add up to. */
+static void print_part(struct part part, uint32_t section_length, const struct hole *holes, const struct header *header)
+{
+    uint64_t sum = 0;
+    uint32_t end = 0;
+    if (part.offset > section_length || part.length > section_length - part.offset)
+        wrong("a part lies outside its section");
+    if (part.first_hole > header->holes.count || part.hole_count > header->holes.count - part.first_hole)
+        wrong("a part's holes lie outside their section");
+    for (uint32_t i = 0; i < part.hole_count; i++) {
+        const struct hole *hole = &holes[part.first_hole + i];
+        if (hole->offset < end)
+            wrong("holes overlap");
+        end = hole->offset + (hole->kind == 1 ? 8 : hole->kind == 12 ? 2 : hole->kind == 14 ? 1 : 4);
+        if (end > part.length)
+            wrong("a hole lies outside its part");
+        if (hole->value == VALUE_SYMBOL && hole->symbol >= header->symbols.count)
+            wrong("a hole has a symbol that does not exist");
+        sum = sum * 31 + hole->offset;
+        sum = sum * 31 + hole->kind;
+        sum = sum * 31 + hole->value;
+        sum = sum * 31 + hole->shift;
+        sum = sum * 31 + hole->symbol;
+        sum = sum * 31 + (uint64_t)(int64_t)hole->addend;
+    }
+    printf(" %" PRIu32 "/%" PRIu32 "/%" PRIu32 ":%016" PRIx64, part.length, part.align, part.hole_count, sum);
+}
+
+static void map(const char *path)
+{
+    const int descriptor = open(path, O_RDONLY);
+    struct stat status;
+    if (descriptor < 0 || fstat(descriptor, &status) != 0) {
+        perror(path);
+        exit(2);
+    }
+    file_length = (uint64_t)status.st_size;
+    if (file_length < sizeof(struct header))
+        wrong("it is shorter than a header");
+    void *mapped = mmap(NULL, (size_t)file_length, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (mapped == MAP_FAILED) {
+        perror(path);
+        exit(2);
+    }
+    file = mapped;
+}
+
+static const struct header *checked_header(void)
+{
+    static const uint8_t magic[8] = {'M', 'I', 'M', 'E', 'O', '\r', '\n', 0x1a};
+    const struct header *header = (const struct header *)file;
+    if (memcmp(header->magic, magic, sizeof magic) != 0)
+        wrong("it starts with something else");
+    if (header->format_version != 1 || header->header_length != sizeof *header)
+        wrong("it has another format version");
+    if (header->file_length != file_length)
+        wrong("it has another length");
+    if (header->checksum != checksum(header))
+        wrong("its checksum is another");
+    return header;
+}
+
+static void print_header(const struct header *header, const uint8_t *strings)
+{
+    const struct text texts[] = {header->set, header->triple, header->cpu};
+    printf("table");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        putchar(' ');
+        print_text(texts[i], strings, header->strings.count);
+    }
+    printf(" %u.%u.%u %08" PRIx32 " ", header->llvm_version[0], header->llvm_version[1], header->llvm_version[2],
+           header->checksum);
+    for (size_t i = 0; i < sizeof header->digest; i++)
+        printf("%02x", header->digest[i]);
+    putchar('\n');
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s TABLE\n", argv[0]);
+        return 2;
+    }
+    map(argv[1]);
+    const struct header *header = checked_header();
+    uint64_t end = sizeof *header;
+    const struct uop *uops = elements(header->uops, sizeof *uops, &end);
+    const struct group *groups = elements(header->groups, sizeof *groups, &end);
+    const struct hole *holes = elements(header->holes, sizeof *holes, &end);
+    const struct text *symbols = elements(header->symbols, sizeof *symbols, &end);
+    const uint8_t *code = elements(header->code, 1, &end);
+    const uint8_t *data = elements(header->data, 1, &end);
+    const uint8_t *strings = elements(header->strings, 1, &end);
+    if (end != file_length)
+        wrong("there is something behind the sections");
+
+    print_header(header, strings);
+    for (uint32_t i = 0; i < header->symbols.count; i++) {
+        printf("symbol ");
+        print_text(symbols[i], strings, header->strings.count);
+        putchar('\n');
+    }
+    for (uint32_t i = 0; i < header->uops.count; i++) {
+        const struct uop *uop = &uops[i];
+        if (uop->group_count == 0 || uop->first_group >= header->groups.count)
+            wrong("a uop has no group");
+        const struct group *group = &groups[uop->first_group];
+        if (group->uop != i)
+            wrong("a group belongs to another uop");
+        printf("uop ");
+        print_text(uop->name, strings, header->strings.count);
+        print_count(uop->popped);
+        print_count(uop->pushed);
+        print_count(uop->leaving_popped);
+        print_count(uop->leaving_pushed);
+        printf(" %" PRIx32 " %" PRIu32 " %" PRIu64 " %" PRIu32, uop->flags, uop->oparg_max, uop->operand_max, uop->locals);
+        print_part(group->hot, header->code.count, holes, header);
+        print_part(group->cold, header->code.count, holes, header);
+        print_part(group->data, header->data.count, holes, header);
+        printf(" %08" PRIx32, crc32_of(0, code + group->hot.offset, group->hot.length));
+        printf(" %08" PRIx32, crc32_of(0, code + group->cold.offset, group->cold.length));
+        printf(" %08" PRIx32 "\n", crc32_of(0, data + group->data.offset, group->data.length));
+    }
+    return 0;
+}

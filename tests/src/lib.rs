@@ -1,0 +1,17 @@
+//! What the tests of the whole share.
+//!
+//! | Files | What they hold |
+//! |---|---|
+//! | [`toy`] | a uop set assembled by hand, its table and its engine: the runtime without LLVM and without objects |
+//! | [`machine`] | a frame and a stack of plain words, in which executors of the toy set run |
+//! | [`table_file`] | where the fields of a table file are |
+//! | [`recorded`] | where the recorded traces are, and documents with a change in them |
+//! | [`allocations`] | an allocator that counts, for tests of leaks |
+//! | [`numbers`] | a generator of numbers that are the same on each run |
+
+pub mod allocations;
+pub mod machine;
+pub mod numbers;
+pub mod recorded;
+pub mod table_file;
+pub mod toy;

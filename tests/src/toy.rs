@@ -1,0 +1,475 @@
+//! A uop set assembled by hand: words on a stack, a loop, exits, a call. With it the runtime is tested without LLVM and
+//! without objects, and a test knows every byte that it expects.
+//!
+//! The convention is the one that `mimeo::table` documents: r12 is the frame, which is an array of words, r13 the stack
+//! pointer, one past the top value, r14 the thread state. rax, rdi and r15 are free.
+//!
+//! | Uop | Effect | What it does |
+//! |---|---|---|
+//! | `_PUSH` | `( -- a)` | pushes its operand |
+//! | `_CONSTANT` | `( -- a)` | pushes [`CONSTANT`], which stands in its data |
+//! | `_READ` | `( -- a)` | pushes what stands at the symbol [`NUMBER`] |
+//! | `_LOAD`, `_STORE` | `( -- a)`, `(a -- )` | local number oparg |
+//! | `_LOAD_1` | `( -- a)` | local 1 |
+//! | `_RESERVE` | `( -- oparg)` | pushes as many words as its oparg says, of any value |
+//! | `_POP`, `_ADD` | `(a -- )`, `(a b -- a+b)` | |
+//! | `_CALL` | `(a -- b)` | calls the symbol [`DOUBLE`] |
+//! | `_FAIL_IF_ZERO` | `(a -- a)` | goes to its error label if the value is 0 |
+//! | `_JUMP`, `_JUMP_IF_ZERO` | `( -- )`, `(a -- )` | goes to its jump label |
+//! | `_JUMP_TO_TOP` | `( -- )` | goes to the trace's second uop |
+//! | `_CHECK_VALIDITY` | `( -- )` | goes to its jump label if the executor was invalidated |
+//! | `_EXIT`, `_EXIT_IF_ZERO` | `( -- )`, `(a -- )` | leaves through its exit record |
+#![allow(unsafe_code)]
+
+use mimeo::code_memory::{ArenaStats, CodeArena};
+use mimeo::engine::{CompileError, Engine, EngineError};
+use mimeo::executor::Executor;
+use mimeo::hole::{Hole, HoleValue};
+use mimeo::reloc::RelocationKind;
+use mimeo::stencil::{Count, StackEffect, StencilBuf, StencilGroupBuf, UopFlags};
+use mimeo::table::{StencilTable, TableContents, UopContents};
+use mimeo::trace::{FrameShape, Trace, Uop};
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// What `_CONSTANT` pushes.
+pub const CONSTANT: u64 = 0x0123_4567_89ab_cdef;
+
+/// The symbol that `_CALL` calls: it doubles its argument.
+pub const DOUBLE: &str = "toy_double";
+
+/// The symbol that `_READ` reads: a word of value [`NUMBER_VALUE`].
+pub const NUMBER: &str = "toy_number";
+
+/// What stands at [`NUMBER`].
+pub const NUMBER_VALUE: u64 = 0xfeed;
+
+/// The largest oparg of every toy uop.
+pub const OPARG_MAX: u32 = 1000;
+
+static NUMBER_WORD: u64 = NUMBER_VALUE;
+
+// One function at one address: what may be inlined may be in several crates.
+#[inline(never)]
+extern "C" fn double(number: u64) -> u64 {
+    number.wrapping_mul(2)
+}
+
+/// The address of one of the symbols, or `None`.
+pub fn resolve(symbol: &str) -> Option<usize> {
+    match symbol {
+        DOUBLE => Some(double as *const () as usize),
+        NUMBER => Some(&raw const NUMBER_WORD as usize),
+        _ => None,
+    }
+}
+
+/// Code with holes.
+pub fn code(bytes: &[u8], holes: &[Hole]) -> StencilBuf {
+    StencilBuf {
+        bytes: bytes.to_owned(),
+        holes: holes.to_owned(),
+        align: 1,
+    }
+}
+
+/// A hole for a displacement that counts from its own end, such as a jump's.
+pub fn relative(offset: u32, value: HoleValue) -> Hole {
+    Hole::new(offset, RelocationKind::Pc32, value, -4)
+}
+
+/// A uop of this name without any code, which continues with the next uop and takes every argument.
+pub fn uop(name: &str) -> UopContents {
+    UopContents {
+        name: name.to_owned(),
+        effect: StackEffect::default(),
+        leaving_effect: StackEffect::default(),
+        flags: UopFlags::empty(),
+        oparg_max: OPARG_MAX,
+        operand_max: u64::MAX,
+        locals: 0,
+        group: StencilGroupBuf::default(),
+    }
+}
+
+/// A set of these uops, to be made a table of.
+pub fn contents(set: &str, symbols: &[&str], uops: Vec<UopContents>) -> TableContents {
+    TableContents {
+        set: set.to_owned(),
+        cpu: "x86-64".to_owned(),
+        llvm_version: (0, 0, 0),
+        digest: [0; 32],
+        symbols: symbols.iter().map(|&symbol| symbol.to_owned()).collect(),
+        uops,
+    }
+}
+
+/// A table of these contents.
+///
+/// # Panics
+/// They are no valid table.
+pub fn table_of(contents: &TableContents) -> Arc<StencilTable> {
+    let table = contents.to_bytes().and_then(StencilTable::from_bytes);
+    Arc::new(table.unwrap_or_else(|error| panic!("{}: {error}", contents.set)))
+}
+
+/// The toy set.
+pub fn toy_contents() -> TableContents {
+    contents("toy", &[DOUBLE, NUMBER], toy_uops())
+}
+
+/// The toy set's table.
+pub fn table() -> Arc<StencilTable> {
+    table_of(&toy_contents())
+}
+
+/// An engine of any set that refers to no symbols but [`DOUBLE`] and [`NUMBER`], with an arena of its own.
+///
+/// To run what it compiles is unsafe, and whoever does it answers for the set; [`ToyEngine`] answers for the toy set.
+///
+/// # Panics
+/// The contents are no valid table, or there is no executable memory to be had.
+pub fn engine_of(contents: &TableContents) -> Engine {
+    // SAFETY: `resolve` gives a function and a word that stay where they are; that the set takes them for what they
+    // are concerns nobody before something is run.
+    let engine = unsafe { Engine::new(table_of(contents), resolve) };
+    engine.unwrap_or_else(|error| panic!("{}: {error}", contents.set))
+}
+
+/// An engine for a table of which this symbol has no address.
+///
+/// # Errors
+/// The table refers to the symbol.
+pub fn engine_without(table: Arc<StencilTable>, missing: &str) -> Result<Engine, EngineError> {
+    let resolve = |symbol: &str| resolve(symbol).filter(|_| symbol != missing);
+    // SAFETY: as in `engine_of`.
+    unsafe { Engine::new(table, resolve) }
+}
+
+/// An engine of any table at all, in this arena, which takes every symbol for [`DOUBLE`]: what it compiles may be looked
+/// at and not run.
+///
+/// # Panics
+/// Never: every symbol has an address.
+pub fn engine_for_looking(table: Arc<StencilTable>, arena: Arc<CodeArena>) -> Engine {
+    // SAFETY: as in `engine_of`.
+    let engine = unsafe { Engine::with_arena(table, |_| resolve(DOUBLE), arena) };
+    engine.expect("every symbol has an address")
+}
+
+/// A uop of a trace's table, to be pushed.
+///
+/// # Panics
+/// The table has no such uop.
+pub fn op(trace: &Trace<'_>, name: &str) -> Uop {
+    trace.uop(name).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Appends the uops that add a number to a local: `_LOAD`, `_PUSH`, `_ADD`, `_STORE`.
+///
+/// # Panics
+/// The trace is not of the toy set.
+pub fn push_add_to_local(trace: &mut Trace<'_>, local: u32, number: u64) {
+    trace.push(op(trace, "_LOAD").oparg(local));
+    trace.push(op(trace, "_PUSH").operand(number));
+    trace.push(op(trace, "_ADD"));
+    trace.push(op(trace, "_STORE").oparg(local));
+}
+
+/// `mov [r13], rax; add r13, 8`.
+const PUSH_RAX: [u8; 8] = [0x49, 0x89, 0x45, 0x00, 0x49, 0x83, 0xc5, 0x08];
+/// `add r13, -8`.
+const POP: [u8; 4] = [0x49, 0x83, 0xc5, 0xf8];
+/// `mov rax, [r13 - 8]`.
+const TOP_TO_RAX: [u8; 4] = [0x49, 0x8b, 0x45, 0xf8];
+/// `lea r15, [rip + EXIT]; jmp [rip + EXIT]`.
+const LEAVE: [u8; 13] = [0x4c, 0x8d, 0x3d, 0, 0, 0, 0, 0xff, 0x25, 0, 0, 0, 0];
+
+fn leave() -> StencilBuf {
+    let holes = [relative(3, HoleValue::Exit), relative(9, HoleValue::Exit)];
+    code(&LEAVE, &holes)
+}
+
+/// A local's displacement from the frame.
+fn local(offset: u32) -> Hole {
+    Hole::new(offset, RelocationKind::Abs32S, HoleValue::Oparg, 0).with_shift(3)
+}
+
+/// A uop of hot code alone.
+fn hot(
+    name: &str,
+    effect: StackEffect,
+    flags: UopFlags,
+    bytes: &[&[u8]],
+    holes: &[Hole],
+) -> UopContents {
+    let mut made = uop(name);
+    made.effect = effect;
+    made.leaving_effect = effect;
+    made.flags = flags;
+    made.group.hot = code(&bytes.concat(), holes);
+    made
+}
+
+fn toy_uops() -> Vec<UopContents> {
+    [
+        value_uops(),
+        local_uops(),
+        jump_uops(),
+        vec![call_uop(), constant_uop(), exit_if_zero_uop()],
+    ]
+    .concat()
+}
+
+fn value_uops() -> Vec<UopContents> {
+    let reserve = StackEffect {
+        popped: Count::fixed(0),
+        pushed: Count::oparg_plus(0),
+    };
+    vec![
+        hot(
+            "_PUSH",
+            StackEffect::fixed(0, 1),
+            UopFlags::OPERAND,
+            // movabs rax, OPERAND
+            &[&[0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0], &PUSH_RAX],
+            &[Hole::new(2, RelocationKind::Abs64, HoleValue::Operand, 0)],
+        ),
+        hot(
+            "_READ",
+            StackEffect::fixed(0, 1),
+            UopFlags::empty(),
+            // mov rax, [rip + NUMBER]
+            &[&[0x48, 0x8b, 0x05, 0, 0, 0, 0], &PUSH_RAX],
+            &[relative(3, HoleValue::Symbol).with_symbol(1)],
+        ),
+        hot(
+            "_RESERVE",
+            reserve,
+            UopFlags::OPARG,
+            // lea r13, [r13 + 8 * OPARG]
+            &[&[0x4d, 0x8d, 0xad, 0, 0, 0, 0]],
+            &[local(3)],
+        ),
+        hot(
+            "_POP",
+            StackEffect::fixed(1, 0),
+            UopFlags::empty(),
+            &[&POP],
+            &[],
+        ),
+        hot(
+            "_ADD",
+            StackEffect::fixed(2, 1),
+            UopFlags::empty(),
+            // add [r13 - 16], rax
+            &[&TOP_TO_RAX, &[0x49, 0x01, 0x45, 0xf0], &POP],
+            &[],
+        ),
+    ]
+}
+
+fn local_uops() -> Vec<UopContents> {
+    let flags = UopFlags::LOCAL | UopFlags::OPARG;
+    let mut load_1 = hot(
+        "_LOAD_1",
+        StackEffect::fixed(0, 1),
+        UopFlags::empty(),
+        // mov rax, [r12 + 8]
+        &[&[0x49, 0x8b, 0x44, 0x24, 0x08], &PUSH_RAX],
+        &[],
+    );
+    load_1.locals = 2;
+    vec![
+        hot(
+            "_LOAD",
+            StackEffect::fixed(0, 1),
+            flags,
+            // mov rax, [r12 + 8 * OPARG]
+            &[&[0x49, 0x8b, 0x84, 0x24, 0, 0, 0, 0], &PUSH_RAX],
+            &[local(4)],
+        ),
+        hot(
+            "_STORE",
+            StackEffect::fixed(1, 0),
+            flags,
+            // mov [r12 + 8 * OPARG], rax
+            &[&TOP_TO_RAX, &POP, &[0x49, 0x89, 0x84, 0x24, 0, 0, 0, 0]],
+            &[local(12)],
+        ),
+        load_1,
+    ]
+}
+
+fn jump_uops() -> Vec<UopContents> {
+    let nothing = StackEffect::fixed(0, 0);
+    vec![
+        hot(
+            "_FAIL_IF_ZERO",
+            StackEffect::fixed(1, 1),
+            UopFlags::ERROR,
+            // cmp qword ptr [r13 - 8], 0; je ERROR_TARGET
+            &[&[0x49, 0x83, 0x7d, 0xf8, 0x00, 0x0f, 0x84, 0, 0, 0, 0]],
+            &[relative(7, HoleValue::ErrorTarget)],
+        ),
+        hot(
+            "_JUMP_IF_ZERO",
+            StackEffect::fixed(1, 0),
+            UopFlags::JUMP,
+            // cmp qword ptr [r13], 0; je JUMP_TARGET
+            &[
+                &POP,
+                &[0x49, 0x83, 0x7d, 0x00, 0x00, 0x0f, 0x84, 0, 0, 0, 0],
+            ],
+            &[relative(11, HoleValue::JumpTarget)],
+        ),
+        hot(
+            "_CHECK_VALIDITY",
+            nothing,
+            UopFlags::DEOPT,
+            // cmp dword ptr [rip + EXECUTOR], 0; je JUMP_TARGET
+            &[&[0x83, 0x3d, 0, 0, 0, 0, 0x00, 0x0f, 0x84, 0, 0, 0, 0]],
+            &[
+                // The immediate byte stands between the field and the end of the instruction.
+                Hole::new(2, RelocationKind::Pc32, HoleValue::Executor, -5),
+                relative(9, HoleValue::JumpTarget),
+            ],
+        ),
+        hot(
+            "_JUMP",
+            nothing,
+            UopFlags::JUMP | UopFlags::TERMINAL,
+            &[&[0xe9, 0, 0, 0, 0]],
+            &[relative(1, HoleValue::JumpTarget)],
+        ),
+        hot(
+            "_JUMP_TO_TOP",
+            nothing,
+            UopFlags::TOP | UopFlags::TERMINAL,
+            &[&[0xe9, 0, 0, 0, 0]],
+            &[relative(1, HoleValue::Top)],
+        ),
+        hot(
+            "_EXIT",
+            nothing,
+            UopFlags::EXIT_RECORD | UopFlags::TERMINAL,
+            &[&LEAVE],
+            &leave().holes,
+        ),
+    ]
+}
+
+fn call_uop() -> UopContents {
+    hot(
+        "_CALL",
+        StackEffect::fixed(1, 1),
+        UopFlags::empty(),
+        &[
+            // mov rdi, [r13 - 8]; call DOUBLE; mov [r13 - 8], rax
+            &[0x49, 0x8b, 0x7d, 0xf8],
+            &[0xe8, 0, 0, 0, 0],
+            &[0x49, 0x89, 0x45, 0xf8],
+        ],
+        &[relative(5, HoleValue::Symbol)],
+    )
+}
+
+fn constant_uop() -> UopContents {
+    let mut made = hot(
+        "_CONSTANT",
+        StackEffect::fixed(0, 1),
+        UopFlags::empty(),
+        // mov rax, [rip + DATA]
+        &[&[0x48, 0x8b, 0x05, 0, 0, 0, 0], &PUSH_RAX],
+        &[relative(3, HoleValue::Data)],
+    );
+    made.group.data.bytes = CONSTANT.to_le_bytes().to_vec();
+    made.group.data.align = 16;
+    made
+}
+
+fn exit_if_zero_uop() -> UopContents {
+    let mut made = hot(
+        "_EXIT_IF_ZERO",
+        StackEffect::fixed(1, 0),
+        UopFlags::EXIT_RECORD,
+        // cmp qword ptr [r13], 0; je COLD
+        &[
+            &POP,
+            &[0x49, 0x83, 0x7d, 0x00, 0x00, 0x0f, 0x84, 0, 0, 0, 0],
+        ],
+        &[relative(11, HoleValue::Cold)],
+    );
+    made.group.cold = leave();
+    made
+}
+
+/// An engine of the toy set.
+#[derive(Debug)]
+pub struct ToyEngine {
+    engine: Engine,
+}
+
+impl ToyEngine {
+    /// An engine with an arena of its own, near the helpers.
+    ///
+    /// # Panics
+    /// There is no executable memory to be had.
+    pub fn new() -> Self {
+        Self {
+            engine: engine_of(&toy_contents()),
+        }
+    }
+
+    /// An engine with this arena.
+    ///
+    /// # Panics
+    /// A symbol is missing.
+    pub fn with_arena(arena: Arc<CodeArena>) -> Self {
+        // SAFETY: `resolve` gives a function and a word as the stencils expect them, for as long as the process lives.
+        let engine = unsafe { Engine::with_arena(table(), resolve, arena) };
+        Self {
+            engine: engine.expect("an engine of the toy set"),
+        }
+    }
+
+    /// An empty trace of toy uops.
+    pub fn trace(&self) -> Trace<'_> {
+        Trace::new(self.engine.table())
+    }
+
+    /// What the code memory holds.
+    pub fn memory(&self) -> ArenaStats {
+        self.engine.memory()
+    }
+
+    /// Compiles a trace for frames of this shape.
+    ///
+    /// # Errors
+    /// See [`Engine::compile`].
+    pub fn compile(
+        &self,
+        trace: &Trace<'_>,
+        shape: FrameShape,
+    ) -> Result<ToyExecutor, CompileError> {
+        self.engine.compile(trace, shape).map(ToyExecutor)
+    }
+}
+
+impl Default for ToyEngine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An executor of toy uops, which a [`Machine`](crate::machine::Machine) can run.
+#[derive(Debug)]
+pub struct ToyExecutor(Executor);
+
+impl Deref for ToyExecutor {
+    type Target = Executor;
+
+    fn deref(&self) -> &Executor {
+        &self.0
+    }
+}
