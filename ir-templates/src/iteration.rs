@@ -1,9 +1,10 @@
 //! Iteration over ranges, lists, tuples and anything else.
 
 use crate::object_ops::{
-    P, Path, at, compare, is_null, push_result_or_error, require_kind, retain,
+    Built, P, Path, at, compare, is_null, push_result_or_error, require_kind, retain,
 };
 use inkwell::IntPredicate;
+use inkwell::values::{IntValue, PointerValue};
 use mimeo_compiler::builder::TemplateBuilder;
 use mimeo_compiler::template::{Helper, Template, Type};
 use mimeo_objects::layout;
@@ -82,16 +83,25 @@ fn range_goes_on(mut b: TemplateBuilder<'_, '_>) -> Path {
     b.continue_()
 }
 
-/// An exhausted list iterator keeps its list but is marked by the index -1, which as an unsigned number is beyond any
-/// length.
-fn list_goes_on(mut b: TemplateBuilder<'_, '_>) -> Path {
-    let iterator = b.peek_pointer(0)?;
-    let list = b.load_pointer(iterator, at(layout::ITERATOR_SEQUENCE))?;
-    let dropped = is_null(&b, list)?;
+/// Whether a list or tuple iterator is past its last item; jumps where it has dropped its sequence. As an unsigned number
+/// a negative index is beyond any length.
+fn is_exhausted<'ctx>(
+    b: &mut TemplateBuilder<'_, 'ctx>,
+    iterator: PointerValue<'ctx>,
+    length: usize,
+) -> Built<IntValue<'ctx>> {
+    let sequence = b.load_pointer(iterator, at(layout::ITERATOR_SEQUENCE))?;
+    let dropped = is_null(b, sequence)?;
     b.unlikely(dropped, |b| b.jump())?;
     let index = b.load_i64(iterator, at(layout::ITERATOR_INDEX))?;
-    let length = b.load_i64(list, at(layout::LIST_LENGTH))?;
-    let exhausted = compare(&b, IntPredicate::UGE, index, length)?;
+    let length = b.load_i64(sequence, at(length))?;
+    compare(b, IntPredicate::UGE, index, length)
+}
+
+/// An exhausted list iterator keeps its list but is marked by the index -1.
+fn list_goes_on(mut b: TemplateBuilder<'_, '_>) -> Path {
+    let iterator = b.peek_pointer(0)?;
+    let exhausted = is_exhausted(&mut b, iterator, layout::LIST_LENGTH)?;
     b.cold_if(exhausted, &[iterator.into()], |b, values| {
         b.store(
             b.i64(-1),
@@ -105,12 +115,7 @@ fn list_goes_on(mut b: TemplateBuilder<'_, '_>) -> Path {
 
 fn tuple_goes_on(mut b: TemplateBuilder<'_, '_>) -> Path {
     let iterator = b.peek_pointer(0)?;
-    let tuple = b.load_pointer(iterator, at(layout::ITERATOR_SEQUENCE))?;
-    let dropped = is_null(&b, tuple)?;
-    b.unlikely(dropped, |b| b.jump())?;
-    let index = b.load_i64(iterator, at(layout::ITERATOR_INDEX))?;
-    let length = b.load_i64(tuple, at(layout::TUPLE_LENGTH))?;
-    let exhausted = compare(&b, IntPredicate::UGE, index, length)?;
+    let exhausted = is_exhausted(&mut b, iterator, layout::TUPLE_LENGTH)?;
     b.unlikely(exhausted, |b| b.jump())?;
     b.continue_()
 }
@@ -133,32 +138,32 @@ fn next_of_range(mut b: TemplateBuilder<'_, '_>) -> Path {
     b.continue_()
 }
 
-fn next_of_list(mut b: TemplateBuilder<'_, '_>) -> Path {
+fn next_of_list(b: TemplateBuilder<'_, '_>) -> Path {
     let iterator = b.peek_pointer(0)?;
     let list = b.load_pointer(iterator, at(layout::ITERATOR_SEQUENCE))?;
     let index = b.load_i64(iterator, at(layout::ITERATOR_INDEX))?;
     let items = b.load_pointer(list, at(layout::LIST_ITEMS))?;
     let item = b.load_pointer(b.slot(items, index)?, 0)?;
-    b.store(
-        b.ir().build_int_add(index, b.i64(1), "")?,
-        iterator,
-        at(layout::ITERATOR_INDEX),
-    )?;
-    retain(&b, item)?;
-    b.push(item)?;
-    b.continue_()
+    advance(b, iterator, index, item)
 }
 
-fn next_of_tuple(mut b: TemplateBuilder<'_, '_>) -> Path {
+fn next_of_tuple(b: TemplateBuilder<'_, '_>) -> Path {
     let iterator = b.peek_pointer(0)?;
     let tuple = b.load_pointer(iterator, at(layout::ITERATOR_SEQUENCE))?;
     let index = b.load_i64(iterator, at(layout::ITERATOR_INDEX))?;
     let item = b.load_pointer(b.slot(tuple, index)?, at(layout::TUPLE_ITEMS))?;
-    b.store(
-        b.ir().build_int_add(index, b.i64(1), "")?,
-        iterator,
-        at(layout::ITERATOR_INDEX),
-    )?;
+    advance(b, iterator, index, item)
+}
+
+/// Moves an iterator past the item at `index`, and pushes the item.
+fn advance<'ctx>(
+    mut b: TemplateBuilder<'_, 'ctx>,
+    iterator: PointerValue<'ctx>,
+    index: IntValue<'ctx>,
+    item: PointerValue<'ctx>,
+) -> Path {
+    let next = b.ir().build_int_add(index, b.i64(1), "")?;
+    b.store(next, iterator, at(layout::ITERATOR_INDEX))?;
     retain(&b, item)?;
     b.push(item)?;
     b.continue_()
