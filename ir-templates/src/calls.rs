@@ -106,9 +106,7 @@ fn call(mut b: TemplateBuilder<'_, '_>) -> Path {
     let first = b.pop_pointer()?;
     let callable = b.pop_pointer()?;
     let count = oparg_i32(&b)?;
-    let thread = b.thread();
     let operands = [
-        thread.into(),
         callable.into(),
         first.into(),
         arguments.into(),

@@ -45,12 +45,7 @@ fn generic(mut b: TemplateBuilder<'_, '_>, helper: &Helper) -> Path {
     let right = b.pop_pointer()?;
     let left = b.pop_pointer()?;
     let oparg = oparg_i32(&b)?;
-    let thread = b.thread();
-    push_result_or_error(
-        b,
-        helper,
-        &[thread.into(), left.into(), right.into(), oparg.into()],
-    )
+    push_result_or_error(b, helper, &[left.into(), right.into(), oparg.into()])
 }
 
 /// Whether the oparg asks for this outcome.

@@ -62,8 +62,7 @@ fn build(name: &str, helper: Helper) -> Template {
     let build = move |mut b: TemplateBuilder<'_, '_>| {
         let items = b.pop_array(OPARG)?;
         let count = oparg_i32(&b)?;
-        let thread = b.thread();
-        push_result_or_error(b, &helper, &[thread.into(), items.into(), count.into()])
+        push_result_or_error(b, &helper, &[items.into(), count.into()])
     };
     Template::new(name, build)
         .stack_counts(OPARG, Count::fixed(1))
@@ -94,12 +93,7 @@ fn unpack(mut b: TemplateBuilder<'_, '_>) -> Path {
     let sequence = b.pop_pointer()?;
     let count = oparg_i32(&b)?;
     let values = b.push_array(OPARG)?;
-    let thread = b.thread();
-    continue_or_error(
-        b,
-        &UNPACK,
-        &[thread.into(), sequence.into(), count.into(), values.into()],
-    )
+    continue_or_error(b, &UNPACK, &[sequence.into(), count.into(), values.into()])
 }
 
 fn unpack_pair(mut b: TemplateBuilder<'_, '_>) -> Path {

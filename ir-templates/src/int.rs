@@ -49,9 +49,7 @@ fn binary(name: &str, operation: Overflowing, slow: Helper) -> Template {
         let right = b.pop_pointer()?;
         let left = b.pop_pointer()?;
         let slow = b.cold_path(&[left.into(), right.into()], |b, operands| {
-            let mut arguments = vec![b.thread().into()];
-            arguments.extend_from_slice(operands);
-            push_result_or_error(b, &slow, &arguments)
+            push_result_or_error(b, &slow, operands)
         })?;
         let big = any_big(&b, &[left, right])?;
         b.unlikely_to(big, &slow)?;

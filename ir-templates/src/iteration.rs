@@ -50,8 +50,7 @@ pub(crate) fn templates() -> Vec<Template> {
 
 fn get_iter(mut b: TemplateBuilder<'_, '_>) -> Path {
     let value = b.pop_pointer()?;
-    let thread = b.thread();
-    push_result_or_error(b, &GET_ITER, &[thread.into(), value.into()])
+    push_result_or_error(b, &GET_ITER, &[value.into()])
 }
 
 /// Goes to the jump target when the iterator is exhausted, which stays on the stack.

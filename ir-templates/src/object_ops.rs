@@ -167,15 +167,23 @@ pub(crate) fn release_nullable_and_continue<'ctx>(
     release_and_continue(b, &[object], &[object])
 }
 
-/// Calls a helper that consumes its operands, after the thread, and cannot fail; pushes its result.
+/// What a helper takes: the thread, then its operands.
+fn with_thread<'ctx>(
+    b: &Builder<'_, 'ctx>,
+    operands: &[BasicValueEnum<'ctx>],
+) -> Vec<BasicValueEnum<'ctx>> {
+    let mut arguments = vec![b.thread().into()];
+    arguments.extend_from_slice(operands);
+    arguments
+}
+
+/// Calls a helper that consumes its operands and cannot fail; pushes its result.
 pub(crate) fn push_result<'ctx>(
     mut b: Builder<'_, 'ctx>,
     helper: &Helper,
     operands: &[BasicValueEnum<'ctx>],
 ) -> Path {
-    let mut arguments = vec![b.thread().into()];
-    arguments.extend_from_slice(operands);
-    let result = b.call_pointer(helper, &arguments)?;
+    let result = b.call_pointer(helper, &with_thread(&b, operands))?;
     b.push(result)?;
     b.continue_()
 }
@@ -184,9 +192,9 @@ pub(crate) fn push_result<'ctx>(
 pub(crate) fn push_result_or_error<'ctx>(
     mut b: Builder<'_, 'ctx>,
     helper: &Helper,
-    arguments: &[BasicValueEnum<'ctx>],
+    operands: &[BasicValueEnum<'ctx>],
 ) -> Path {
-    let result = b.call_pointer(helper, arguments)?;
+    let result = b.call_pointer(helper, &with_thread(&b, operands))?;
     let failed = is_null(&b, result)?;
     b.unlikely(failed, |b| b.error())?;
     b.push(result)?;
@@ -197,9 +205,9 @@ pub(crate) fn push_result_or_error<'ctx>(
 pub(crate) fn continue_or_error<'ctx>(
     mut b: Builder<'_, 'ctx>,
     helper: &Helper,
-    arguments: &[BasicValueEnum<'ctx>],
+    operands: &[BasicValueEnum<'ctx>],
 ) -> Path {
-    let status = b.call_int(helper, arguments)?;
+    let status = b.call_int(helper, &with_thread(&b, operands))?;
     let failed = compare(&b, IntPredicate::SLT, status, b.i32(0))?;
     b.unlikely(failed, |b| b.error())?;
     b.continue_()

@@ -24,16 +24,10 @@ fn binary(mut b: TemplateBuilder<'_, '_>) -> Path {
     let right = b.pop_pointer()?;
     let left = b.pop_pointer()?;
     let operator = oparg_i32(&b)?;
-    let thread = b.thread();
-    push_result_or_error(
-        b,
-        &BINARY_OP,
-        &[thread.into(), left.into(), right.into(), operator.into()],
-    )
+    push_result_or_error(b, &BINARY_OP, &[left.into(), right.into(), operator.into()])
 }
 
 fn unary(mut b: TemplateBuilder<'_, '_>, helper: &Helper) -> Path {
     let value = b.pop_pointer()?;
-    let thread = b.thread();
-    push_result_or_error(b, helper, &[thread.into(), value.into()])
+    push_result_or_error(b, helper, &[value.into()])
 }

@@ -26,24 +26,17 @@ pub(crate) fn templates() -> Vec<Template> {
 fn concatenate(mut b: TemplateBuilder<'_, '_>) -> Path {
     let right = b.pop_pointer()?;
     let left = b.pop_pointer()?;
-    let thread = b.thread();
-    push_result_or_error(b, &CONCATENATE, &[thread.into(), left.into(), right.into()])
+    push_result_or_error(b, &CONCATENATE, &[left.into(), right.into()])
 }
 
 fn format(mut b: TemplateBuilder<'_, '_>) -> Path {
     let value = b.pop_pointer()?;
-    let thread = b.thread();
-    push_result_or_error(b, &FORMAT, &[thread.into(), value.into()])
+    push_result_or_error(b, &FORMAT, &[value.into()])
 }
 
 /// The oparg says how: 1 is str, 2 repr, 3 ascii.
 fn convert(mut b: TemplateBuilder<'_, '_>) -> Path {
     let value = b.pop_pointer()?;
     let conversion = oparg_i32(&b)?;
-    let thread = b.thread();
-    push_result_or_error(
-        b,
-        &CONVERT,
-        &[thread.into(), value.into(), conversion.into()],
-    )
+    push_result_or_error(b, &CONVERT, &[value.into(), conversion.into()])
 }

@@ -53,16 +53,15 @@ pub(crate) fn templates() -> Vec<Template> {
     ]
 }
 
-/// The thread and the top `count` values, the lowest first: what helpers that consume them take.
+/// The top `count` values, the lowest first: what helpers that consume them take.
 fn operands<'ctx>(
     b: &mut TemplateBuilder<'_, 'ctx>,
     count: usize,
 ) -> Built<Vec<BasicValueEnum<'ctx>>> {
-    let mut operands = Vec::with_capacity(count + 1);
+    let mut operands = Vec::with_capacity(count);
     for _ in 0..count {
         operands.push(b.pop_pointer()?.into());
     }
-    operands.push(b.thread().into());
     operands.reverse();
     Ok(operands)
 }

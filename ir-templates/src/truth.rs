@@ -40,8 +40,7 @@ pub(crate) fn templates() -> Vec<Template> {
 
 fn generic(mut b: TemplateBuilder<'_, '_>) -> Path {
     let value = b.pop_pointer()?;
-    let thread = b.thread();
-    push_result_or_error(b, &TO_BOOL, &[thread.into(), value.into()])
+    push_result_or_error(b, &TO_BOOL, &[value.into()])
 }
 
 fn of_bool(mut b: TemplateBuilder<'_, '_>) -> Path {

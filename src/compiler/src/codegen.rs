@@ -228,9 +228,10 @@ fn describe(template: &Template, facts: &Facts, extracted: Extracted) -> Compile
     let mut flags = template.flags();
     for hole in extracted.group.as_group().holes() {
         flags |= match hole.value() {
-            HoleValue::Oparg => UopFlags::OPARG,
-            HoleValue::Operand => UopFlags::OPERAND,
-            HoleValue::Target => UopFlags::TARGET,
+            value @ (HoleValue::Oparg | HoleValue::Operand | HoleValue::Target) => {
+                UopFlags::announcing(value)
+            }
+            // What a template may do it declares itself.
             _ => UopFlags::empty(),
         };
     }

@@ -98,13 +98,15 @@ fn change(json: &mut Json, numbers: &mut Numbers) {
     }
 }
 
+fn documents() -> Vec<Json> {
+    let read = |name: &&str| serde_json::from_str(&trace(name)).unwrap();
+    TRACES.iter().map(read).collect()
+}
+
 #[test]
 fn changed_documents() {
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
-    let documents: Vec<Json> = TRACES
-        .iter()
-        .map(|name| serde_json::from_str(&trace(name)).unwrap())
-        .collect();
+    let documents = documents();
     let mut good = 0;
     for _ in 0..2500 {
         let mut json = documents[numbers.below(documents.len())].clone();
@@ -121,10 +123,7 @@ fn changed_documents() {
 #[test]
 fn changed_uops() {
     let mut numbers = Numbers(0x0123_4567_89ab_cdef);
-    let documents: Vec<Json> = TRACES
-        .iter()
-        .map(|name| serde_json::from_str(&trace(name)).unwrap())
-        .collect();
+    let documents = documents();
     let mut good = 0;
     for _ in 0..2500 {
         let mut json = documents[numbers.below(documents.len())].clone();
