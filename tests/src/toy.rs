@@ -101,6 +101,7 @@ pub fn contents(set: &str, symbols: &[&str], uops: Vec<UopContents>) -> TableCon
         digest: [0; 32],
         symbols: symbols.iter().map(|&symbol| symbol.to_owned()).collect(),
         uops,
+        variants: Vec::new(),
     }
 }
 

@@ -93,6 +93,7 @@ fn table_to_change() -> StencilTable {
             .step_by(30)
             .map(|id| owned(&table, id))
             .collect(),
+        variants: Vec::new(),
     };
     let bytes = contents.to_bytes().expect("a part of the standard table");
     StencilTable::from_bytes(bytes).expect("a part of the standard table")

@@ -191,7 +191,7 @@ fn every_hole_value_is_what_its_documentation_says() {
     // Hot code: two times 3 bytes, 1 byte, 2 bytes. Data starts on a cache line: header, three exit records, data.
     let base = executor.address();
     assert_eq!(executor.hot_len(), 9);
-    assert_eq!(executor.code_len(), 9 + 8 * HoleValue::ALL.len());
+    assert_eq!(executor.code_len(), 9 + 8 * BASE_VALUES.len());
     let header = base + executor.code_len().next_multiple_of(64);
     let exits = header + size_of::<ExecutorHeader>();
     let exits_end = exits + 3 * size_of::<ExitRecord>();
@@ -211,9 +211,12 @@ fn every_hole_value_is_what_its_documentation_says() {
         HoleValue::Data => data_of_the_probe(&executor),
         HoleValue::Top => base + 3,
         HoleValue::Symbol => toy::resolve(NUMBER).unwrap(),
+        HoleValue::Input | HoleValue::Pooled | HoleValue::Leave => {
+            unreachable!("not in base forms")
+        }
     };
     let fields = executor.code()[executor.hot_len()..].chunks_exact(8);
-    for (value, field) in HoleValue::ALL.into_iter().zip(fields) {
+    for (value, field) in BASE_VALUES.into_iter().zip(fields) {
         let found = u64::from_le_bytes(field.try_into().unwrap());
         assert_eq!(found, expected(value) as u64, "{value}");
     }
@@ -227,10 +230,16 @@ fn data_of_the_probe(executor: &Executor) -> usize {
     usize::from_le_bytes(executor.code()[field..][..8].try_into().unwrap())
 }
 
+/// The values that holes of a base form may have in any set.
+const BASE_VALUES: [HoleValue; 15] = {
+    let [values @ .., _, _, _] = HoleValue::ALL;
+    values
+};
+
 fn every_value() -> TableContents {
     let holes: Vec<Hole> = (0..)
         .step_by(8)
-        .zip(HoleValue::ALL)
+        .zip(BASE_VALUES)
         .map(|(offset, value)| {
             let symbol = u32::from(value == HoleValue::Symbol);
             Hole::new(offset, RelocationKind::Abs64, value, 0).with_symbol(symbol)
@@ -241,11 +250,11 @@ fn every_value() -> TableContents {
     leaves.group.hot = toy::code(&[0x90; 3], &[]);
     leaves.group.data.bytes = vec![0x77];
     let mut probe = toy::uop("_PROBE");
-    for value in HoleValue::ALL {
+    for value in BASE_VALUES {
         probe.flags |= UopFlags::announcing(value);
     }
     probe.group.hot = toy::code(&[0x90], &[]);
-    probe.group.cold = toy::code(&[0; 8 * HoleValue::ALL.len()], &holes);
+    probe.group.cold = toy::code(&[0; 8 * BASE_VALUES.len()], &holes);
     probe.group.data.bytes = vec![0x88; 8];
     probe.group.data.align = 32;
     let mut end = toy::uop("_END");

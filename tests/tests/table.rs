@@ -133,6 +133,7 @@ fn contents() -> impl Strategy<Value = TableContents> {
                     .into_iter()
                     .map(|(name, uop)| UopContents { name, ..uop })
                     .collect(),
+                variants: Vec::new(),
             })
         })
 }

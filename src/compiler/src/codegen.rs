@@ -76,6 +76,7 @@ pub fn compile(set: &TemplateSet, options: Options) -> Result<TableContents, Com
         digest,
         symbols,
         uops,
+        variants: Vec::new(),
     })
 }
 

@@ -111,6 +111,42 @@ impl Template {
         self
     }
 
+    /// Declares that the template does nothing but push the local that its oparg names.
+    #[must_use]
+    pub fn loads_local(self) -> Self {
+        self.local_oparg().with(UopFlags::LOADS_LOCAL)
+    }
+
+    /// Declares that the template does nothing but pop a value into the local that its oparg names.
+    #[must_use]
+    pub fn stores_local(self) -> Self {
+        self.local_oparg().with(UopFlags::STORES_LOCAL)
+    }
+
+    /// Declares that the template does nothing but push its operand.
+    #[must_use]
+    pub fn constant(self) -> Self {
+        self.with(UopFlags::CONSTANT)
+    }
+
+    /// Declares that the template does nothing but push the top value again.
+    #[must_use]
+    pub fn copies(self) -> Self {
+        self.with(UopFlags::COPIES)
+    }
+
+    /// Declares that the template does nothing but drop the top value.
+    #[must_use]
+    pub fn drops(self) -> Self {
+        self.with(UopFlags::DROPS)
+    }
+
+    /// Declares that the template does nothing but exchange the top two values.
+    #[must_use]
+    pub fn swaps(self) -> Self {
+        self.with(UopFlags::SWAPS)
+    }
+
     fn with(mut self, flag: UopFlags) -> Self {
         self.flags |= flag;
         self
@@ -187,6 +223,18 @@ pub struct FrameLayout {
     pub locals: u32,
 }
 
+/// Which register variants a set's templates are compiled to; see [`mimeo::form`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Registers {
+    /// None: every uop has its base form only.
+    #[default]
+    None,
+    /// Slots: `_rIO` for 0 to 3 values in the first value registers.
+    Slots,
+    /// Operands: values in any registers, locals pinned to registers.
+    Operands,
+}
+
 /// A uop set: templates and what they assume.
 #[derive(Clone, Debug)]
 pub struct TemplateSet {
@@ -196,6 +244,10 @@ pub struct TemplateSet {
     pub frame: FrameLayout,
     /// The templates, in any order; the table sorts them by name.
     pub templates: Vec<Template>,
+    /// Which register variants there are.
+    pub registers: Registers,
+    /// Sequences of uops that are fused into one stencil, by name.
+    pub supernodes: Vec<Vec<String>>,
     /// Anything else the code depends on, such as the layout of the objects it touches: it goes into the table's
     /// digest of the inputs, so that a table and a library that disagree are told apart.
     pub environment: Vec<u8>,
@@ -208,8 +260,24 @@ impl TemplateSet {
             name: name.into(),
             frame,
             templates: Vec::new(),
+            registers: Registers::None,
+            supernodes: Vec::new(),
             environment: Vec::new(),
         }
+    }
+
+    /// Compiles register variants.
+    #[must_use]
+    pub fn with_registers(mut self, registers: Registers) -> Self {
+        self.registers = registers;
+        self
+    }
+
+    /// Adds sequences of uops to be fused.
+    #[must_use]
+    pub fn with_supernodes(mut self, sequences: impl IntoIterator<Item = Vec<String>>) -> Self {
+        self.supernodes.extend(sequences);
+        self
     }
 
     /// Adds templates.

@@ -40,11 +40,18 @@ pub enum HoleValue {
     Top = 13,
     /// The address of an external symbol, named in the table.
     Symbol = 14,
+    /// The constant that input `element` of an operand form is.
+    Input = 15,
+    /// The address, among the trace's constants, of the 64 bits that input `element` of an operand form is.
+    Pooled = 16,
+    /// The address of the trace's way out: code that writes pinned locals back and goes on through the exit record whose
+    /// address is in the first value register.
+    Leave = 17,
 }
 
 impl HoleValue {
     /// Every value, in the order of the numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Zero,
         Self::Oparg,
         Self::Operand,
@@ -60,6 +67,9 @@ impl HoleValue {
         Self::Data,
         Self::Top,
         Self::Symbol,
+        Self::Input,
+        Self::Pooled,
+        Self::Leave,
     ];
 
     /// The value with this number in a table, or `None`.
@@ -85,6 +95,9 @@ impl HoleValue {
             Self::Data => "DATA",
             Self::Top => "TOP",
             Self::Symbol => "SYMBOL",
+            Self::Input => "INPUT",
+            Self::Pooled => "POOLED",
+            Self::Leave => "LEAVE",
         }
     }
 
@@ -98,6 +111,7 @@ impl HoleValue {
                 | Self::Code
                 | Self::Cold
                 | Self::Top
+                | Self::Leave
         )
     }
 }
@@ -121,7 +135,7 @@ pub struct Hole {
     kind: u8,
     value: u8,
     shift: u8,
-    reserved: u8,
+    element: u8,
 }
 
 const _: () = assert!(size_of::<Hole>() == 16);
@@ -139,7 +153,7 @@ impl Hole {
             kind: kind as u8,
             value: value as u8,
             shift: 0,
-            reserved: 0,
+            element: 0,
         }
     }
 
@@ -154,6 +168,13 @@ impl Hole {
     #[must_use]
     pub fn with_shift(mut self, shift: u8) -> Self {
         self.shift = shift;
+        self
+    }
+
+    /// The same hole for the fused uop, or the input, with this index.
+    #[must_use]
+    pub fn with_element(mut self, element: u8) -> Self {
+        self.element = element;
         self
     }
 
@@ -182,6 +203,11 @@ impl Hole {
     /// How far the value is shifted left before the addend is added.
     pub fn shift(&self) -> u8 {
         self.shift
+    }
+
+    /// Which of the fused uops the value is of; for `INPUT` and `POOLED`, which input. 0 for what belongs to the whole.
+    pub fn element(&self) -> u8 {
+        self.element
     }
 
     /// The relocation kind. A hole from outside must have passed [`check`](Self::check).
@@ -220,9 +246,6 @@ impl Hole {
         );
         if self.shift > MAX_SHIFT || (self.shift != 0 && !shiftable) {
             return Err(format!("shift {} of {value} is not allowed", self.shift));
-        }
-        if self.reserved != 0 {
-            return Err(format!("reserved byte is {}, expected 0", self.reserved));
         }
         match value {
             HoleValue::Symbol if self.symbol() as usize >= symbols => Err(format!(

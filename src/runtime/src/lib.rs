@@ -41,6 +41,7 @@
 pub mod code_memory;
 pub mod engine;
 pub mod executor;
+pub mod form;
 pub mod hole;
 mod layout;
 mod patch;

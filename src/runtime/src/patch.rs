@@ -125,6 +125,8 @@ impl Patcher<'_> {
             HoleValue::Data => at(place.data),
             HoleValue::Top => hot_of(1),
             HoleValue::Symbol => self.symbol(hole, stencil),
+            // Base forms have none of these.
+            HoleValue::Input | HoleValue::Pooled | HoleValue::Leave => 0,
         }
     }
 

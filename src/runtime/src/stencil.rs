@@ -244,6 +244,18 @@ bitflags! {
         const TARGET = 1 << 9;
         /// Goes to the trace's second uop.
         const TOP = 1 << 10;
+        /// Does nothing but push the local that the oparg names: free where that local is in a register.
+        const LOADS_LOCAL = 1 << 11;
+        /// Does nothing but pop a value into the local that the oparg names.
+        const STORES_LOCAL = 1 << 12;
+        /// Does nothing but push its operand.
+        const CONSTANT = 1 << 13;
+        /// Does nothing but push the top value again.
+        const COPIES = 1 << 14;
+        /// Does nothing but drop the top value.
+        const DROPS = 1 << 15;
+        /// Does nothing but exchange the top two values.
+        const SWAPS = 1 << 16;
     }
 }
 
@@ -269,7 +281,10 @@ impl UopFlags {
             | HoleValue::Code
             | HoleValue::Cold
             | HoleValue::Data
-            | HoleValue::Symbol => Self::empty(),
+            | HoleValue::Symbol
+            | HoleValue::Input
+            | HoleValue::Pooled
+            | HoleValue::Leave => Self::empty(),
         }
     }
 }

@@ -55,6 +55,7 @@
 //!
 //! Loading checks the whole file once; what is read afterwards is used in place and cannot fail.
 
+use crate::form::{Form, RegisterHole};
 use crate::hole::Hole;
 use crate::stencil::{
     Count, StackEffect, Stencil, StencilBuf, StencilGroup, StencilGroupBuf, UopFlags, UopInfo,
@@ -946,6 +947,23 @@ impl UopContents {
     }
 }
 
+/// One variant of a table that is being made: another form of a uop, or of several fused into one stencil.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VariantContents {
+    /// The names of the uops, in the order in which they run; at most [`MAX_FUSED`](crate::form::MAX_FUSED).
+    pub uops: Vec<String>,
+    /// How values come and go.
+    pub form: Form,
+    /// The largest oparg that the code was compiled for, for each uop.
+    pub oparg_max: Vec<u32>,
+    /// The largest operand that the code was compiled for, for each uop.
+    pub operand_max: Vec<u64>,
+    /// The stencils.
+    pub group: StencilGroupBuf,
+    /// Where its placeholders stand, for [`Form::Operands`].
+    pub register_holes: Vec<RegisterHole>,
+}
+
 /// Everything that goes into a table.
 #[derive(Clone, Debug)]
 pub struct TableContents {
@@ -961,6 +979,8 @@ pub struct TableContents {
     pub symbols: Vec<String>,
     /// The uops, in any order.
     pub uops: Vec<UopContents>,
+    /// Further forms, in any order.
+    pub variants: Vec<VariantContents>,
 }
 
 impl TableContents {
