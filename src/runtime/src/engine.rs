@@ -218,7 +218,8 @@ fn resolve_all(
         .collect()
 }
 
-fn next_id() -> ExecutorId {
+/// A number for a trace that no other has, of whatever engine or interpreter.
+pub(crate) fn next_id() -> ExecutorId {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     ExecutorId(NEXT.fetch_add(1, Ordering::Relaxed))
 }

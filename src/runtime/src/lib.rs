@@ -37,12 +37,13 @@
 //!
 //! The files are the stages: `reloc` and `hole` (the places to patch), `stencil` (code with holes), `table` (all of a uop
 //! set in one file), `trace` (what to compile), `layout`, `patch`, `code_memory` (where code lives), `executor` (running,
-//! leaving, linking), `engine` (all of it put together).
+//! leaving, linking), `engine` (all of it put together). `interpreter` runs the same traces without compiling them.
 pub mod code_memory;
 pub mod engine;
 pub mod executor;
 pub mod form;
 pub mod hole;
+pub mod interpreter;
 mod layout;
 mod patch;
 pub mod reloc;
