@@ -1,7 +1,8 @@
 //! The standard uop set: CPython 3.13's uops as templates over the objects of `mimeo-objects`, and their stencil table.
 //!
 //! A file is a family of uops. Names, stack effects and meanings are CPython's; the code is this project's own. The
-//! templates need LLVM (feature `llvm19`); the table that was made of them is checked in and embedded, and needs none.
+//! templates need LLVM (feature `llvm19`); the table that was made of them is checked in and embedded, and needs none. So is the
+//! image of the interpreter that was.
 
 #[cfg(feature = "llvm")]
 mod calls;
@@ -36,6 +37,9 @@ mod subscripts;
 #[cfg(feature = "llvm")]
 mod truth;
 
+mod image;
+
+pub use image::{STANDARD_INTERPRETER, standard_interpreter};
 use mimeo::table::{StencilTable, TableError};
 
 /// The name of the standard set, which its table carries.

@@ -1,21 +1,26 @@
-//! `mimeo build`: compiles the standard templates to their table.
+//! `mimeo build`: compiles the standard templates to their table and their interpreter.
 
 use crate::failure::{Answer, Failure};
 use clap::Args;
 use std::io::Write;
+#[cfg(feature = "llvm")]
+use std::path::Path;
 use std::path::PathBuf;
+#[cfg(feature = "llvm")]
+use std::time::{Duration, Instant};
 
-/// Compile the standard templates to their stencil table (needs LLVM)
+/// Compile the standard templates to their stencil table and interpreter (needs LLVM)
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The table's file; the default is the checked-in one, seen from the top of the project
+    /// The table's file, which the interpreter's stands beside with the ending .interp; the default is the checked-in
+    /// one, seen from the top of the project
     #[arg(
         long,
         value_name = "FILE",
         default_value = "ir-templates/tables/python.mimeo"
     )]
     out: PathBuf,
-    /// Write nothing; fail when the file differs from what would be written
+    /// Write nothing; fail when a file differs from what would be written
     #[arg(long)]
     check: bool,
     /// How many threads compile; the result does not depend on it
@@ -40,43 +45,60 @@ pub(crate) fn run(arguments: &Arguments, _out: &mut impl Write) -> Result<Answer
 
 #[cfg(feature = "llvm")]
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer, Failure> {
-    use mimeo_compiler::codegen::{self, Options};
+    use mimeo_compiler::codegen::Options;
     use std::num::NonZeroUsize;
 
     let threads = arguments
         .threads
         .and_then(|threads| NonZeroUsize::new(threads.into()))
         .unwrap_or(Options::default().threads);
-    let start = std::time::Instant::now();
-    let table = codegen::compile_to_bytes(
-        &mimeo_ir_templates::standard_templates(),
-        Options { threads },
-    )
-    .map_err(|error| Failure::input("(standard templates)", error))?;
-    let time = start.elapsed().as_millis();
-    let path = &arguments.out;
-    if arguments.check {
-        let present = std::fs::read(path).map_err(|error| Failure::input(path, error))?;
-        return report_check(arguments, &present, &table, out);
+    let set = mimeo_ir_templates::standard_templates();
+    let mut answer = Answer::Yes;
+    for (path, bytes, time) in artefacts(&set, &arguments.out, Options { threads })? {
+        if arguments.check {
+            let present = std::fs::read(&path).map_err(|error| Failure::input(&path, error))?;
+            answer = answer.and(report_check(&path, &present, &bytes, out)?);
+            continue;
+        }
+        mimeo::table::replace_file(&path, &bytes).map_err(|error| Failure::table(&path, error))?;
+        let (path, time) = (path.display(), time.as_millis());
+        writeln!(out, "{path}: {} bytes, compiled in {time} ms", bytes.len())?;
     }
-    mimeo::table::replace_file(path, &table).map_err(|error| Failure::table(path, error))?;
-    writeln!(
-        out,
-        "{}: {} bytes, compiled in {time} ms",
-        path.display(),
-        table.len()
-    )?;
-    Ok(Answer::Yes)
+    Ok(answer)
+}
+
+/// What a set is compiled to, each with its file and how long it took: the table, and beside it the interpreter's image.
+#[cfg(feature = "llvm")]
+fn artefacts(
+    set: &mimeo_compiler::template::TemplateSet,
+    table: &Path,
+    options: mimeo_compiler::codegen::Options,
+) -> Result<[(PathBuf, Vec<u8>, Duration); 2], Failure> {
+    use mimeo_compiler::{codegen, interpreter};
+
+    let failure = |error: &dyn ToString| {
+        Failure::input(format!("({} templates)", set.name), error.to_string())
+    };
+    let start = Instant::now();
+    let contents = codegen::compile(set, options).map_err(|error| failure(&error))?;
+    let bytes = contents.to_bytes().map_err(|error| failure(&error))?;
+    let compiled = (table.to_owned(), bytes, start.elapsed());
+    let start = Instant::now();
+    let image = interpreter::compile_interpreter(set, &contents.digest, options)
+        .map_err(|error| failure(&error))?;
+    let bytes = image.to_bytes().map_err(|error| failure(&error))?;
+    let interpreted = (table.with_extension("interp"), bytes, start.elapsed());
+    Ok([compiled, interpreted])
 }
 
 #[cfg(feature = "llvm")]
 fn report_check(
-    arguments: &Arguments,
+    path: &Path,
     present: &[u8],
     built: &[u8],
     out: &mut impl Write,
 ) -> Result<Answer, Failure> {
-    let path = arguments.out.display();
+    let path = path.display();
     if present == built {
         writeln!(out, "{path}: up to date, {} bytes", built.len())?;
         return Ok(Answer::Yes);

@@ -12,6 +12,7 @@ use crate::target;
 use crate::template::{Template, TemplateSet};
 use crate::verify;
 use inkwell::context::Context;
+use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::{FileType, TargetMachine};
@@ -189,20 +190,14 @@ fn compile_module(
     })
 }
 
-/// Optimises and emits a module, and extracts its stencils.
+/// The stencils of a module.
 fn stencils(
     machine: &TargetMachine,
     built: &BuiltModule<'_>,
     templates: &[&Template],
     symbols: &mut SymbolNames,
 ) -> Result<Vec<CompiledUop>, CompileError> {
-    optimise(machine, &built.module)?;
-    let object = machine
-        .write_to_memory_buffer(&built.module, FileType::Object)
-        .map_err(|message| CompileError::Llvm {
-            stage: "emit an object file",
-            message: message.to_string(),
-        })?;
+    let object = object_file(machine, &built.module)?;
     let reader = ObjectReader::new(object.as_slice())?;
     let mut uops = Vec::with_capacity(templates.len());
     for (template, facts) in templates.iter().zip(&built.facts) {
@@ -215,7 +210,21 @@ fn stencils(
     Ok(uops)
 }
 
-pub(crate) fn optimise(machine: &TargetMachine, module: &Module<'_>) -> Result<(), CompileError> {
+/// Optimises and emits a module.
+pub(crate) fn object_file(
+    machine: &TargetMachine,
+    module: &Module<'_>,
+) -> Result<MemoryBuffer<'static>, CompileError> {
+    optimise(machine, module)?;
+    machine
+        .write_to_memory_buffer(module, FileType::Object)
+        .map_err(|message| CompileError::Llvm {
+            stage: "emit an object file",
+            message: message.to_string(),
+        })
+}
+
+fn optimise(machine: &TargetMachine, module: &Module<'_>) -> Result<(), CompileError> {
     module
         .run_passes(PIPELINE, machine, PassBuilderOptions::create())
         .map_err(|message| CompileError::Llvm {
