@@ -33,6 +33,7 @@ mod stack;
 mod str;
 #[cfg(feature = "llvm")]
 mod subscripts;
+pub mod supernodes;
 #[cfg(feature = "llvm")]
 mod truth;
 
