@@ -6,6 +6,9 @@
 /// The sequences of the standard Python set.
 pub const PYTHON: &str = include_str!("../supernodes/python.txt");
 
+/// The sequences of the scalar set.
+pub const SCALAR: &str = include_str!("../supernodes/scalar.txt");
+
 /// A line of a list that is no sequence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
@@ -71,5 +74,6 @@ mod tests {
     #[test]
     fn the_standard_lists_are_lists() {
         assert!(!parse(PYTHON).unwrap().is_empty());
+        assert!(!parse(SCALAR).unwrap().is_empty());
     }
 }
