@@ -1,7 +1,8 @@
-//! `mimeo build`: compiles the standard templates to their table and their interpreter.
+//! `mimeo build`: compiles the standard templates to their tables and their interpreters.
 
 use crate::failure::{Answer, Failure};
 use clap::Args;
+use mimeo_ir_templates::SET_NAMES;
 use std::io::Write;
 #[cfg(feature = "llvm")]
 use std::path::Path;
@@ -9,16 +10,15 @@ use std::path::PathBuf;
 #[cfg(feature = "llvm")]
 use std::time::{Duration, Instant};
 
-/// Compile the standard templates to their stencil table and interpreter (needs LLVM)
+/// Compile the standard templates to their stencil tables and interpreters (needs LLVM)
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The table's file, which the interpreter's stands beside with the ending .interp; the default is the checked-in
-    /// one, seen from the top of the project
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "ir-templates/tables/python.mimeo"
-    )]
+    /// Only this set
+    #[arg(long, value_name = "NAME", value_parser = SET_NAMES)]
+    set: Option<String>,
+    /// The tables' directory, where each is called like its set, and with the interpreter's image beside it; the default
+    /// is that of the checked-in ones, seen from the top of the project
+    #[arg(long, value_name = "DIRECTORY", default_value = "ir-templates/tables")]
     out: PathBuf,
     /// Write nothing; fail when a file differs from what would be written
     #[arg(long)]
@@ -31,11 +31,12 @@ pub(crate) struct Arguments {
 #[cfg(not(feature = "llvm"))]
 pub(crate) fn run(arguments: &Arguments, _out: &mut impl Write) -> Result<Answer, Failure> {
     let Arguments {
+        set,
         out,
         check,
         threads,
     } = arguments;
-    let _ = (out, check, threads);
+    let _ = (set, out, check, threads);
     Err(Failure::Usage(
         "this mimeo was built without LLVM; `ci/setup-llvm.sh` installs it, then use \
          `cargo run --release -p mimeo-cli --features llvm19 -- build`"
@@ -45,6 +46,18 @@ pub(crate) fn run(arguments: &Arguments, _out: &mut impl Write) -> Result<Answer
 
 #[cfg(feature = "llvm")]
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer, Failure> {
+    let mut answer = Answer::Yes;
+    for name in SET_NAMES {
+        if arguments.set.as_deref().is_none_or(|set| set == name) {
+            answer = answer.and(build(name, arguments, out)?);
+        }
+    }
+    Ok(answer)
+}
+
+/// Builds one set's table and interpreter.
+#[cfg(feature = "llvm")]
+fn build(name: &str, arguments: &Arguments, out: &mut impl Write) -> Result<Answer, Failure> {
     use mimeo_compiler::codegen::Options;
     use std::num::NonZeroUsize;
 
@@ -52,9 +65,11 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer,
         .threads
         .and_then(|threads| NonZeroUsize::new(threads.into()))
         .unwrap_or(Options::default().threads);
-    let set = mimeo_ir_templates::standard_templates();
+    let templates = mimeo_ir_templates::templates_of(name)
+        .ok_or_else(|| Failure::input(name, "there is no such set"))?;
+    let table = arguments.out.join(name).with_extension("mimeo");
     let mut answer = Answer::Yes;
-    for (path, bytes, time) in artefacts(&set, &arguments.out, Options { threads })? {
+    for (path, bytes, time) in artefacts(&templates, &table, Options { threads })? {
         if arguments.check {
             let present = std::fs::read(&path).map_err(|error| Failure::input(&path, error))?;
             answer = answer.and(report_check(&path, &present, &bytes, out)?);
@@ -77,7 +92,7 @@ fn artefacts(
     use mimeo_compiler::{codegen, interpreter};
 
     let failure = |error: &dyn ToString| {
-        Failure::input(format!("({} templates)", set.name), error.to_string())
+        Failure::input(format!("(templates of {})", set.name), error.to_string())
     };
     let start = Instant::now();
     let contents = codegen::compile(set, options).map_err(|error| failure(&error))?;

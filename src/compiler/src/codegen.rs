@@ -16,6 +16,7 @@ use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::{FileType, TargetMachine};
+use mimeo::form::RegisterSet;
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::stencil::{Part, StencilGroupBuf, UopFlags};
 use mimeo::table::{TableContents, UopContents};
@@ -204,7 +205,7 @@ fn stencils(
         uops.push(describe(
             template,
             facts,
-            reader.extract(template.name(), symbols)?,
+            reader.extract(template.name(), symbols, RegisterSet::default())?,
         ));
     }
     Ok(uops)

@@ -12,6 +12,7 @@ use crate::template::{Template, TemplateSet};
 use crate::verify::check_handler;
 use inkwell::context::Context;
 use inkwell::targets::TargetMachine;
+use mimeo::form::RegisterSet;
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::interpreter::{CODE_ALIGN, HANDLER_ALIGN, ImageContents};
 use mimeo::stencil::{Part, StencilGroupBuf, UopInfo};
@@ -95,7 +96,7 @@ fn handlers(
     templates
         .iter()
         .map(|template| {
-            let extracted = reader.extract(template.name(), &mut names)?;
+            let extracted = reader.extract(template.name(), &mut names, RegisterSet::default())?;
             Ok(Handler {
                 group: extracted.group,
                 cold_starts: extracted.cold_starts,
