@@ -2,8 +2,8 @@
 //! `mimeo-objects`, and *scalar*, unboxed numbers (module `scalar`).
 //!
 //! A file is a family of uops. Names, stack effects and meanings are CPython's; the code is this project's own. The
-//! templates need LLVM (feature `llvm19`); the table that was made of them is checked in and embedded, and needs none. So is the
-//! image of the interpreter that was.
+//! templates need LLVM (feature `llvm19`); the tables and interpreters that were made of them are checked in and embedded,
+//! and need none.
 
 #[cfg(feature = "llvm")]
 mod calls;
