@@ -79,6 +79,7 @@ pub fn compile(set: &TemplateSet, options: Options) -> Result<TableContents, Com
         uops,
         variants,
     } = join(modules);
+    forms::check_sequences(set, &variants)?;
     let version = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
     Ok(TableContents {
         set: set.name.clone(),

@@ -13,6 +13,7 @@ use crate::plumbing;
 use crate::template::{Registers, Template, TemplateSet};
 use mimeo::form::{Class, Input, MAX_FUSED, MAX_INPUTS, Register, RegisterSet};
 use mimeo::stencil::UopFlags;
+use mimeo::table::VariantContents;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a stencil takes its stack values.
@@ -142,6 +143,28 @@ pub(crate) fn variants<'t>(
         jobs.extend(entries.into_iter().map(|entry| Job::variant(&fused, entry)));
     }
     Ok(jobs)
+}
+
+/// Checks that every sequence could be had in some form: the builder refuses those that its templates do not have.
+///
+/// # Errors
+/// One could not.
+pub(crate) fn check_sequences(
+    set: &TemplateSet,
+    variants: &[VariantContents],
+) -> Result<(), CompileError> {
+    let made: BTreeSet<&Vec<String>> = variants.iter().map(|variant| &variant.uops).collect();
+    let missing = set
+        .supernodes
+        .iter()
+        .find(|&sequence| set.registers != Registers::None && !made.contains(sequence));
+    match missing {
+        None => Ok(()),
+        Some(sequence) => Err(CompileError::Sequence {
+            sequence: sequence.join(" "),
+            problem: "no form of it can be built".to_owned(),
+        }),
+    }
 }
 
 /// A template and what was seen of its base form.

@@ -52,7 +52,8 @@ pub(crate) fn templates() -> Vec<Template> {
                 b.continue_with_stack(stack)
             }
             false => b.continue_(),
-        }),
+        })
+        .reads_oparg(),
         Template::new(JUMP, |b| b.jump()).jumps().terminal(),
         Template::new(LEAVE, leave).jumps().terminal(),
     ];
@@ -73,6 +74,7 @@ pub(crate) fn templates() -> Vec<Template> {
             b.continue_()
         })
         .stack(1, 0)
+        .reads_oparg()
     }));
     templates.extend(RELOAD.map(|(name, kind)| {
         Template::new(name, move |mut b| {
@@ -84,6 +86,7 @@ pub(crate) fn templates() -> Vec<Template> {
             b.continue_()
         })
         .stack(0, 1)
+        .reads_oparg()
     }));
     templates
 }

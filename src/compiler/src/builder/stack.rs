@@ -208,6 +208,9 @@ impl<'ctx> TemplateBuilder<'_, 'ctx> {
             .pending
             .truncate(self.stack.pending.len() - pending);
         let in_memory = slots(count - pending);
+        if in_memory == 0 {
+            return Ok(());
+        }
         self.stack.below += in_memory;
         self.stack.depth = self.stack.depth - Delta::fixed(in_memory);
         self.check_reach(self.stack.depth)
