@@ -36,6 +36,7 @@ mod stack;
 mod str;
 #[cfg(feature = "llvm")]
 mod subscripts;
+pub mod supernodes;
 #[cfg(feature = "llvm")]
 mod truth;
 
