@@ -3,6 +3,7 @@
 mod build;
 mod failure;
 mod inspect;
+mod mine;
 mod run;
 mod tables;
 mod verify;
@@ -32,6 +33,7 @@ enum Command {
     Run(run::Arguments),
     Build(build::Arguments),
     Inspect(inspect::Arguments),
+    Mine(mine::Arguments),
     Verify(verify::Arguments),
 }
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments, &mut out),
         Command::Build(arguments) => build::run(&arguments, &mut out),
         Command::Inspect(arguments) => inspect::run(&arguments, &mut out),
+        Command::Mine(arguments) => mine::run(&arguments, &mut out),
         Command::Verify(arguments) => verify::run(&arguments, &mut out),
     };
     let flushed = out.flush().map_err(Failure::from);

@@ -15,6 +15,7 @@ use inkwell::context::Context;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::{FileType, TargetMachine};
+use mimeo::form::RegisterSet;
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::stencil::{Part, StencilGroupBuf, UopFlags};
 use mimeo::table::{TableContents, UopContents};
@@ -209,7 +210,7 @@ fn stencils(
         uops.push(describe(
             template,
             facts,
-            reader.extract(template.name(), symbols)?,
+            reader.extract(template.name(), symbols, RegisterSet::default())?,
         ));
     }
     Ok(uops)
