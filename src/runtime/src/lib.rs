@@ -46,6 +46,7 @@ pub mod hole;
 mod layout;
 mod patch;
 pub mod reloc;
+pub mod select;
 pub mod stencil;
 pub mod table;
 pub mod trace;
