@@ -20,60 +20,12 @@ mod tests {}
 
 pub(crate) use index::Index;
 
+use crate::assemble::{Arguments, Assembler, LabelId, NO_EXIT, Renaming, StencilId, UopArguments};
 use crate::executor::ExitInfo;
-use crate::form::{Form, MAX_INPUTS, Register};
-use crate::table::UopId;
 use crate::trace::CheckedTrace;
 use places::Sites;
 
-/// The stencil of a uop's base form, by the uop's index, or behind those the stencil of a variant, in the table's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct StencilId(pub(crate) u32);
-
-/// A place in the code that is assembled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct LabelId(pub(crate) u32);
-
-impl LabelId {
-    /// Nowhere: the code never goes there.
-    pub(crate) const NONE: Self = Self(u32::MAX);
-}
-
-/// Which registers stand for a stencil's placeholders: a nibble with the number of the register for that of each placeholder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Renaming(pub(crate) u64);
-
-impl Renaming {
-    /// Every placeholder as it is.
-    pub(crate) const IDENTITY: Self = Self(0xfedc_ba98_7654_3210);
-
-    /// The same renaming with another register for one placeholder.
-    #[must_use]
-    pub(crate) fn with(self, placeholder: Register, register: Register) -> Self {
-        let shift = 4 * u32::from(placeholder.as_u8());
-        Self(self.0 & !(0xf << shift) | u64::from(register.as_u8()) << shift)
-    }
-}
-
-/// The arguments of one of the uops that a stencil is of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct UopArguments {
-    pub(crate) oparg: u32,
-    pub(crate) operand: u64,
-    pub(crate) target: u32,
-}
-
-/// What a stencil's holes are filled with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Arguments<'a> {
-    pub(crate) uops: &'a [UopArguments],
-    pub(crate) inputs: [u64; MAX_INPUTS],
-    pub(crate) jump: LabelId,
-    pub(crate) error: LabelId,
-    pub(crate) exit: u32,
-}
-
-/// Takes the stencils of a trace in order.
+/// Takes the stencils of a trace in order; the [`Assembler`], or what a test looks through.
 pub(crate) trait Assemble {
     /// A new label.
     fn label(&mut self) -> LabelId;
@@ -91,14 +43,35 @@ pub(crate) trait Assemble {
     fn exit(&mut self, exit: ExitInfo) -> u32;
 }
 
-/// A variant of a table.
-#[derive(Clone, Debug)]
-pub(crate) struct Variant<'a> {
-    pub(crate) stencil: StencilId,
-    pub(crate) uops: &'a [UopId],
-    pub(crate) form: &'a Form,
-    pub(crate) oparg_max: &'a [u32],
-    pub(crate) operand_max: &'a [u64],
+impl Assemble for Assembler<'_> {
+    fn label(&mut self) -> LabelId {
+        self.label()
+    }
+
+    fn bind(&mut self, label: LabelId) {
+        self.bind(label);
+    }
+
+    #[inline]
+    fn place(&mut self, stencil: StencilId, renaming: Renaming, arguments: &Arguments<'_>) {
+        self.place(stencil, renaming, arguments);
+    }
+
+    fn begin_cold(&mut self) {
+        self.begin_cold();
+    }
+
+    fn set_leave(&mut self, label: LabelId) {
+        self.set_leave(label);
+    }
+
+    fn set_top(&mut self, label: LabelId) {
+        self.set_top(label);
+    }
+
+    fn exit(&mut self, exit: ExitInfo) -> u32 {
+        self.exit(exit)
+    }
 }
 
 /// What selection may make use of. What is left out is as if the table did not have it; the code does the same, slower.

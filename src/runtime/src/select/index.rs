@@ -2,10 +2,10 @@
 //! table; a trie over the sequences, because the longest one that a trace continues with is wanted.
 
 use super::plumbing::Plumbing;
-use super::{StencilId, Variant};
-use crate::form::{Class, Form, Input, MAX_FUSED, MAX_INPUTS, OperandForm, Register, RegisterSet};
+use super::StencilId;
+use crate::form::{Class, Form, Input, MAX_INPUTS, OperandForm, Register, RegisterSet};
 use crate::stencil::{StackEffect, UopFlags};
-use crate::table::{StencilTable, UopId};
+use crate::table::{StencilTable, UopId, Variant};
 use crate::trace::Uop;
 use std::collections::BTreeMap;
 
@@ -134,17 +134,14 @@ const SPILL: &str = "_SPILL";
 
 impl Index {
     /// Indexes a table's variants.
-    pub(crate) fn new<'v>(
-        table: &StencilTable,
-        variants: impl Iterator<Item = Variant<'v>> + Clone,
-    ) -> Self {
+    pub(crate) fn new(table: &StencilTable) -> Self {
         let mut builder = Builder {
             table,
             nodes: vec![BuilderNode::default(); table.uop_count()],
             limits: Vec::new(),
         };
-        for variant in variants {
-            builder.add(&variant);
+        for id in table.variants() {
+            builder.add(StencilId::variant(table, id), &table.variant(id));
         }
         let Builder { nodes, limits, .. } = builder;
         let mut index = Self {
@@ -366,21 +363,23 @@ struct Flow {
 
 impl Builder<'_> {
     /// Takes up a variant; one that contradicts its uops, or that selection has no use for, is left out.
-    fn add(&mut self, variant: &Variant<'_>) {
-        let known = |uop: &UopId| uop.index() < self.table.uop_count();
-        if !(1..=MAX_FUSED).contains(&variant.uops.len()) || !variant.uops.iter().all(known) {
-            return;
-        }
+    fn add(&mut self, stencil: StencilId, variant: &Variant<'_>) {
         match variant.form {
             Form::Slots {
                 registers_in,
                 registers_out,
-            } => self.add_slots(variant, *registers_in, *registers_out),
-            Form::Operands(form) => self.add_operands(variant, form),
+            } => self.add_slots(stencil, variant, *registers_in, *registers_out),
+            Form::Operands(form) => self.add_operands(stencil, variant, form),
         }
     }
 
-    fn add_slots(&mut self, variant: &Variant<'_>, held: u8, left: u8) {
+    fn add_slots(
+        &mut self,
+        stencil: StencilId,
+        variant: &Variant<'_>,
+        held: u8,
+        left: u8,
+    ) {
         // Control goes on from the last uop only.
         let others = &variant.uops[..variant.uops.len() - 1];
         let ends = |uop: &UopId| self.table.entry(*uop).flags.contains(UopFlags::TERMINAL);
@@ -388,7 +387,7 @@ impl Builder<'_> {
             return;
         }
         let form = SlotForm {
-            stencil: variant.stencil,
+            stencil,
             limits: self.limits(variant),
         };
         let node = self.node(variant.uops);
@@ -396,7 +395,12 @@ impl Builder<'_> {
         forms[held as usize][left as usize].get_or_insert(form);
     }
 
-    fn add_operands(&mut self, variant: &Variant<'_>, form: &OperandForm) {
+    fn add_operands(
+        &mut self,
+        stencil: StencilId,
+        variant: &Variant<'_>,
+        form: &OperandForm,
+    ) {
         let count = form.inputs.len();
         // A constant's form may have the constant itself as an input.
         let first = variant.uops[0];
@@ -424,7 +428,7 @@ impl Builder<'_> {
             u8::from(!matches!(input, Input::Register(_))) << i
         };
         let entry = FormEntry {
-            stencil: variant.stencil,
+            stencil,
             count: count as u8,
             inputs,
             output: form.output,
@@ -493,11 +497,8 @@ impl Builder<'_> {
     }
 
     fn limits(&mut self, variant: &Variant<'_>) -> u32 {
-        let limits: Vec<(u32, u64)> = variant
-            .oparg_max
-            .iter()
-            .copied()
-            .zip(variant.operand_max.iter().copied())
+        let limits: Vec<(u32, u64)> = (0..variant.uops.len())
+            .map(|element| (variant.oparg_max(element), variant.operand_max(element)))
             .collect();
         let lower = variant.uops.iter().zip(&limits).any(|(&uop, &(oparg, operand))| {
             let entry = self.table.entry(uop);

@@ -17,7 +17,7 @@ use super::pins::Pins;
 use super::places::Sites;
 use super::plumbing::{Emitter, Plumbing};
 use super::stack::{Entry, Location, VirtualStack};
-use super::{Arguments, Assemble, LabelId, Renaming, Selection};
+use super::{Arguments, NO_EXIT, Assemble, LabelId, Renaming, Selection};
 use crate::form::{Class, Input, MAX_FUSED, MAX_INPUTS, Register, RegisterSet};
 use crate::stencil::UopFlags;
 
@@ -578,7 +578,7 @@ impl<A: Assemble> Selector<'_, A> {
     /// Places a form, its placeholders renamed to where its values are.
     fn place(&mut self, at: usize, length: usize, shape: &Shape, first: usize, output: &Output<'_>) {
         let form = output.form;
-        let mut renaming = Renaming::IDENTITY;
+        let mut renaming = Renaming::default();
         let mut inputs = [0; MAX_INPUTS];
         for input in 0..usize::from(shape.count) {
             match (form.inputs[input], self.stack.entries[first + input].location) {
@@ -600,11 +600,12 @@ impl<A: Assemble> Selector<'_, A> {
         });
         let uops = self.sites.arguments(at, length);
         let arguments = Arguments {
+            index: at as u32,
             uops: &uops[..length],
             inputs,
             jump,
             error: LabelId::NONE,
-            exit: u32::MAX,
+            exit: NO_EXIT,
         };
         self.sites
             .assembler

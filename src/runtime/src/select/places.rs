@@ -1,9 +1,9 @@
 //! The places of a trace: which of its uops are jumped to and which are never reached, and the assembler's labels and exit
 //! records for them.
 
-use super::{Arguments, Assemble, LabelId, Renaming, StencilId, UopArguments};
+use super::{Arguments, NO_EXIT, Assemble, LabelId, Renaming, StencilId, UopArguments};
 use crate::executor::ExitInfo;
-use crate::form::MAX_FUSED;
+use crate::form::{MAX_FUSED, MAX_INPUTS};
 use crate::stencil::UopFlags;
 use crate::table::UopEntry;
 use crate::trace::{CheckedTrace, NOWHERE, Places, Uop};
@@ -41,7 +41,7 @@ impl<'a, A: Assemble> Sites<'a, A> {
     pub(super) fn new(trace: &'a CheckedTrace<'a>, assembler: &'a mut A) -> Self {
         let blank = Site {
             label: LabelId::NONE,
-            exit: u32::MAX,
+            exit: NO_EXIT,
             marks: 0,
         };
         let mut sites = vec![blank; trace.uops.len()];
@@ -159,7 +159,7 @@ impl<'a, A: Assemble> Sites<'a, A> {
 
     /// Places the base form of a uop.
     pub(super) fn place_base(&mut self, index: usize) {
-        let stencil = StencilId(self.uop(index).id.index() as u32);
+        let stencil = StencilId::base(self.uop(index).id);
         self.place_sequence(stencil, index, 1);
     }
 
@@ -172,14 +172,15 @@ impl<'a, A: Assemble> Sites<'a, A> {
         let jump = places.iter().map(|places| places.jump).min();
         let error = places.iter().map(|places| places.error).min();
         let arguments = Arguments {
+            index: index as u32,
             uops: &uops[..count],
-            inputs: [0; _],
-            jump: self.label_of(jump.unwrap_or(u32::MAX)),
-            error: self.label_of(error.unwrap_or(u32::MAX)),
-            exit: exit.unwrap_or(u32::MAX),
+            inputs: [0; MAX_INPUTS],
+            jump: self.label_of(jump.unwrap_or(NOWHERE)),
+            error: self.label_of(error.unwrap_or(NOWHERE)),
+            exit: exit.unwrap_or(NO_EXIT),
         };
         self.assembler
-            .place(stencil, Renaming::IDENTITY, &arguments);
+            .place(stencil, Renaming::default(), &arguments);
     }
 
     /// Whether the uops from `index` on share a jump label, an error label and an exit record, as far as they have them.
@@ -191,7 +192,7 @@ impl<'a, A: Assemble> Sites<'a, A> {
             let first = given.next();
             given.all(|place| Some(place) == first)
         };
-        let exits = sites.iter().filter(|site| site.exit != u32::MAX).count();
+        let exits = sites.iter().filter(|site| site.exit != NO_EXIT).count();
         alike(|places| places.jump) && alike(|places| places.error) && exits <= 1
     }
 

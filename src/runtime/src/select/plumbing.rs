@@ -5,7 +5,7 @@
 
 use super::index::{FormEntry, Index, Role};
 use super::stack::{Entry, Location};
-use super::{Arguments, Assemble, LabelId, Renaming, StencilId, UopArguments};
+use super::{Arguments, NO_EXIT, Assemble, LabelId, Renaming, StencilId, UopArguments};
 use crate::form::{Class, Input, MAX_INPUTS, Register, RegisterSet};
 use crate::table::{StencilTable, UopId};
 use crate::trace::Uop;
@@ -375,7 +375,7 @@ impl Emitter<'_> {
 }
 
 fn place(to: &mut impl Assemble, form: &FormEntry, placing: Placing) {
-    let mut renaming = Renaming::IDENTITY;
+    let mut renaming = Renaming::default();
     if let (Input::Register(placeholder), Some(register)) = (form.inputs[0], placing.input) {
         renaming = renaming.with(placeholder, register);
     }
@@ -385,6 +385,7 @@ fn place(to: &mut impl Assemble, form: &FormEntry, placing: Placing) {
     let mut inputs = [0; MAX_INPUTS];
     inputs[0] = placing.constant;
     let arguments = Arguments {
+        index: 0,
         uops: &[UopArguments {
             oparg: placing.oparg,
             operand: placing.operand,
@@ -393,13 +394,14 @@ fn place(to: &mut impl Assemble, form: &FormEntry, placing: Placing) {
         inputs,
         jump: LabelId::NONE,
         error: LabelId::NONE,
-        exit: u32::MAX,
+        exit: NO_EXIT,
     };
     to.place(form.stencil, renaming, &arguments);
 }
 
 fn bare(to: &mut impl Assemble, stencil: StencilId, oparg: u32, jump: LabelId) {
     let arguments = Arguments {
+        index: 0,
         uops: &[UopArguments {
             oparg,
             ..UopArguments::default()
@@ -407,7 +409,7 @@ fn bare(to: &mut impl Assemble, stencil: StencilId, oparg: u32, jump: LabelId) {
         inputs: [0; MAX_INPUTS],
         jump,
         error: LabelId::NONE,
-        exit: u32::MAX,
+        exit: NO_EXIT,
     };
-    to.place(stencil, Renaming::IDENTITY, &arguments);
+    to.place(stencil, Renaming::default(), &arguments);
 }

@@ -6,7 +6,7 @@
 
 use super::index::{Index, SlotForm};
 use super::places::Sites;
-use super::{Arguments, Assemble, LabelId, Renaming, Selection, StencilId, UopArguments};
+use super::{Arguments, NO_EXIT, Assemble, LabelId, Renaming, Selection, StencilId, UopArguments};
 use crate::form::{MAX_FUSED, MAX_INPUTS};
 use crate::stencil::UopFlags;
 
@@ -71,7 +71,7 @@ impl<A: Assemble> Selector<'_, A> {
         let uops = &self.sites.trace.uops[at..];
         let mut node = self.index.single(&uops[0]);
         let base = (self.held == 0).then(|| Choice {
-            stencil: StencilId(uops[0].id.index() as u32),
+            stencil: StencilId::base(uops[0].id),
             length: 1,
             left: 0,
         });
@@ -128,15 +128,16 @@ impl<A: Assemble> Selector<'_, A> {
             };
             if let Some(stencil) = stencil {
                 let arguments = Arguments {
+                    index: 0,
                     uops: &[UopArguments::default()],
                     inputs: [0; MAX_INPUTS],
                     jump: LabelId::NONE,
                     error: LabelId::NONE,
-                    exit: u32::MAX,
+                    exit: NO_EXIT,
                 };
                 self.sites
                     .assembler
-                    .place(stencil, Renaming::IDENTITY, &arguments);
+                    .place(stencil, Renaming::default(), &arguments);
             }
             self.held = kept;
         }
