@@ -16,7 +16,7 @@ mod plumbing;
 mod slots;
 mod stack;
 #[cfg(test)]
-mod tests {}
+mod tests;
 
 pub(crate) use index::Index;
 
