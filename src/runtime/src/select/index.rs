@@ -1,8 +1,8 @@
 //! The index of a table's variants: from a sequence of uops to the forms in which they are one stencil. Built once for a
 //! table; a trie over the sequences, because the longest one that a trace continues with is wanted.
 
-use super::plumbing::Plumbing;
 use super::StencilId;
+use super::plumbing::Plumbing;
 use crate::form::{Class, Form, Input, MAX_INPUTS, OperandForm, Register, RegisterSet};
 use crate::stencil::{StackEffect, UopFlags};
 use crate::table::{StencilTable, UopId, Variant};
@@ -52,6 +52,8 @@ pub(crate) struct FormEntry {
 pub(crate) struct Shape {
     /// How many inputs there are.
     pub(crate) count: u8,
+    /// Whether the input is no value from the stack but the constant that the uop pushes.
+    pub(crate) is_constant: bool,
     /// Bit `i` is set where input `i` is a constant.
     pub(crate) constants: u8,
     /// The inputs; of those in registers only the class counts.
@@ -79,9 +81,7 @@ impl Shape {
 
     /// All forms.
     pub(crate) fn forms(&self) -> impl Iterator<Item = &FormEntry> {
-        self.distinct
-            .iter()
-            .chain(self.in_place.iter().flatten())
+        self.distinct.iter().chain(self.in_place.iter().flatten())
     }
 }
 
@@ -373,13 +373,7 @@ impl Builder<'_> {
         }
     }
 
-    fn add_slots(
-        &mut self,
-        stencil: StencilId,
-        variant: &Variant<'_>,
-        held: u8,
-        left: u8,
-    ) {
+    fn add_slots(&mut self, stencil: StencilId, variant: &Variant<'_>, held: u8, left: u8) {
         // Control goes on from the last uop only.
         let others = &variant.uops[..variant.uops.len() - 1];
         let ends = |uop: &UopId| self.table.entry(*uop).flags.contains(UopFlags::TERMINAL);
@@ -395,23 +389,18 @@ impl Builder<'_> {
         forms[held as usize][left as usize].get_or_insert(form);
     }
 
-    fn add_operands(
-        &mut self,
-        stencil: StencilId,
-        variant: &Variant<'_>,
-        form: &OperandForm,
-    ) {
+    fn add_operands(&mut self, stencil: StencilId, variant: &Variant<'_>, form: &OperandForm) {
         let count = form.inputs.len();
         // A constant's form may have the constant itself as an input.
         let first = variant.uops[0];
-        let is_itself = variant.uops.len() == 1
+        let is_constant = variant.uops.len() == 1
             && count == 1
             && self.table.entry(first).flags.contains(UopFlags::CONSTANT)
             && !matches!(form.inputs[0], Input::Register(_));
         let Some(flow) = self.flow(variant.uops) else {
             return;
         };
-        let taken = if is_itself { 0 } else { count as i32 };
+        let taken = if is_constant { 0 } else { count as i32 };
         let left = i32::from(form.output.is_some());
         let intact = i32::from(form.intact) - taken;
         if count > MAX_INPUTS
@@ -424,9 +413,8 @@ impl Builder<'_> {
         }
         let mut inputs = [Input::Signed32; MAX_INPUTS];
         inputs[..count].copy_from_slice(&form.inputs);
-        let constant = |(i, input): (usize, &Input)| {
-            u8::from(!matches!(input, Input::Register(_))) << i
-        };
+        let constant =
+            |(i, input): (usize, &Input)| u8::from(!matches!(input, Input::Register(_))) << i;
         let entry = FormEntry {
             stencil,
             count: count as u8,
@@ -438,6 +426,7 @@ impl Builder<'_> {
         };
         let shape = Shape {
             count: count as u8,
+            is_constant,
             constants: form.inputs.iter().enumerate().map(constant).sum(),
             inputs,
             output: form.output.map(Register::class),
@@ -478,7 +467,11 @@ impl Builder<'_> {
                 ))
             };
             // `_JUMP` and `_LEAVE` are terminal; selection places them for what they are.
-            let unfit = if uops.len() == 1 { leaves } else { leaves | UopFlags::TERMINAL };
+            let unfit = if uops.len() == 1 {
+                leaves
+            } else {
+                leaves | UopFlags::TERMINAL
+            };
             if entry.flags.intersects(unfit) {
                 return None;
             }
@@ -500,10 +493,14 @@ impl Builder<'_> {
         let limits: Vec<(u32, u64)> = (0..variant.uops.len())
             .map(|element| (variant.oparg_max(element), variant.operand_max(element)))
             .collect();
-        let lower = variant.uops.iter().zip(&limits).any(|(&uop, &(oparg, operand))| {
-            let entry = self.table.entry(uop);
-            oparg < entry.oparg_max || operand < entry.operand_max
-        });
+        let lower = variant
+            .uops
+            .iter()
+            .zip(&limits)
+            .any(|(&uop, &(oparg, operand))| {
+                let entry = self.table.entry(uop);
+                oparg < entry.oparg_max || operand < entry.operand_max
+            });
         if !lower {
             return NONE;
         }

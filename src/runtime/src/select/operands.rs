@@ -17,7 +17,7 @@ use super::pins::Pins;
 use super::places::Sites;
 use super::plumbing::{Emitter, Plumbing};
 use super::stack::{Entry, Location, VirtualStack};
-use super::{Arguments, NO_EXIT, Assemble, LabelId, Renaming, Selection};
+use super::{Arguments, Assemble, LabelId, NO_EXIT, Renaming, Selection};
 use crate::form::{Class, Input, MAX_FUSED, MAX_INPUTS, Register, RegisterSet};
 use crate::stencil::UopFlags;
 
@@ -166,11 +166,19 @@ impl<A: Assemble> Selector<'_, A> {
     }
 
     fn push_constant(&mut self, class: Class, bits: u64) -> bool {
-        let defer = self.emitter.plumbing.has_constants(class);
-        if defer {
+        if self.emitter.plumbing.has_constants(class) {
             self.stack.push(Entry::at(Location::Constant(bits)));
+            return true;
         }
-        defer
+        // Not every constant can be had later, but this one perhaps now.
+        let Some(register) = self.allocate(class, RegisterSet::ALL) else {
+            return false;
+        };
+        let given = self.emitter.constant(self.sites.assembler, bits, register);
+        if given {
+            self.stack.push(Entry::at(Location::Temporary(register)));
+        }
+        given
     }
 
     fn copy_top(&mut self) -> bool {
@@ -325,8 +333,7 @@ impl<A: Assemble> Selector<'_, A> {
     /// Brings everything to the state of labels and base forms.
     fn store_all(&mut self) {
         let (entries, base) = (&self.stack.entries, self.stack.base);
-        self.emitter
-            .store_all(self.sites.assembler, entries, base);
+        self.emitter.store_all(self.sites.assembler, entries, base);
         self.stack.reset(self.stack.depth());
     }
 
@@ -377,11 +384,11 @@ impl<A: Assemble> Selector<'_, A> {
     fn fused(&mut self, at: usize, length: usize, node: NodeId) -> Option<usize> {
         let index = self.index;
         let shapes = index.shapes(node);
-        let count = usize::from(shapes.first()?.count);
+        let mut shapes = shapes.iter().filter(|shape| !shape.is_constant).peekable();
+        let count = usize::from(shapes.peek()?.count);
         let first = self.stack.expose(count)?;
-        let shape = shapes
-            .iter()
-            .find(|shape| usize::from(shape.count) == count && self.suits(shape, first))?;
+        let shape =
+            shapes.find(|shape| usize::from(shape.count) == count && self.suits(shape, first))?;
         self.stack.locked = RegisterSet(0);
         self.bind_inputs(shape, first)?;
         let uops = &self.sites.trace.uops[at..at + length];
@@ -565,9 +572,8 @@ impl<A: Assemble> Selector<'_, A> {
             let Location::Temporary(register) = self.stack.entries[first + input].location else {
                 return None;
             };
-            let usable = self.stack.users(register) == 1
-                && form.renameable.contains(register)
-                && fits(form);
+            let usable =
+                self.stack.users(register) == 1 && form.renameable.contains(register) && fits(form);
             usable.then_some(Output {
                 form,
                 register: Some(register),
@@ -576,12 +582,22 @@ impl<A: Assemble> Selector<'_, A> {
     }
 
     /// Places a form, its placeholders renamed to where its values are.
-    fn place(&mut self, at: usize, length: usize, shape: &Shape, first: usize, output: &Output<'_>) {
+    fn place(
+        &mut self,
+        at: usize,
+        length: usize,
+        shape: &Shape,
+        first: usize,
+        output: &Output<'_>,
+    ) {
         let form = output.form;
         let mut renaming = Renaming::default();
         let mut inputs = [0; MAX_INPUTS];
         for input in 0..usize::from(shape.count) {
-            match (form.inputs[input], self.stack.entries[first + input].location) {
+            match (
+                form.inputs[input],
+                self.stack.entries[first + input].location,
+            ) {
                 (
                     Input::Register(placeholder),
                     Location::Temporary(register) | Location::Pinned(register),

@@ -98,12 +98,13 @@ impl Pins {
         let registers = ORDER[class as usize];
         for ((_, local), position) in best.into_iter().flatten().zip(registers) {
             let used = uses[local as usize];
-            self.all.extend(Register::of_class(class, position).map(|register| Pin {
-                local,
-                register,
-                dirty: used.dirty,
-                loaded: !used.stored_first,
-            }));
+            self.all
+                .extend(Register::of_class(class, position).map(|register| Pin {
+                    local,
+                    register,
+                    dirty: used.dirty,
+                    loaded: !used.stored_first,
+                }));
         }
     }
 
@@ -134,9 +135,8 @@ fn uses<A: Assemble>(sites: &Sites<'_, A>, index: &Index) -> Vec<Uses> {
         }
         let (uop, entry) = (sites.uop(at), sites.entry(at));
         let leaves = UopFlags::ERROR | UopFlags::EXIT_RECORD | UopFlags::TOP;
-        straight &= !sites.is_label(at)
-            && !entry.flags.needs_jump()
-            && !entry.flags.intersects(leaves);
+        straight &=
+            !sites.is_label(at) && !entry.flags.needs_jump() && !entry.flags.intersects(leaves);
         in_memory = in_memory.max(entry.locals as usize);
         let local = uop.oparg as usize;
         if !entry.flags.contains(UopFlags::LOCAL) && !is_local(index.role(uop)) || local >= LOCALS {
@@ -177,7 +177,10 @@ fn loop_levels<A: Assemble>(sites: &Sites<'_, A>) -> Vec<i32> {
     let mut ends = vec![0u32; sites.len()];
     for at in (0..sites.len()).filter(|&at| sites.is_reached(at)) {
         let top = sites.entry(at).flags.contains(UopFlags::TOP).then_some(1);
-        for place in [Some(sites.trace.places[at].jump), top].into_iter().flatten() {
+        for place in [Some(sites.trace.places[at].jump), top]
+            .into_iter()
+            .flatten()
+        {
             if place as usize <= at {
                 ends[place as usize] = at as u32 + 1;
             }

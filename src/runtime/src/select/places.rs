@@ -1,7 +1,7 @@
 //! The places of a trace: which of its uops are jumped to and which are never reached, and the assembler's labels and exit
 //! records for them.
 
-use super::{Arguments, NO_EXIT, Assemble, LabelId, Renaming, StencilId, UopArguments};
+use super::{Arguments, Assemble, LabelId, NO_EXIT, Renaming, StencilId, UopArguments};
 use crate::executor::ExitInfo;
 use crate::form::{MAX_FUSED, MAX_INPUTS};
 use crate::stencil::UopFlags;

@@ -5,7 +5,7 @@
 
 use super::index::{FormEntry, Index, Role};
 use super::stack::{Entry, Location};
-use super::{Arguments, NO_EXIT, Assemble, LabelId, Renaming, StencilId, UopArguments};
+use super::{Arguments, Assemble, LabelId, NO_EXIT, Renaming, StencilId, UopArguments};
 use crate::form::{Class, Input, MAX_INPUTS, Register, RegisterSet};
 use crate::table::{StencilTable, UopId};
 use crate::trace::Uop;
@@ -156,7 +156,10 @@ impl Finder<'_> {
         let stores = |form: &FormEntry| takes_register(form, class);
         Some((
             load.flat_map(|uop| self.forms(uop)).copied().find(loads)?,
-            store.flat_map(|uop| self.forms(uop)).copied().find(stores)?,
+            store
+                .flat_map(|uop| self.forms(uop))
+                .copied()
+                .find(stores)?,
         ))
     }
 
@@ -202,7 +205,10 @@ impl Finder<'_> {
 
     fn forms(&self, uop: UopId) -> impl Iterator<Item = &FormEntry> {
         let node = self.index.single(&Uop::new(uop));
-        self.index.shapes(node).iter().flat_map(|shape| shape.forms())
+        self.index
+            .shapes(node)
+            .iter()
+            .flat_map(|shape| shape.forms())
     }
 
     fn with_role(&self, role: Role) -> impl Iterator<Item = UopId> {
@@ -213,7 +219,8 @@ impl Finder<'_> {
 
 /// Whether a form of one input gives its output to a register of its own.
 fn is_distinct(form: &FormEntry) -> bool {
-    form.output.is_some_and(|output| form.inputs[0] != Input::Register(output))
+    form.output
+        .is_some_and(|output| form.inputs[0] != Input::Register(output))
 }
 
 /// Places plumbing, and knows where the stack pointer is.
@@ -321,7 +328,12 @@ impl Emitter<'_> {
         while self.stack_pointer != slot {
             let distance = i64::from(slot) - i64::from(self.stack_pointer);
             let step = distance.clamp(*REACH.start(), *REACH.end());
-            bare(to, self.plumbing.adjust, (step + BIAS) as u32, LabelId::NONE);
+            bare(
+                to,
+                self.plumbing.adjust,
+                (step + BIAS) as u32,
+                LabelId::NONE,
+            );
             self.stack_pointer = (i64::from(self.stack_pointer) + step) as u32;
         }
     }

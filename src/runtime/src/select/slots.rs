@@ -6,7 +6,7 @@
 
 use super::index::{Index, SlotForm};
 use super::places::Sites;
-use super::{Arguments, NO_EXIT, Assemble, LabelId, Renaming, Selection, StencilId, UopArguments};
+use super::{Arguments, Assemble, LabelId, NO_EXIT, Renaming, Selection, StencilId, UopArguments};
 use crate::form::{MAX_FUSED, MAX_INPUTS};
 use crate::stencil::UopFlags;
 
@@ -56,8 +56,7 @@ impl<A: Assemble> Selector<'_, A> {
                 None => self.spill_some(at),
             }
         };
-        self.sites
-            .place_sequence(choice.stencil, at, choice.length);
+        self.sites.place_sequence(choice.stencil, at, choice.length);
         self.held = choice.left;
         let last = at + choice.length - 1;
         if self.sites.entry(last).flags.contains(UopFlags::TERMINAL) {

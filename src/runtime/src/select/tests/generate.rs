@@ -1,6 +1,7 @@
 //! Random traces, in which every way to a uop finds the stack as deep.
 
 use super::table::Kind;
+use std::fmt;
 
 pub(super) const LOCALS: u32 = 12;
 
@@ -34,7 +35,14 @@ impl Random {
             0 => self.word(),
             1 => self.below(64),
             2 => (self.word() as i32) as i64 as u64,
-            _ => self.pick(&[0, u64::MAX, 1 << 31, (1 << 31) - 1, 0xffff_ffff_8000_0000, 1 << 63]),
+            _ => self.pick(&[
+                0,
+                u64::MAX,
+                1 << 31,
+                (1 << 31) - 1,
+                0xffff_ffff_8000_0000,
+                1 << 63,
+            ]),
         }
     }
 }
@@ -55,6 +63,37 @@ pub(super) struct Program {
     pub(super) room: u32,
 }
 
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} values at the start, room for {}",
+            self.entry_depth, self.room
+        )?;
+        for (at, op) in self.ops.iter().enumerate() {
+            for (label, _) in self
+                .labels
+                .iter()
+                .enumerate()
+                .filter(|(_, place)| **place == Some(at))
+            {
+                writeln!(f, "label {label}:")?;
+            }
+            write!(f, "{at:4} {}", op.kind.name())?;
+            match op.kind {
+                kind if kind.is_local() => write!(f, " {}", op.oparg)?,
+                Kind::ConstI | Kind::ConstF => write!(f, " {:#x}", op.operand)?,
+                _ => {}
+            }
+            match op.jump {
+                Some(label) => writeln!(f, " to {label}")?,
+                None => writeln!(f)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 struct Generator<'r> {
     random: &'r mut Random,
     program: Program,
@@ -67,7 +106,11 @@ struct Generator<'r> {
 
 impl Program {
     pub(super) fn random(random: &mut Random) -> Self {
-        let entry_depth = if random.chance(3) { random.below(6) as u32 } else { 0 };
+        let entry_depth = if random.chance(3) {
+            random.below(6) as u32
+        } else {
+            0
+        };
         let room = random.pick(&[6, 10, 24, 40]);
         let favourites = (0..1 + random.below(8)).map(|_| random.below(LOCALS.into()) as u32);
         let favourites = favourites.collect();
@@ -131,7 +174,9 @@ impl Generator<'_> {
 
     /// A label with this depth, behind or ahead.
     fn target(&mut self, depth: usize) -> usize {
-        let known: Vec<usize> = (0..self.depths.len()).filter(|&label| self.depths[label] == depth).collect();
+        let known: Vec<usize> = (0..self.depths.len())
+            .filter(|&label| self.depths[label] == depth)
+            .collect();
         if known.is_empty() || self.random.chance(3) {
             return self.label(depth, None);
         }
@@ -156,7 +201,9 @@ impl Generator<'_> {
             return;
         }
         // What ends or gives up registers is rarer.
-        if kind.is_terminal() && !self.random.chance(8) || kind.is_base_only() && !self.random.chance(3) {
+        if kind.is_terminal() && !self.random.chance(8)
+            || kind.is_base_only() && !self.random.chance(3)
+        {
             return;
         }
         if kind == Kind::Top && (here == 0 || self.depth != self.depth_at_top()) {

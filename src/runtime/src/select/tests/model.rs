@@ -167,7 +167,13 @@ struct Machine<'r> {
 
 impl Model<'_> {
     /// Runs what was placed.
-    pub(super) fn run(&self, world: World, stack: &[u64], room: usize, random: &mut Random) -> Outcome {
+    pub(super) fn run(
+        &self,
+        world: World,
+        stack: &[u64],
+        room: usize,
+        random: &mut Random,
+    ) -> Outcome {
         let mut memory: Vec<u64> = (0..room).map(|_| random.word()).collect();
         memory[..stack.len()].copy_from_slice(stack);
         let mut machine = Machine {
@@ -179,7 +185,9 @@ impl Model<'_> {
         };
         let mut at = (0, 0);
         loop {
-            let placed = self.code[at.0].get(at.1).expect("control stays inside the code");
+            let placed = self.code[at.0]
+                .get(at.1)
+                .expect("control stays inside the code");
             let label = match self.step(&mut machine, placed) {
                 Flow::Next => {
                     at.1 += 1;
@@ -227,7 +235,12 @@ impl Model<'_> {
             Some(Form::Slots {
                 registers_in,
                 registers_out,
-            }) => machine.slots(placed, (*registers_in).into(), (*registers_out).into(), false),
+            }) => machine.slots(
+                placed,
+                (*registers_in).into(),
+                (*registers_out).into(),
+                false,
+            ),
             Some(Form::Operands(form)) => machine.operands(placed, form),
         }
     }
@@ -238,7 +251,10 @@ impl Machine<'_> {
     fn actual(placed: &Placed, form: &OperandForm, placeholder: Register) -> usize {
         let actual = placed.renaming.of(placeholder);
         assert_eq!(actual.class(), placeholder.class(), "{placed:?}");
-        assert!(form.renameable.contains(actual), "{placed:?} cannot have {actual}");
+        assert!(
+            form.renameable.contains(actual),
+            "{placed:?} cannot have {actual}"
+        );
         actual.as_u8().into()
     }
 
@@ -251,13 +267,20 @@ impl Machine<'_> {
         }) = placed.form
         {
             assert_eq!(name, "SPILL");
-            return self.slots_with(registers_in.into(), registers_out.into(), |_, _| Flow::Next, false);
+            return self.slots_with(
+                registers_in.into(),
+                registers_out.into(),
+                |_, _| Flow::Next,
+                false,
+            );
         }
         let Some(Form::Operands(form)) = &placed.form else {
             panic!("plumbing has operand forms: {placed:?}");
         };
         let input = match form.inputs.first() {
-            Some(Input::Register(register)) => Some(self.registers[Self::actual(placed, form, *register)]),
+            Some(Input::Register(register)) => {
+                Some(self.registers[Self::actual(placed, form, *register)])
+            }
             Some(constant) => {
                 assert!(constant.accepts(placed.inputs[0]));
                 Some(placed.inputs[0])
@@ -316,7 +339,12 @@ impl Machine<'_> {
             false => placed.uops[element].operand,
         };
         for (element, &kind) in kinds.iter().enumerate() {
-            let flow = self.world.run(kind, &mut stack, placed.uops[element].oparg, operand_of(element));
+            let flow = self.world.run(
+                kind,
+                &mut stack,
+                placed.uops[element].oparg,
+                operand_of(element),
+            );
             if flow != Flow::Next {
                 if flow == Flow::Jump {
                     assert_eq!(stack, taken[..form.intact.into()], "{placed:?}");
@@ -327,7 +355,10 @@ impl Machine<'_> {
         if let Some(output) = form.output {
             let actual = Self::actual(placed, form, output);
             let shared = used.contains(Register::from_u8(actual as u8).unwrap());
-            assert!(!shared, "the output shares a register with an input: {placed:?}");
+            assert!(
+                !shared,
+                "the output shares a register with an input: {placed:?}"
+            );
             self.registers[actual] = stack.pop().unwrap();
         }
         assert!(stack.is_empty(), "{placed:?}");

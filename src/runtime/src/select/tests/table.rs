@@ -211,7 +211,11 @@ pub(super) fn table(options: Options) -> StencilTable {
     if options.operands {
         for (name, effect, flags, forms) in plumbing() {
             uops.push(plain(name, effect, flags));
-            variants.extend(forms.into_iter().map(|form| variant([name].into_iter(), form)));
+            variants.extend(
+                forms
+                    .into_iter()
+                    .map(|form| variant([name].into_iter(), form)),
+            );
         }
     }
     if options.slots {
@@ -238,7 +242,9 @@ pub(super) fn table(options: Options) -> StencilTable {
         uops,
         variants,
     };
-    let bytes = contents.to_bytes().unwrap_or_else(|error| panic!("{error}"));
+    let bytes = contents
+        .to_bytes()
+        .unwrap_or_else(|error| panic!("{error}"));
     StencilTable::from_bytes(bytes).unwrap()
 }
 
@@ -290,7 +296,9 @@ fn flow(sequence: &[Kind]) -> Option<(Vec<Class>, Option<Class>, usize)> {
             ConstI => (vec![], vec![Class::General]),
             Dup => (vec![Class::General], vec![Class::General; 2]),
             Swap => (vec![Class::General; 2], vec![Class::General; 2]),
-            kind => kind.classes().map(|(taken, left)| (taken.to_vec(), left.into_iter().collect()))?,
+            kind => kind
+                .classes()
+                .map(|(taken, left)| (taken.to_vec(), left.into_iter().collect()))?,
         };
         // An input that is touched below what earlier uops left is the next lower one from outside.
         let missing = taken.len().saturating_sub(stack.len());
@@ -327,7 +335,12 @@ fn operand_forms(sequence: &[Kind], options: Options, random: &mut Random) -> Ve
                 .to_vec();
         }
         [ConstF] => {
-            return vec![operand_form(vec![Input::Pooled], Register::float(4), 0, RegisterSet::ALL)];
+            return vec![operand_form(
+                vec![Input::Pooled],
+                Register::float(4),
+                0,
+                RegisterSet::ALL,
+            )];
         }
         _ => {}
     }
@@ -373,13 +386,20 @@ fn operand_forms(sequence: &[Kind], options: Options, random: &mut Random) -> Ve
     forms
 }
 
-fn operand_form(inputs: Vec<Input>, output: Option<Register>, intact: usize, renameable: RegisterSet) -> Form {
+fn operand_form(
+    inputs: Vec<Input>,
+    output: Option<Register>,
+    intact: usize,
+    renameable: RegisterSet,
+) -> Form {
     let placeholders = inputs.iter().filter_map(|input| match input {
         Input::Register(register) => Some(*register),
         _ => None,
     });
     // The registers that the form has are always among those that it can have.
-    let renameable = placeholders.chain(output).fold(renameable, RegisterSet::with);
+    let renameable = placeholders
+        .chain(output)
+        .fold(renameable, RegisterSet::with);
     Form::Operands(OperandForm {
         inputs,
         output,
@@ -420,10 +440,21 @@ type Plumbing = (&'static str, StackEffect, UopFlags, Vec<Form>);
 
 fn plumbing() -> Vec<Plumbing> {
     let none = StackEffect::fixed(0, 0);
-    let form = |inputs: &[Input], output| operand_form(inputs.to_vec(), output, 0, RegisterSet::ALL);
+    let form =
+        |inputs: &[Input], output| operand_form(inputs.to_vec(), output, 0, RegisterSet::ALL);
     let mut plumbing = vec![
-        ("_ADJUST_STACK", none, UopFlags::OPARG, vec![form(&[], None)]),
-        ("_JUMP", none, UopFlags::JUMP | UopFlags::TERMINAL, vec![form(&[], None)]),
+        (
+            "_ADJUST_STACK",
+            none,
+            UopFlags::OPARG,
+            vec![form(&[], None)],
+        ),
+        (
+            "_JUMP",
+            none,
+            UopFlags::JUMP | UopFlags::TERMINAL,
+            vec![form(&[], None)],
+        ),
         ("_LEAVE", none, UopFlags::TERMINAL, vec![form(&[], None)]),
     ];
     let names = [
@@ -438,7 +469,12 @@ fn plumbing() -> Vec<Plumbing> {
         if class == Class::General {
             spills.push(form(&[Input::Signed32], None));
         }
-        plumbing.push((copy, StackEffect::fixed(1, 1), UopFlags::empty(), vec![form(&[input], Some(second))]));
+        plumbing.push((
+            copy,
+            StackEffect::fixed(1, 1),
+            UopFlags::empty(),
+            vec![form(&[input], Some(second))],
+        ));
         plumbing.push((spill, pop, UopFlags::OPARG, spills));
         plumbing.push((reload, push, UopFlags::OPARG, vec![form(&[], Some(first))]));
     }
