@@ -431,7 +431,8 @@ impl<A: Assemble> Selector<'_, A> {
     /// Brings every input that a shape takes from a register to one that it can have, and locks them.
     fn bind_inputs(&mut self, shape: &Shape, first: usize) -> Option<()> {
         let mut moving = [false; MAX_INPUTS];
-        for input in 0..usize::from(shape.count) {
+        let count = usize::from(shape.count);
+        for (input, moving) in moving.iter_mut().enumerate().take(count) {
             let Some(class) = shape.class(input) else {
                 continue;
             };
@@ -441,10 +442,10 @@ impl<A: Assemble> Selector<'_, A> {
                 {
                     self.stack.locked = self.stack.locked.with(register);
                 }
-                _ => moving[input] = true,
+                _ => *moving = true,
             }
         }
-        for input in (0..usize::from(shape.count)).filter(|&input| moving[input]) {
+        for input in (0..count).filter(|&input| moving[input]) {
             let class = shape.class(input)?;
             let register = self.allocate(class, shape.renameable)?;
             // Until the value is there, the register is not to be had for anything else.
@@ -593,16 +594,14 @@ impl<A: Assemble> Selector<'_, A> {
         let form = output.form;
         let mut renaming = Renaming::default();
         let mut inputs = [0; MAX_INPUTS];
-        for input in 0..usize::from(shape.count) {
-            match (
-                form.inputs[input],
-                self.stack.entries[first + input].location,
-            ) {
+        let entries = &self.stack.entries[first..];
+        for ((input, bits), entry) in form.inputs.iter().zip(&mut inputs).zip(entries) {
+            match (input, entry.location) {
                 (
                     Input::Register(placeholder),
                     Location::Temporary(register) | Location::Pinned(register),
-                ) => renaming = renaming.with(placeholder, register),
-                (_, Location::Constant(bits)) => inputs[input] = bits,
+                ) => renaming = renaming.with(*placeholder, register),
+                (_, Location::Constant(constant)) => *bits = constant,
                 // Inputs were bound to registers.
                 _ => {}
             }

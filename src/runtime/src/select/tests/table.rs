@@ -375,10 +375,9 @@ fn operand_forms(sequence: &[Kind], options: Options, random: &mut Random) -> Ve
             let mut renameable = sequence.iter().fold(RegisterSet::ALL, |set, kind| {
                 RegisterSet(set.0 & !kind.taken().0)
             });
-            if sequence.len() > 1 || !sequence[0].is_local() {
-                if random.below(100) < options.narrow.into() {
-                    renameable.0 &= random.word() as u16;
-                }
+            let is_local = sequence.len() == 1 && sequence[0].is_local();
+            if !is_local && random.below(100) < options.narrow.into() {
+                renameable.0 &= random.word() as u16;
             }
             forms.push(operand_form(inputs.clone(), output, intact, renameable));
         }
