@@ -9,8 +9,10 @@
 
 use crate::engine::CompileError;
 use crate::executor::{ExecutorHeader, ExitInfo, ExitRecord, Shared};
-use crate::form::{MAX_INPUTS, Register};
-use crate::fragment::{Constants, Fragments, Instance, LinkTo, OddHole, Piece, Recipe, Source};
+use crate::form::{Input, MAX_INPUTS, Register};
+use crate::fragment::{
+    Constants, Fragments, Instance, Limits, LinkTo, Mixer, OddHole, Piece, Recipe, Source,
+};
 use crate::hole::HoleValue;
 use crate::layout::{MAX_LEN, TooLarge};
 use crate::patch::PatchError;
@@ -20,6 +22,7 @@ use crate::table::{MAX_ALIGN, StencilTable, UopId, VariantId};
 use crate::trace::FrameShape;
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// A stencil of a table: first the base forms, in the order of the uops, then the variants, in the table's order.
@@ -32,7 +35,7 @@ impl StencilId {
         Self(uop.index() as u32)
     }
 
-    /// A variant of a table.
+    /// A variant.
     pub(crate) fn variant(table: &StencilTable, variant: VariantId) -> Self {
         Self((table.uop_count() + variant.index()) as u32)
     }
@@ -59,6 +62,11 @@ impl Renaming {
     pub(crate) fn with(self, placeholder: Register, actual: Register) -> Self {
         let shift = 4 * u32::from(placeholder.as_u8());
         Self(self.0 & !(0xf << shift) | u64::from(actual.as_u8()) << shift)
+    }
+
+    /// The renaming's nibbles in a mask, for comparing.
+    pub(crate) fn masked(self, mask: u64) -> Self {
+        Self(self.0 & mask)
     }
 
     /// The register that stands for a placeholder.
@@ -300,6 +308,31 @@ enum Problem {
     Word { part: Part, hole: u32, value: u64 },
 }
 
+/// Checks that a stencil was compiled for its arguments. The trace's check has done that for base forms.
+#[inline]
+fn check(limits: &[Limits], instance: &Instance, arguments: &Arguments<'_>) -> Result<(), Problem> {
+    let uops = arguments.uops;
+    let covered = |(uop, limits): (&UopArguments, &Limits)| {
+        uop.oparg <= limits.oparg && uop.operand <= limits.operand
+    };
+    if uops.len() != limits.len() || !uops.iter().zip(limits).all(covered) {
+        return Err(Problem::Internal(
+            "a stencil was chosen for more or larger arguments than it is for",
+        ));
+    }
+    if instance.takes_inputs {
+        let mut inputs = instance.constant_inputs.iter().zip(arguments.inputs);
+        let accepted =
+            |(input, bits): (&Option<Input>, u64)| input.is_none_or(|input| input.accepts(bits));
+        if !inputs.all(accepted) {
+            return Err(Problem::Internal(
+                "a form was chosen for a constant that it cannot take",
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Where a link leads, while positions are not known: a kind in the upper three bits, a number in the others.
 type Destination = u32;
 
@@ -341,11 +374,11 @@ struct Output {
     /// The number among `symbols` of each of the table's symbols, as data and as function.
     symbol_numbers: Vec<u32>,
     pool: Vec<u64>,
-    pool_numbers: HashMap<u64, u32>,
+    pool_numbers: HashMap<u64, u32, BuildHasherDefault<Mixer>>,
     constants: Vec<u8>,
     /// Where each of the constants starts.
     constant_offsets: Vec<u32>,
-    constant_numbers: HashMap<u32, u32>,
+    constant_numbers: HashMap<u32, u32, BuildHasherDefault<Mixer>>,
     fixups: Vec<Fixup>,
     error: Option<CompileError>,
 }
@@ -378,11 +411,7 @@ impl Output {
         (stencil, renaming): (StencilId, Renaming),
         arguments: &Arguments<'_>,
     ) -> Result<(), Problem> {
-        if arguments.uops.len() != instance.uops {
-            return Err(Problem::Internal(
-                "a stencil was placed with the arguments of another number of uops",
-            ));
-        }
+        check(fragments.limits(instance), instance, arguments)?;
         let region = usize::from(self.in_cold);
         self.code_len += u64::from(instance.hot_len) + u64::from(instance.cold_len);
         if !self.in_cold {

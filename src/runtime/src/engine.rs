@@ -364,7 +364,8 @@ fn is_reached(address: usize, len: u32, symbol: usize) -> bool {
     end.saturating_sub(symbol) <= REACH && symbol.saturating_sub(address) <= REACH
 }
 
-fn next_id() -> ExecutorId {
+/// A number for a trace that no other has, of whatever engine or interpreter.
+pub(crate) fn next_id() -> ExecutorId {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     ExecutorId(NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -15,13 +15,15 @@
 //! the result, an [`Instance`], is kept by the engine.
 
 use crate::assemble::{Renaming, StencilId};
+use crate::form::{Form, Input, MAX_INPUTS};
 use crate::hole::{Hole, HoleValue};
 use crate::patch::{fill, is_call};
 use crate::reloc::RelocationKind;
 use crate::stencil::{Part, Stencil};
-use crate::table::{StencilTable, UopId};
+use crate::table::{MAX_LINK_ADDEND, StencilTable, UopId, VariantId};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 /// The most code bytes of a fragment.
@@ -29,10 +31,6 @@ pub(crate) const FRAGMENT_LEN: usize = 32;
 
 /// Bytes behind a block's code that patching may overwrite: a fragment and a word start inside the code.
 pub(crate) const SLACK: usize = FRAGMENT_LEN + 4;
-
-/// Addends of links lie within this of 0, so that what is in reach of [`REACH`](crate::code_memory::REACH) fits its
-/// field with them; other holes become fixups, each checked by itself.
-const MAX_LINK_ADDEND: i32 = 1 << 16;
 
 /// A piece of a stencil, in the shape that patching needs: one cache line.
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +150,13 @@ pub(crate) enum Constants {
     Own,
 }
 
+/// The largest arguments of a uop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) oparg: u32,
+    pub(crate) operand: u64,
+}
+
 /// A hole that fragments do not hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OddHole {
@@ -173,11 +178,12 @@ pub(crate) struct Instance {
     data: (Range<u32>, u32),
     /// The inputs that are pooled constants, a bit each.
     pub(crate) pooled: u8,
-    /// Whether there are holes that hold inputs, or pooled ones.
+    /// The inputs that are constants of either kind.
+    pub(crate) constant_inputs: [Option<Input>; MAX_INPUTS],
+    /// Whether there are any.
     pub(crate) takes_inputs: bool,
     fixups: Range<u32>,
-    /// How many uops it is made of.
-    pub(crate) uops: usize,
+    limits: Range<u32>,
 }
 
 /// The fragments and instances that an engine has made so far. Nothing in it ever changes or goes away.
@@ -187,26 +193,59 @@ pub(crate) struct Fragments {
     pieces: Vec<Piece>,
     fixups: Vec<OddHole>,
     instances: Vec<Instance>,
+    limits: Vec<Limits>,
     data: Vec<u8>,
-    /// Instances by stencil where nothing is renamed; [`NO_INSTANCE`] where there is none yet.
-    plain: Vec<u32>,
-    renamed: HashMap<(StencilId, Renaming), u32>,
+    /// What there is of each stencil.
+    known: Vec<Known>,
+    /// Instances of stencils that have placeholders.
+    renamed: HashMap<(StencilId, Renaming), u32, BuildHasherDefault<Mixer>>,
     /// Numbers of constants without holes, by bytes and alignment.
     constants: HashMap<(Vec<u8>, u32), u32>,
 }
 
-const NO_INSTANCE: u32 = u32::MAX;
+/// What instances there are of a stencil.
+#[derive(Clone, Copy, Debug)]
+enum Known {
+    /// None yet.
+    Nothing,
+    /// The only one there can be: it has no placeholders.
+    Only(u32),
+    /// It has placeholders, and these nibbles of the renaming are theirs.
+    Renamed(u64),
+}
+
+/// A fast hash of a few words that nobody outside chooses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(word.into());
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        // An odd number whose bits look random: 2^64 divided by the golden ratio.
+        self.0 = (self.0.rotate_left(25) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
 
 impl Fragments {
     /// The number of an instance, if it exists.
     #[inline]
     pub(crate) fn find(&self, stencil: StencilId, renaming: Renaming) -> Option<u32> {
-        let number = if renaming == Renaming::default() {
-            *self.plain.get(stencil.index())?
-        } else {
-            *self.renamed.get(&(stencil, renaming))?
-        };
-        (number != NO_INSTANCE).then_some(number)
+        match *self.known.get(stencil.index())? {
+            Known::Nothing => None,
+            Known::Only(number) => Some(number),
+            Known::Renamed(mask) => self.renamed.get(&(stencil, renaming.masked(mask))).copied(),
+        }
     }
 
     /// An instance by its number.
@@ -224,6 +263,12 @@ impl Fragments {
     /// The fixups of an instance.
     pub(crate) fn fixups(&self, instance: &Instance) -> &[OddHole] {
         &self.fixups[instance.fixups.start as usize..instance.fixups.end as usize]
+    }
+
+    /// The largest arguments of the uops of an instance.
+    #[inline]
+    pub(crate) fn limits(&self, instance: &Instance) -> &[Limits] {
+        &self.limits[instance.limits.start as usize..instance.limits.end as usize]
     }
 
     /// The bytes of an instance's constants and their alignment.
@@ -244,6 +289,8 @@ impl Fragments {
             return number;
         }
         let first_fixup = self.fixups.len() as u32;
+        let first_limits = self.limits.len() as u32;
+        self.limits.extend_from_slice(&recipe.limits);
         let hot = self.cut(Part::Hot, &recipe.hot, symbols);
         let cold = self.cut(Part::Cold, &recipe.cold, symbols);
         let data = recipe.data;
@@ -271,19 +318,22 @@ impl Fragments {
             constants,
             data: (first_data..first_data + data.bytes.len() as u32, data.align),
             pooled: recipe.inputs(HoleValue::Pooled),
-            takes_inputs: recipe.takes_inputs(),
+            constant_inputs: recipe.constant_inputs,
+            takes_inputs: recipe.constant_inputs.iter().any(Option::is_some),
             fixups: first_fixup..self.fixups.len() as u32,
-            uops: recipe.uops,
+            limits: first_limits..self.limits.len() as u32,
         };
         let number = self.instances.len() as u32;
         self.instances.push(instance);
-        if renaming == Renaming::default() {
-            let index = stencil.index();
-            if self.plain.len() <= index {
-                self.plain.resize(index + 1, NO_INSTANCE);
-            }
-            self.plain[index] = number;
+        let index = stencil.index();
+        if self.known.len() <= index {
+            self.known.resize(index + 1, Known::Nothing);
+        }
+        if recipe.placeholders == 0 {
+            self.known[index] = Known::Only(number);
         } else {
+            self.known[index] = Known::Renamed(recipe.placeholders);
+            let renaming = renaming.masked(recipe.placeholders);
             self.renamed.insert((stencil, renaming), number);
         }
         number
@@ -408,8 +458,8 @@ enum Class {
 fn classify(hole: &Hole, code: &Code<'_>, symbols: &[u64], bytes: &mut [u8]) -> Class {
     let field = &mut bytes[hole.offset() as usize..];
     if hole.kind().is_pc_relative() {
-        let narrow = hole.addend().unsigned_abs() <= MAX_LINK_ADDEND.unsigned_abs();
-        if !narrow || hole.shift() != 0 {
+        // The table's check has bounded the addend, so that whatever is in reach fits its field with it.
+        if hole.shift() != 0 || hole.addend().unsigned_abs() > MAX_LINK_ADDEND {
             return Class::Fixup;
         }
         let Some(to) = link_to(hole, code) else {
@@ -516,9 +566,12 @@ pub(crate) struct Recipe<'t> {
     pub(crate) hot: Code<'t>,
     pub(crate) cold: Code<'t>,
     pub(crate) data: Stencil<'t>,
-    /// How many uops are in it.
-    pub(crate) uops: usize,
-    uop: UopId,
+    /// The uops that are in it.
+    uops: Vec<UopId>,
+    limits: Vec<Limits>,
+    constant_inputs: [Option<Input>; MAX_INPUTS],
+    /// The nibbles of a [`Renaming`] that matter.
+    placeholders: u64,
 }
 
 impl<'t> Recipe<'t> {
@@ -526,17 +579,63 @@ impl<'t> Recipe<'t> {
     pub(crate) fn of(
         table: &'t StencilTable,
         stencil: StencilId,
-        _renaming: Renaming,
+        renaming: Renaming,
     ) -> Option<Self> {
-        let uop = table.uops().nth(stencil.index())?;
-        let group = table.group(uop);
-        Some(Self {
-            uop,
+        match stencil.index().checked_sub(table.uop_count()) {
+            None => Some(Self::base(table, table.uops().nth(stencil.index())?)),
+            Some(variant) => Some(Self::variant(
+                table,
+                table.variants().nth(variant)?,
+                renaming,
+            )),
+        }
+    }
+
+    fn base(table: &'t StencilTable, uop: UopId) -> Self {
+        let (group, info) = (table.group(uop), table.uop(uop));
+        Self {
             hot: Code::of(group.hot),
             cold: Code::of(group.cold),
             data: group.data,
-            uops: 1,
-        })
+            uops: vec![uop],
+            limits: vec![Limits {
+                oparg: info.oparg_max,
+                operand: info.operand_max,
+            }],
+            constant_inputs: [None; MAX_INPUTS],
+            placeholders: 0,
+        }
+    }
+
+    fn variant(table: &'t StencilTable, variant: VariantId, renaming: Renaming) -> Self {
+        let variant = table.variant(variant);
+        let group = variant.group;
+        let (mut hot, mut cold) = (Code::of(group.hot), Code::of(group.cold));
+        let mut placeholders = 0;
+        for hole in variant.register_holes {
+            placeholders |= 0xf << (4 * hole.register.as_u8());
+            let code = if hole.cold { &mut cold } else { &mut hot };
+            hole.rename(renaming.of(hole.register), code.bytes.to_mut());
+        }
+        let mut constant_inputs = [None; MAX_INPUTS];
+        if let Form::Operands(form) = variant.form {
+            for (constant, &input) in constant_inputs.iter_mut().zip(&form.inputs) {
+                *constant = (!matches!(input, Input::Register(_))).then_some(input);
+            }
+        }
+        let limits = |element| Limits {
+            oparg: variant.oparg_max(element),
+            operand: variant.operand_max(element),
+        };
+        Self {
+            hot,
+            cold,
+            data: group.data,
+            uops: variant.uops.to_vec(),
+            limits: (0..variant.uops.len()).map(limits).collect(),
+            constant_inputs,
+            placeholders,
+        }
     }
 
     /// One part's bytes and holes.
@@ -555,20 +654,19 @@ impl<'t> Recipe<'t> {
             .fold(0, |inputs, hole| inputs | 1 << (hole.element() % 8))
     }
 
-    /// Whether any hole holds an input.
-    pub(crate) fn takes_inputs(&self) -> bool {
-        self.inputs(HoleValue::Input) | self.inputs(HoleValue::Pooled) != 0
-    }
-
+    /// The holes of all parts.
     pub(crate) fn holes(&self) -> impl Iterator<Item = &'t Hole> {
         [self.hot.holes, self.cold.holes, self.data.holes]
             .into_iter()
             .flatten()
     }
 
-    /// The name of the uop that a hole is of.
-    pub(crate) fn name(&self, table: &StencilTable, _hole: &Hole) -> String {
-        table.uop(self.uop).name.to_owned()
+    /// The name of the uop that a hole is of; the first uop's for what belongs to the whole.
+    pub(crate) fn name(&self, table: &StencilTable, hole: &Hole) -> String {
+        let of_input = matches!(hole.value(), HoleValue::Input | HoleValue::Pooled);
+        let element = if of_input { 0 } else { hole.element() };
+        let uop = self.uops.get(usize::from(element));
+        uop.map_or_else(String::new, |&uop| table.uop(uop).name.to_owned())
     }
 }
 
