@@ -330,7 +330,7 @@ impl Engine {
                 .fragments
                 .read()
                 .unwrap_or_else(PoisonError::into_inner);
-            match patch::write(copy, &fragments.fragments, prepared, around, block) {
+            match patch::write(copy, &fragments, prepared, around, block) {
                 Ok(()) => return Ok(()),
                 Err(Refused::Room) => return Err(CodeMemoryError::Forked.into()),
                 Err(Refused::Range) => {}
