@@ -1,4 +1,4 @@
-//! `mimeo build`: compiles the standard templates to their tables and their interpreters.
+//! `mimeo build`: compiles the standard templates to their tables and interpreters.
 
 use crate::failure::{Answer, Failure};
 use clap::Args;
@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 /// Compile the standard templates to their stencil tables and interpreters (needs LLVM)
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Only this set
+    /// Only this set's files
     #[arg(long, value_name = "NAME", value_parser = SET_NAMES)]
     set: Option<String>,
-    /// The tables' directory, where each is called like its set, and with the interpreter's image beside it; the default
-    /// is that of the checked-in ones, seen from the top of the project
+    /// The directory, where each set has a table and an interpreter called like it; the default is that of the checked-in
+    /// ones, seen from the top of the project
     #[arg(long, value_name = "DIRECTORY", default_value = "ir-templates/tables")]
     out: PathBuf,
     /// Write nothing; fail when a file differs from what would be written
@@ -67,9 +67,9 @@ fn build(name: &str, arguments: &Arguments, out: &mut impl Write) -> Result<Answ
         .unwrap_or(Options::default().threads);
     let templates = mimeo_ir_templates::templates_of(name)
         .ok_or_else(|| Failure::input(name, "there is no such set"))?;
-    let table = arguments.out.join(name).with_extension("mimeo");
+    let path = arguments.out.join(name).with_extension("mimeo");
     let mut answer = Answer::Yes;
-    for (path, bytes, time) in artefacts(&templates, &table, Options { threads })? {
+    for (path, bytes, time) in artefacts(&templates, &path, Options { threads })? {
         if arguments.check {
             let present = std::fs::read(&path).map_err(|error| Failure::input(&path, error))?;
             answer = answer.and(report_check(&path, &present, &bytes, out)?);
@@ -92,7 +92,7 @@ fn artefacts(
     use mimeo_compiler::{codegen, interpreter};
 
     let failure = |error: &dyn ToString| {
-        Failure::input(format!("(templates of {})", set.name), error.to_string())
+        Failure::input(format!("({} templates)", set.name), error.to_string())
     };
     let start = Instant::now();
     let contents = codegen::compile(set, options).map_err(|error| failure(&error))?;

@@ -234,7 +234,7 @@ pub struct Extracted {
     pub oparg_max: Option<u64>,
     /// The largest value declared for any operand hole.
     pub operand_max: Option<u64>,
-    /// Where each cold function starts in the cold part.
+    /// Where each cold function starts in the cold part. In front of the first stand blocks of the hot function.
     pub cold_starts: Vec<u32>,
     /// Where placeholder registers stand, hot before cold, ascending; empty where none were asked for.
     pub register_holes: Vec<RegisterHole>,
@@ -369,9 +369,15 @@ impl<'a, 'data> Extraction<'a, 'data> {
             .code_section(&hot_name)
             .ok_or_else(|| this.error(&hot_name, ExtractProblem::Missing))?;
         let cold = this.find_cold_sections();
-        this.extracted.group.hot = branches::improve(this.read_code(&hot_name, hot)?, true);
+        let improved = branches::improve_hot(this.read_code(&hot_name, hot)?);
+        this.extracted.group.hot = improved.code;
+        // In front of the cold functions: what stands there belongs to the hot function.
+        this.append_cold(&hot_name, improved.moved)?;
         for (name, section) in cold {
-            let code = branches::improve(this.read_code(&name, section)?, false);
+            let code = branches::improve_cold(this.read_code(&name, section)?);
+            this.extracted
+                .cold_starts
+                .push(this.extracted.group.cold.bytes.len() as u32);
             this.append_cold(&name, code)?;
         }
         this.place_cold_targets();
@@ -419,7 +425,6 @@ impl<'a, 'data> Extraction<'a, 'data> {
     fn append_cold(&mut self, name: &str, code: StencilBuf) -> Result<(), ExtractError> {
         let part = &mut self.extracted.group.cold;
         let start = part.bytes.len() as u32;
-        self.extracted.cold_starts.push(start);
         part.bytes.extend(code.bytes);
         let holes = code.holes.into_iter();
         part.holes
@@ -434,7 +439,10 @@ impl<'a, 'data> Extraction<'a, 'data> {
         let group = &mut self.extracted.group;
         for hole in group.hot.holes.iter_mut().chain(&mut group.cold.holes) {
             if hole.value() == HoleValue::Cold {
-                let start = starts[hole.symbol() as usize] as i32;
+                let start = match hole.symbol() {
+                    branches::MOVED => 0,
+                    number => starts[number as usize] as i32,
+                };
                 let addend = hole.addend() + start;
                 *hole = Hole::new(hole.offset(), hole.kind(), hole.value(), addend);
             }
@@ -522,7 +530,9 @@ impl<'a, 'data> Extraction<'a, 'data> {
         match target {
             Target::Hole(meaning) => {
                 self.note_range(meaning);
-                Ok(hole(meaning.value, 0)?.with_shift(meaning.shift))
+                Ok(hole(meaning.value, 0)?
+                    .with_shift(meaning.shift)
+                    .with_element(meaning.element))
             }
             Target::Symbol(name) => {
                 Ok(hole(HoleValue::Symbol, 0)?.with_symbol(self.symbols.index(&name)))
@@ -730,7 +740,11 @@ fn check_width(
 ) -> Result<(), ExtractProblem> {
     let is_number = matches!(
         hole.value,
-        HoleValue::Oparg | HoleValue::Operand | HoleValue::Target | HoleValue::ExitIndex
+        HoleValue::Oparg
+            | HoleValue::Operand
+            | HoleValue::Target
+            | HoleValue::ExitIndex
+            | HoleValue::Input
     );
     if kind.is_pc_relative() && is_number {
         return Err(ExtractProblem::Relative {
@@ -742,8 +756,8 @@ fn check_width(
     if kind.is_pc_relative() || kind == RelocationKind::Abs64 {
         return Ok(());
     }
-    let low = i128::from(addend);
-    let high = (i128::from(hole.max()) << hole.shift) + low;
+    let low = (i128::from(hole.min()) << hole.shift) + i128::from(addend);
+    let high = (i128::from(hole.max()) << hole.shift) + i128::from(addend);
     let holds = wide(kind.range());
     if holds.contains(&low) && holds.contains(&high) {
         return Ok(());
