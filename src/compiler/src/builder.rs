@@ -31,6 +31,7 @@ use crate::forms::Entry;
 use crate::module::Unit;
 use crate::symbol::{HoleSymbol, PREFIX, is_identifier};
 use crate::template::{Helper, SLOT_SIZE, Type};
+use entry::Entered;
 use inkwell::builder::Builder;
 use inkwell::context::ContextRef;
 use inkwell::types::{BasicMetadataTypeEnum, BasicType, BasicTypeEnum};
@@ -39,7 +40,6 @@ use inkwell::values::{
 };
 use mimeo::hole::{HoleValue, MAX_SHIFT};
 use mimeo::stencil::UopFlags;
-use entry::Entered;
 use stack::Stack;
 use std::ops::RangeInclusive;
 
@@ -202,9 +202,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             return Ok(self.ir().build_int_to_ptr(value, kind, "")?);
         }
         // A symbol in an ordinary operand may be given a 32-bit field; movabs has none but a 64-bit one.
-        let hole = self.unit.hole_address(
-            HoleSymbol::address(HoleValue::Operand).of_element(self.unit.element()),
-        );
+        let hole = self
+            .unit
+            .hole_address(HoleSymbol::address(HoleValue::Operand).of_element(self.unit.element()));
         self.assembly(false, "movabsq $1, $0", "=r,i", &[hole.into()])
     }
 
@@ -559,7 +559,8 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// Operand forms keep all registers and touch no stack: what cannot has no such form.
     fn require_kept_registers(&self, what: &str) -> Built<()> {
-        self.unit.note(|facts| facts.has_operand_forms = Some(false));
+        self.unit
+            .note(|facts| facts.has_operand_forms = Some(false));
         match self.unit.entry() {
             Entry::Operands { .. } => self.misuse(format!(
                 "has {what}, which does not go with operands in registers"

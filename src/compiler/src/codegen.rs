@@ -440,10 +440,14 @@ fn join(modules: Vec<CompiledModule>) -> Joined {
 impl CompiledModule {
     /// A stencil that was compiled twice may have referred to more the first time.
     fn used_symbols(&self) -> Vec<String> {
-        let holes = self
-            .contents
-            .iter()
-            .flat_map(|contents| contents.group().as_group().holes().copied().collect::<Vec<_>>());
+        let holes = self.contents.iter().flat_map(|contents| {
+            contents
+                .group()
+                .as_group()
+                .holes()
+                .copied()
+                .collect::<Vec<_>>()
+        });
         holes
             .filter(|hole| hole.value() == HoleValue::Symbol)
             .filter_map(|hole| self.symbols.names().get(hole.symbol() as usize).cloned())

@@ -176,12 +176,9 @@ impl<'ctx> Rewriter<'_, 'ctx> {
             return Ok(());
         };
         self.builder.position_before(&user);
-        let compared = self.builder.build_int_compare(
-            swapped(predicate),
-            other,
-            self.constant.word,
-            "",
-        )?;
+        let compared =
+            self.builder
+                .build_int_compare(swapped(predicate), other, self.constant.word, "")?;
         self.take_place(user, compared.into());
         Ok(())
     }
@@ -189,7 +186,8 @@ impl<'ctx> Rewriter<'_, 'ctx> {
     /// Removes the mask of a shift count, which is as small as the mask says.
     fn drop_mask(&self, user: InstructionValue<'ctx>) -> Built<()> {
         let limit = self.limit();
-        let masks = (0..2).any(|index| literal(user, index).is_some_and(|mask| mask & limit == limit));
+        let masks =
+            (0..2).any(|index| literal(user, index).is_some_and(|mask| mask & limit == limit));
         if user.get_opcode() != InstructionOpcode::And || !masks {
             return Ok(());
         }
@@ -204,7 +202,12 @@ impl<'ctx> Rewriter<'_, 'ctx> {
 
     /// The largest value, where it is not signed.
     fn limit(&self) -> u64 {
-        let name = self.constant.symbol.get_name().to_string_lossy().into_owned();
+        let name = self
+            .constant
+            .symbol
+            .get_name()
+            .to_string_lossy()
+            .into_owned();
         match crate::symbol::HoleSymbol::parse(&name) {
             Ok(Some(hole)) if !hole.signed => hole.max(),
             _ => u64::MAX,
@@ -232,12 +235,9 @@ impl<'ctx> Rewriter<'_, 'ctx> {
             else {
                 continue;
             };
-            let set = self.builder.build_int_compare(
-                IntPredicate::NE,
-                set,
-                byte.const_zero(),
-                "",
-            )?;
+            let set =
+                self.builder
+                    .build_int_compare(IntPredicate::NE, set, byte.const_zero(), "")?;
             self.take_place(comparison, set.into());
         }
         if user.get_first_use().is_none() {

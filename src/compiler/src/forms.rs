@@ -235,8 +235,7 @@ fn operands(uops: &[Uop<'_, '_>]) -> Vec<Entry> {
     };
     let is_constant = |uop: &Uop<'_, '_>| uop.template.flags().contains(UopFlags::CONSTANT);
     let is_store = |uop: &Uop<'_, '_>| {
-        uop.template.flags().contains(UopFlags::STORES_LOCAL)
-            || plumbing::is_plumbing(uop.template)
+        uop.template.flags().contains(UopFlags::STORES_LOCAL) || plumbing::is_plumbing(uop.template)
     };
     let mut entries = match uops {
         [uop] if is_constant(uop) => constant_forms(&ends),
@@ -303,9 +302,10 @@ impl Ends {
             inputs.splice(0..0, taken);
             if let Some(outputs) = &uop.facts.outputs {
                 let classes = outputs.iter().enumerate();
-                stack.extend(classes.map(|(index, class)| {
-                    class.or_else(|| kept.get(index).copied().flatten())
-                }));
+                stack
+                    .extend(classes.map(|(index, class)| {
+                        class.or_else(|| kept.get(index).copied().flatten())
+                    }));
             }
         }
         if inputs.len() > MAX_INPUTS {
@@ -364,7 +364,11 @@ impl Ends {
             Input::Register(register) if register.class() == class => Some(*register),
             _ => None,
         });
-        let outputs: Vec<Register> = placeholders.take(class).into_iter().chain(replaced).collect();
+        let outputs: Vec<Register> = placeholders
+            .take(class)
+            .into_iter()
+            .chain(replaced)
+            .collect();
         outputs
             .into_iter()
             .map(|output| Entry::Operands {

@@ -63,11 +63,11 @@
 pub mod builder;
 #[cfg(feature = "llvm")]
 pub mod codegen;
+#[cfg(feature = "llvm")]
+mod constants;
 pub mod disassemble;
 pub mod error;
 pub mod extract;
-#[cfg(feature = "llvm")]
-mod constants;
 #[cfg(feature = "llvm")]
 mod forms;
 #[cfg(feature = "llvm")]

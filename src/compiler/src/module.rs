@@ -243,7 +243,8 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         let function = self.stencil_function(&hot_symbol(name), &hot_section(name));
         let entry = self.context().append_basic_block(function, "");
         self.builder.position_at_end(entry);
-        self.template.build(TemplateBuilder::start(self, function)?)?;
+        self.template
+            .build(TemplateBuilder::start(self, function)?)?;
         Ok(())
     }
 

@@ -219,10 +219,7 @@ mod tests {
             limits(HoleSymbol::signed(HoleValue::Input, 32)),
             (i32::MIN.into(), i32::MAX as u64)
         );
-        assert_eq!(
-            limits(HoleSymbol::number(HoleValue::Input, 6)),
-            (0, 63)
-        );
+        assert_eq!(limits(HoleSymbol::number(HoleValue::Input, 6)), (0, 63));
         assert_eq!(
             limits(HoleSymbol::address(HoleValue::Operand)),
             (0, u64::MAX)

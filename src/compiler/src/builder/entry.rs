@@ -1,15 +1,13 @@
 //! How a template's code starts in each form, and how it goes on where the next uop is reached.
 
-use super::{Built, Done, Overflowing, TemplateBuilder};
 use super::stack::Stack;
+use super::{Built, Done, Overflowing, TemplateBuilder};
 use crate::forms::Entry;
 use crate::module::Unit;
 use crate::symbol::HoleSymbol;
 use crate::template::Type;
 use inkwell::basic_block::BasicBlock;
-use inkwell::values::{
-    BasicValue, BasicValueEnum, FunctionValue, IntValue, PointerValue,
-};
+use inkwell::values::{BasicValue, BasicValueEnum, FunctionValue, IntValue, PointerValue};
 use mimeo::form::{Class, Input, Register};
 use mimeo::hole::HoleValue;
 use mimeo::stencil::UopFlags;
@@ -63,10 +61,7 @@ pub(crate) struct Continuation<'ctx> {
 
 impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     /// A builder positioned at the start of `function`, a stencil's hot code.
-    pub(crate) fn start(
-        unit: &'t Unit<'t, 'ctx>,
-        function: FunctionValue<'ctx>,
-    ) -> Built<Self> {
+    pub(crate) fn start(unit: &'t Unit<'t, 'ctx>, function: FunctionValue<'ctx>) -> Built<Self> {
         let mut this = Self {
             unit,
             function,
@@ -136,9 +131,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             Ok(value)
         };
         match input {
-            Input::Register(register) => {
-                Ok(self.unit.register_parameter(self.function, register))
-            }
+            Input::Register(register) => Ok(self.unit.register_parameter(self.function, register)),
             Input::Signed32 => constant(HoleSymbol::signed(HoleValue::Input, 32)),
             Input::Unsigned(bits) => constant(HoleSymbol::number(HoleValue::Input, bits)),
             Input::Pooled => {
@@ -248,7 +241,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         }
         let values = self.held_words()?;
         let stack = self.end_of_memory()?;
-        let function = self.unit.control_hole(HoleSymbol::address(HoleValue::Continue));
+        let function = self
+            .unit
+            .control_hole(HoleSymbol::address(HoleValue::Continue));
         self.unit
             .tail_call(function, self.function, stack, &values)?;
         Ok(Done::new())
@@ -301,7 +296,8 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     ) -> Built<Done> {
         let stack = self.unit.stack_parameter(self.function);
         let function = self.unit.control_hole(self.way_out(value));
-        self.unit.tail_call(function, self.function, stack, values)?;
+        self.unit
+            .tail_call(function, self.function, stack, values)?;
         Ok(Done::new())
     }
 
@@ -322,7 +318,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     /// Continues with the stack pointer there.
     pub(crate) fn continue_with_stack(self, stack: PointerValue<'ctx>) -> Built<Done> {
         self.unit.note(|facts| facts.continues = true);
-        let function = self.unit.control_hole(HoleSymbol::address(HoleValue::Continue));
+        let function = self
+            .unit
+            .control_hole(HoleSymbol::address(HoleValue::Continue));
         self.unit.tail_call(function, self.function, stack, &[])?;
         Ok(Done::new())
     }
