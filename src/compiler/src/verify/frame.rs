@@ -1,5 +1,5 @@
-//! The stack, by abstract interpretation of rsp and rbp over the control-flow graph. Each instruction is interpreted
-//! once: ways that meet must agree, so there is nothing to iterate.
+//! The stack, by abstract interpretation of rsp and rbp over the control-flow graph. Ways that meet must agree, but that
+//! rbp may have been written on some; so an instruction is interpreted twice at most.
 //!
 //! Depths are bytes between rsp and its value on entry, which is 0 mod 16. A depth of 8 is one word pushed.
 
@@ -38,6 +38,24 @@ pub enum BasePointer {
     Replaced(i64),
 }
 
+impl Frame {
+    /// What holds where two ways meet, if they agree.
+    fn join(self, other: Self) -> Option<Self> {
+        use BasePointer::*;
+        match (self.base_pointer, other.base_pointer) {
+            _ if self == other => Some(self),
+            _ if self.depth != other.depth => None,
+            (Saved(slot), Replaced(saved)) | (Replaced(slot), Saved(saved)) if slot == saved => {
+                Some(Self {
+                    base_pointer: Replaced(slot),
+                    ..self
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "depth {} and rbp ", self.depth)?;
@@ -72,14 +90,18 @@ impl Checker<'_> {
                 continue;
             };
             let error = |violation| self.error_at(node, violation);
-            match frames.insert(place, frame) {
-                Some(other) if other == frame => continue,
-                Some(other) => {
-                    let found = frame;
-                    return Err(error(Violation::Join { found, other }));
-                }
-                None => {}
-            }
+            let frame = match frames.get(&place) {
+                None => frame,
+                Some(&other) => match frame.join(other) {
+                    Some(joined) if joined == other => continue,
+                    Some(joined) => joined,
+                    None => {
+                        let found = frame;
+                        return Err(error(Violation::Join { found, other }));
+                    }
+                },
+            };
+            frames.insert(place, frame);
             let after = step(node, frame).map_err(error)?;
             deepest = deepest.max(after.depth);
             let leaves = node
