@@ -103,8 +103,9 @@ pub fn compile(set: &TemplateSet, options: Options) -> Result<TableContents, Com
 /// The templates that the compiler adds.
 fn added(set: &TemplateSet) -> Vec<Template> {
     match set.registers {
-        Registers::Operands => plumbing::templates(),
-        Registers::None | Registers::Slots => Vec::new(),
+        Registers::Operands => plumbing::operand_templates(),
+        Registers::Slots => vec![plumbing::slot_template()],
+        Registers::None => Vec::new(),
     }
 }
 
@@ -333,7 +334,7 @@ fn describe_variant(job: &Job<'_>, facts: &Facts, extracted: Extracted) -> Compi
             registers_in: 0,
             registers_out: 0,
         },
-        Entry::Slots { registers_in } => Form::Slots {
+        Entry::Slots { registers_in, .. } => Form::Slots {
             registers_in: *registers_in,
             registers_out: facts.registers_out.unwrap_or_default(),
         },

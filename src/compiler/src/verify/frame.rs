@@ -38,6 +38,26 @@ pub enum BasePointer {
     Replaced(i64),
 }
 
+impl Frame {
+    /// What is known where two ways meet: less of rbp, where one of them has written it. `None` where nothing is.
+    fn meet(self, other: Self) -> Option<Self> {
+        let base_pointer = match (self.base_pointer, other.base_pointer) {
+            (BasePointer::Saved(one), BasePointer::Replaced(another))
+            | (BasePointer::Replaced(one), BasePointer::Saved(another))
+                if one == another =>
+            {
+                BasePointer::Replaced(one)
+            }
+            (one, another) if one == another => one,
+            _ => return None,
+        };
+        (self.depth == other.depth).then_some(Self {
+            depth: self.depth,
+            base_pointer,
+        })
+    }
+}
+
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "depth {} and rbp ", self.depth)?;
@@ -72,14 +92,18 @@ impl Checker<'_> {
                 continue;
             };
             let error = |violation| self.error_at(node, violation);
-            match frames.insert(place, frame) {
-                Some(other) if other == frame => continue,
-                Some(other) => {
-                    let found = frame;
-                    return Err(error(Violation::Join { found, other }));
-                }
-                None => {}
-            }
+            let frame = match frames.get(&place) {
+                None => frame,
+                Some(&other) => match frame.meet(other) {
+                    Some(met) if met == other => continue,
+                    Some(met) => met,
+                    None => {
+                        let found = frame;
+                        return Err(error(Violation::Join { found, other }));
+                    }
+                },
+            };
+            frames.insert(place, frame);
             let after = step(node, frame).map_err(error)?;
             deepest = deepest.max(after.depth);
             let leaves = node
