@@ -129,8 +129,14 @@ fn hot_code_runs_into_the_continuation() {
             &["je 9", "mov EXIT", "jmp rax"],
         ),
         // mov rax, [r15] and mov rax, [rcx + 8]
-        (&[x(&[0x49, 0x8b, 0x07]), x(JMP_RAX)], &["jmp [r15]"]),
-        (&[x(&[0x48, 0x8b, 0x41, 8]), x(JMP_RAX)], &["jmp [rcx+8]"]),
+        (
+            &[x(&[0x49, 0x8b, 0x07]), x(JMP_RAX)],
+            &["jmp qword ptr [r15]"],
+        ),
+        (
+            &[x(&[0x48, 0x8b, 0x41, 8]), x(JMP_RAX)],
+            &["jmp qword ptr [rcx+8]"],
+        ),
         // mov rax, rcx and mov rcx, [rcx]
         (
             &[x(&[0x48, 0x8b, 0xc1]), x(JMP_RAX)],
