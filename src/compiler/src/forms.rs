@@ -306,8 +306,8 @@ fn has_operand_forms(uop: &Uop<'_, '_>) -> bool {
         && effect.pushed.is_fixed()
         && usize::from(effect.popped.fixed) <= MAX_INPUTS
         && !template.flags().intersects(virtual_only)
-        && !(terminal && !plumbing::is_plumbing(template))
-        && facts.has_operand_forms != Some(false)
+        && (!terminal || plumbing::is_plumbing(template))
+        && !facts.needs_memory
         && !facts.calls
 }
 
