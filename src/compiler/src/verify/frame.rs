@@ -1,5 +1,5 @@
-//! The stack, by abstract interpretation of rsp and rbp over the control-flow graph. Each instruction is interpreted
-//! once: ways that meet must agree, so there is nothing to iterate.
+//! The stack, by abstract interpretation of rsp and rbp over the control-flow graph. Ways that meet must agree, but that
+//! rbp may have been written on some; so an instruction is interpreted twice at most.
 //!
 //! Depths are bytes between rsp and its value on entry, which is 0 mod 16. A depth of 8 is one word pushed.
 
@@ -39,22 +39,20 @@ pub enum BasePointer {
 }
 
 impl Frame {
-    /// What is known where two ways meet: less of rbp, where one of them has written it. `None` where nothing is.
-    fn meet(self, other: Self) -> Option<Self> {
-        let base_pointer = match (self.base_pointer, other.base_pointer) {
-            (BasePointer::Saved(one), BasePointer::Replaced(another))
-            | (BasePointer::Replaced(one), BasePointer::Saved(another))
-                if one == another =>
-            {
-                BasePointer::Replaced(one)
+    /// What holds where two ways meet, if they agree.
+    fn join(self, other: Self) -> Option<Self> {
+        use BasePointer::*;
+        match (self.base_pointer, other.base_pointer) {
+            _ if self == other => Some(self),
+            _ if self.depth != other.depth => None,
+            (Saved(slot), Replaced(saved)) | (Replaced(slot), Saved(saved)) if slot == saved => {
+                Some(Self {
+                    base_pointer: Replaced(slot),
+                    ..self
+                })
             }
-            (one, another) if one == another => one,
-            _ => return None,
-        };
-        (self.depth == other.depth).then_some(Self {
-            depth: self.depth,
-            base_pointer,
-        })
+            _ => None,
+        }
     }
 }
 
@@ -94,9 +92,9 @@ impl Checker<'_> {
             let error = |violation| self.error_at(node, violation);
             let frame = match frames.get(&place) {
                 None => frame,
-                Some(&other) => match frame.meet(other) {
-                    Some(met) if met == other => continue,
-                    Some(met) => met,
+                Some(&other) => match frame.join(other) {
+                    Some(joined) if joined == other => continue,
+                    Some(joined) => joined,
                     None => {
                         let found = frame;
                         return Err(error(Violation::Join { found, other }));
