@@ -200,6 +200,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         self.note_leaving_effect()?;
         self.unit.note(|facts| facts.exits = true);
         let stack = self.store_pending()?;
+        if self.is_handler() {
+            return self.leave_through_record(stack);
+        }
         let symbol = HoleSymbol::address(HoleValue::Exit).of_element(self.unit.element());
         let record = self.unit.hole_address(symbol);
         let address = self.assembly(false, "leaq ${1:c}(%rip), $0", "=r,i", &[record.into()])?;
@@ -398,6 +401,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     pub(super) fn leave_to(self, value: HoleValue) -> Built<Done> {
         let stack = self.store_pending()?;
+        if self.is_handler() {
+            return self.dispatch(value, stack);
+        }
         let function = self.unit.control_hole(self.way_out(value));
         self.unit.tail_call(function, self.function, stack, &[])?;
         Ok(Done(()))
