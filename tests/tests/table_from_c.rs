@@ -131,7 +131,8 @@ fn a_c_program_sees_what_the_library_sees() {
         return;
     };
     let standard = mimeo_ir_templates::standard_table().unwrap();
-    for table in [&standard, &toy::table()] {
+    let variants = toy::table_of(&toy::contents_with_variants());
+    for table in [&standard, &toy::table(), &variants] {
         let output = read(&program, table.as_bytes());
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{errors}");

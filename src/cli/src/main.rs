@@ -1,6 +1,7 @@
 //! The `mimeo` command. Each subcommand is a file; this one reads the command line and turns results into exit codes.
 
 mod build;
+mod engines;
 mod failure;
 mod inspect;
 mod mine;

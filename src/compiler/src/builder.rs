@@ -19,16 +19,18 @@
 )]
 
 mod entry;
+mod interpreter;
 mod paths;
 mod stack;
 
 pub(crate) use entry::{CONSTANT_INPUT, Continuation};
+pub(crate) use interpreter::Mode;
 pub use paths::ColdPath;
 pub(crate) use paths::{Facts, InputFacts};
 
 use crate::error::TemplateError;
 use crate::forms::Entry;
-use crate::module::Unit;
+use crate::module::{External, Unit};
 use crate::symbol::{HoleSymbol, PREFIX, is_identifier};
 use crate::template::{Helper, SLOT_SIZE, Type};
 use entry::Entered;
@@ -197,6 +199,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// The operand as an address.
     pub fn operand_pointer(&self) -> Built<PointerValue<'ctx>> {
+        if self.is_handler() {
+            return self.recorded_pointer();
+        }
         if let Some(value) = self.entered.operand {
             let kind = self.llvm_type(Type::Pointer).into_pointer_type();
             return Ok(self.ir().build_int_to_ptr(value, kind, "")?);
@@ -228,6 +233,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// The address of a field of the executor's header, `offset` bytes in; see [`mimeo::executor::ExecutorHeader`].
     pub fn executor_field(&self, offset: u32) -> Built<PointerValue<'ctx>> {
+        if self.is_handler() {
+            return self.offset(self.recorded_header()?, self.i64(offset.into()));
+        }
         let header = self
             .unit
             .hole_address(HoleSymbol::address(HoleValue::Executor));
@@ -237,11 +245,17 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     /// The address of an external symbol, for data that is not called. It must be within 2 GiB of the code.
     pub fn symbol_address(&self, name: &str) -> Built<PointerValue<'ctx>> {
         self.check_external_name(name)?;
+        if self.is_handler() {
+            return self.symbol_from_table(name, External::Data);
+        }
         let symbol = self.unit.external_address(name)?;
         self.assembly(false, "leaq ${1:c}(%rip), $0", "=r,i", &[symbol.into()])
     }
 
     fn number(&self, symbol: HoleSymbol) -> Built<IntValue<'ctx>> {
+        if self.is_handler() {
+            return self.recorded_number(symbol);
+        }
         let element = self.unit.element();
         self.unit
             .note(|facts| facts.note_range(element, symbol.value, symbol.max()));
@@ -466,9 +480,8 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             "local_oparg()",
         )?;
         // Eight times the oparg plus the offset of the locals is one displacement with an addend.
-        let displacement = self
-            .scaled_oparg(3)?
-            .const_add(self.i64(self.unit.frame_layout().locals.into()));
+        let locals = self.i64(self.unit.frame_layout().locals.into());
+        let displacement = self.ir().build_int_add(self.scaled_oparg(3)?, locals, "")?;
         self.offset(self.frame(), displacement)
     }
 
@@ -501,9 +514,12 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             let found: Vec<String> = arguments.iter().map(|&value| type_name(value)).collect();
             return self.misuse(format!("calls {helper} with ({})", found.join(", ")));
         }
-        let function = self.unit.helper(helper)?;
         let arguments: Vec<BasicMetadataValueEnum<'ctx>> =
             arguments.iter().map(|&value| value.into()).collect();
+        if self.is_handler() {
+            return self.call_through_table(helper, &arguments);
+        }
+        let function = self.unit.helper(helper)?;
         let call = self.ir().build_call(function, &arguments, "")?;
         Ok(call.try_as_basic_value().basic())
     }
@@ -559,8 +575,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// Operand forms keep all registers and touch no stack: what cannot has no such form.
     fn require_kept_registers(&self, what: &str) -> Built<()> {
-        self.unit
-            .note(|facts| facts.has_operand_forms = Some(false));
+        self.unit.note(|facts| facts.needs_memory = true);
         match self.unit.entry() {
             Entry::Operands { .. } => self.misuse(format!(
                 "has {what}, which does not go with operands in registers"

@@ -6,7 +6,7 @@
 //! What goes into a module does not depend on the number of threads, and results are put together in the order of the
 //! names: the same templates give the same bytes.
 
-use crate::builder::Facts;
+use crate::builder::{Facts, Mode};
 use crate::constants;
 use crate::error::CompileError;
 use crate::extract::{Extracted, ObjectReader, SymbolNames};
@@ -17,6 +17,7 @@ use crate::target;
 use crate::template::{Registers, Template, TemplateSet};
 use crate::verify::{self, Report, VariantInfo, VerifyError};
 use inkwell::context::Context;
+use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::{FileType, TargetMachine};
@@ -36,7 +37,7 @@ const PIPELINE: &str =
 
 /// Stencils per module. One module for all of them costs half as much a stencil as a module each; several let several
 /// threads work.
-const STENCILS_PER_MODULE: usize = 64;
+pub(crate) const STENCILS_PER_MODULE: usize = 64;
 
 /// How to compile.
 #[derive(Clone, Copy, Debug)]
@@ -101,10 +102,11 @@ pub fn compile(set: &TemplateSet, options: Options) -> Result<TableContents, Com
 }
 
 /// The templates that the compiler adds.
-fn added(set: &TemplateSet) -> Vec<Template> {
+pub(crate) fn added(set: &TemplateSet) -> Vec<Template> {
     match set.registers {
-        Registers::Operands => plumbing::templates(),
-        Registers::None | Registers::Slots => Vec::new(),
+        Registers::Operands => plumbing::operand_templates(),
+        Registers::Slots => vec![plumbing::slot_template()],
+        Registers::None => Vec::new(),
     }
 }
 
@@ -148,11 +150,11 @@ pub fn ir_text(set: &TemplateSet) -> Result<String, CompileError> {
     target::check_version()?;
     let context = Context::create();
     let jobs: Vec<Job<'_>> = sorted(set, &[])?.into_iter().map(Job::base).collect();
-    let built = build_module(&context, set, &jobs, &Padded::new())?;
+    let built = build_module(&context, set, &jobs, &Padded::new(), Mode::Stencils)?;
     Ok(built.module.print_to_string().to_string())
 }
 
-fn sorted<'t>(
+pub(crate) fn sorted<'t>(
     set: &'t TemplateSet,
     added: &'t [Template],
 ) -> Result<Vec<&'t Template>, CompileError> {
@@ -168,7 +170,7 @@ fn sorted<'t>(
 }
 
 /// Runs `work` on every item, several at once; the results, or the first error, are in the order of the items.
-fn in_parallel<T: Sync, R: Send, E: Send>(
+pub(crate) fn in_parallel<T: Sync, R: Send, E: Send>(
     items: &[T],
     threads: NonZeroUsize,
     work: impl Fn(&T) -> Result<R, E> + Sync,
@@ -253,7 +255,7 @@ fn compile_module(
     let context = Context::create();
     let machine = target::machine()?;
     let mut symbols = SymbolNames::default();
-    let built = build_module(&context, set, jobs, &Padded::new())?;
+    let built = build_module(&context, set, jobs, &Padded::new(), Mode::Stencils)?;
     let ir = built.module.print_to_string().to_string();
     let compiled = stencils(&machine, &built, jobs, &mut symbols)?;
     let mut contents = Vec::with_capacity(compiled.len());
@@ -263,7 +265,7 @@ fn compile_module(
         while let Some(function) = misaligned(&stencil, known, kept, &symbols, &padded)? {
             padded.insert(function);
             let job = std::slice::from_ref(job);
-            let built = build_module(&context, set, job, &padded)?;
+            let built = build_module(&context, set, job, &padded, Mode::Stencils)?;
             let again = stencils(&machine, &built, job, &mut symbols)?.swap_remove(0);
             let Some(again) = again else { break };
             stencil = again;
@@ -286,13 +288,7 @@ fn stencils(
     jobs: &[Job<'_>],
     symbols: &mut SymbolNames,
 ) -> Result<Vec<Option<Compiled>>, CompileError> {
-    optimise(machine, &built.module)?;
-    let object = machine
-        .write_to_memory_buffer(&built.module, FileType::Object)
-        .map_err(|message| CompileError::Llvm {
-            stage: "emit an object file",
-            message: message.to_string(),
-        })?;
+    let object = object_file(machine, &built.module)?;
     let reader = ObjectReader::new(object.as_slice())?;
     let mut compiled = Vec::with_capacity(jobs.len());
     for (job, facts) in jobs.iter().zip(&built.facts) {
@@ -305,6 +301,20 @@ fn stencils(
         });
     }
     Ok(compiled)
+}
+
+/// Optimises and emits a module.
+pub(crate) fn object_file(
+    machine: &TargetMachine,
+    module: &Module<'_>,
+) -> Result<MemoryBuffer<'static>, CompileError> {
+    optimise(machine, module)?;
+    machine
+        .write_to_memory_buffer(module, FileType::Object)
+        .map_err(|message| CompileError::Llvm {
+            stage: "emit an object file",
+            message: message.to_string(),
+        })
 }
 
 fn optimise(machine: &TargetMachine, module: &Module<'_>) -> Result<(), CompileError> {
@@ -333,7 +343,7 @@ fn describe_variant(job: &Job<'_>, facts: &Facts, extracted: Extracted) -> Compi
             registers_in: 0,
             registers_out: 0,
         },
-        Entry::Slots { registers_in } => Form::Slots {
+        Entry::Slots { registers_in, .. } => Form::Slots {
             registers_in: *registers_in,
             registers_out: facts.registers_out.unwrap_or_default(),
         },

@@ -12,6 +12,7 @@
 //!   which become immediates;
 //! - `target`, `codegen`: the LLVM that is linked, optimisation, object files in memory, and the driver,
 //!   [`compile`](codegen::compile);
+//! - `interpreter`: the same templates to an interpreter's image, [`compile_interpreter`](interpreter::compile_interpreter);
 //! - `extract`, `symbol`: object files to stencils; what is not understood is an error;
 //! - `verify`: the independent checker, which proves a stencil's rules from its bytes alone;
 //! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is.
@@ -70,6 +71,8 @@ pub mod error;
 pub mod extract;
 #[cfg(feature = "llvm")]
 mod forms;
+#[cfg(feature = "llvm")]
+pub mod interpreter;
 #[cfg(feature = "llvm")]
 mod module;
 #[cfg(feature = "llvm")]

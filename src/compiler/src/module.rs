@@ -8,7 +8,7 @@
 //! take their values. What a register carries on the way out decides what the code in between keeps: a stencil passes
 //! on what others may rely on, and poison for the rest, so that nothing is saved for nobody.
 
-use crate::builder::{Continuation, Facts, TemplateBuilder, VALUE_REGISTERS};
+use crate::builder::{Continuation, Facts, Mode, TemplateBuilder, VALUE_REGISTERS};
 use crate::error::{CompileError, TemplateError};
 use crate::forms::{Entry, Job};
 use crate::symbol::HoleSymbol;
@@ -117,6 +117,13 @@ impl Externals {
 /// C with rsp at 8 mod 16: 0 is the hot code, `n + 1` is cold function `n`.
 pub(crate) type Padded = BTreeSet<usize>;
 
+impl Externals {
+    /// The names, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+}
+
 /// Builds one module; `padded` applies to every stencil in it.
 ///
 /// # Errors
@@ -126,6 +133,7 @@ pub(crate) fn build_module<'ctx>(
     set: &TemplateSet,
     jobs: &[Job<'_>],
     padded: &Padded,
+    mode: Mode<'_>,
 ) -> Result<BuiltModule<'ctx>, CompileError> {
     let module = context.create_module(&set.name);
     // Stencils are entered with rsp at 0 mod 16, not at 8 as after a call: told that the stack is aligned to 8 only,
@@ -137,7 +145,7 @@ pub(crate) fn build_module<'ctx>(
     let externals = RefCell::default();
     for job in jobs {
         facts.push(build_stencil(
-            &module, &builder, set, job, &externals, padded,
+            &module, &builder, set, job, mode, &externals, padded,
         )?);
     }
     module.verify().map_err(|message| CompileError::InvalidIr {
@@ -157,10 +165,14 @@ fn build_stencil<'ctx>(
     builder: &Builder<'ctx>,
     set: &TemplateSet,
     job: &Job<'_>,
+    mode: Mode<'_>,
     externals: &RefCell<Externals>,
     padded: &Padded,
 ) -> Result<Option<Facts>, CompileError> {
     let mut facts = Facts::default();
+    if let Entry::Slots { registers_out, .. } = job.entry {
+        facts.registers_out = registers_out;
+    }
     let mut cold_functions = 0;
     let mut from = None;
     for (element, template) in job.templates.iter().enumerate() {
@@ -171,7 +183,12 @@ fn build_stencil<'ctx>(
             job,
             element: element as u8,
             frame: set.frame,
-            registers: set.registers,
+            mode,
+            registers: match mode.is_interpreter() {
+                // Handlers keep nothing in registers.
+                true => Registers::None,
+                false => set.registers,
+            },
             externals,
             facts: RefCell::new(std::mem::take(&mut facts)),
             cold_functions: Cell::new(cold_functions),
@@ -204,7 +221,7 @@ fn build_stencil<'ctx>(
         cold_functions = unit.cold_functions.get();
         facts = unit.facts.into_inner();
     }
-    Ok(Some(facts))
+    Ok((!job.is_base_again(facts.registers_out)).then_some(facts))
 }
 
 /// The first template with a function that is not valid by itself.
@@ -225,6 +242,7 @@ pub(crate) struct Unit<'t, 'ctx> {
     /// Which of the job's templates it is.
     element: u8,
     frame: FrameLayout,
+    mode: Mode<'t>,
     registers: Registers,
     externals: &'t RefCell<Externals>,
     facts: RefCell<Facts>,
@@ -362,6 +380,10 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         self.template
     }
 
+    pub(crate) fn mode(&self) -> Mode<'t> {
+        self.mode
+    }
+
     /// Whether this is the base form, with all values in memory.
     pub(crate) fn is_base(&self) -> bool {
         self.job.entry == Entry::Base
@@ -468,10 +490,10 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
     }
 
     /// frame, stack pointer, thread state, and the values that travel in registers.
-    fn signature(&self) -> FunctionType<'ctx> {
+    pub(crate) fn signature(&self) -> FunctionType<'ctx> {
         let pointer: BasicMetadataTypeEnum<'ctx> =
             self.context().ptr_type(Default::default()).into();
-        let mut parameters = vec![pointer; 3];
+        let mut parameters = vec![pointer; self.mode.first_value()];
         parameters.extend(
             self.value_registers()
                 .map(|register| BasicMetadataTypeEnum::from(self.register_type(register))),
@@ -537,6 +559,11 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         self.pointer_parameter(function, 2)
     }
 
+    /// The address of the uop's instruction record, in a handler.
+    pub(crate) fn record_parameter(&self, function: FunctionValue<'ctx>) -> PointerValue<'ctx> {
+        self.pointer_parameter(function, 3)
+    }
+
     /// What a register holds at the function's entry.
     pub(crate) fn register_parameter(
         &self,
@@ -544,7 +571,7 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         register: Register,
     ) -> BasicValueEnum<'ctx> {
         function
-            .get_nth_param(3 + u32::from(register.as_u8()))
+            .get_nth_param(self.mode.first_value() as u32 + u32::from(register.as_u8()))
             .unwrap_or_else(|| poison(self.register_type(register)))
     }
 
@@ -589,7 +616,7 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         self.finish_tail_call(call)
     }
 
-    fn finish_tail_call(&self, call: CallSiteValue<'ctx>) -> Result<(), TemplateError> {
+    pub(crate) fn finish_tail_call(&self, call: CallSiteValue<'ctx>) -> Result<(), TemplateError> {
         call.set_call_convention(PRESERVE_NONE);
         call.set_tail_call_kind(LLVMTailCallKind::LLVMTailCallKindMustTail);
         self.builder.build_return(None)?;
@@ -597,7 +624,7 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
     }
 
     /// What a stencil function hands to another: `values` in these registers, what it must pass on in others.
-    fn arguments(
+    pub(crate) fn arguments(
         &self,
         caller: FunctionValue<'ctx>,
         stack: PointerValue<'ctx>,
@@ -608,6 +635,9 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
             stack.into(),
             self.thread_parameter(caller).into(),
         ];
+        if self.mode.is_interpreter() {
+            arguments.push(self.record_parameter(caller).into());
+        }
         arguments.extend(self.value_registers().map(|register| {
             let value = values.iter().find(|(given, _)| *given == register);
             let argument = match value {
@@ -668,7 +698,7 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
             .as_pointer_value())
     }
 
-    fn declare(&self, name: &str, external: External) -> Result<(), TemplateError> {
+    pub(crate) fn declare(&self, name: &str, external: External) -> Result<(), TemplateError> {
         let template = self.template.name();
         self.externals
             .borrow_mut()
@@ -691,19 +721,24 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         if let Some(function) = self.module.get_function(helper.name) {
             return Ok(function);
         }
+        let signature = self.helper_type(helper);
+        let linkage = Some(Linkage::External);
+        let function = self.module.add_function(helper.name, signature, linkage);
+        self.add_attributes(function, &["nounwind"]);
+        Ok(function)
+    }
+
+    /// The type of a C function.
+    pub(crate) fn helper_type(&self, helper: &Helper) -> FunctionType<'ctx> {
         let arguments: Vec<BasicMetadataTypeEnum<'ctx>> = helper
             .arguments
             .iter()
             .map(|&kind| self.llvm_type(kind).into())
             .collect();
-        let signature = match helper.result {
+        match helper.result {
             Some(kind) => self.llvm_type(kind).fn_type(&arguments, false),
             None => self.context().void_type().fn_type(&arguments, false),
-        };
-        let linkage = Some(Linkage::External);
-        let function = self.module.add_function(helper.name, signature, linkage);
-        self.add_attributes(function, &["nounwind"]);
-        Ok(function)
+        }
     }
 
     /// One of LLVM's own functions, for this type.

@@ -14,6 +14,7 @@
 
 mod frame;
 mod graph;
+mod handler;
 mod instruction;
 mod renaming;
 mod values;
@@ -21,6 +22,7 @@ mod variant;
 mod violation;
 
 pub use frame::{BasePointer, Frame};
+pub use handler::check_handler;
 pub use instruction::Field;
 pub use violation::{VerifyError, Violation};
 
@@ -130,6 +132,7 @@ pub fn check_base(
         registers: Registers::Base { kept },
         group,
         symbols,
+        is_handler: false,
     };
     let (graph, frames) = checker.group_keeps_the_rules()?;
     checker.declared_ways_out_exist()?;
@@ -152,6 +155,7 @@ pub fn check_variant(
         registers: Registers::Form(variant.form),
         group,
         symbols,
+        is_handler: false,
     };
     checker.form_is_possible()?;
     let (graph, frames) = checker.group_keeps_the_rules()?;
@@ -194,6 +198,8 @@ struct Checker<'a> {
     registers: Registers<'a>,
     group: StencilGroup<'a>,
     symbols: &'a [&'a str],
+    /// Whether it is an interpreter's handler and not a stencil: see [`check_handler`].
+    is_handler: bool,
 }
 
 /// What the stencil does with the value registers.

@@ -252,7 +252,7 @@ fn symbols_that_are_not_understood_are_named() {
         ("_JIT_SYMBOL", "\"SYMBOL\" is not the name of a hole"),
         (
             "_JIT_OPARG.x16",
-            "\"x16\" is neither a width (u16) nor a shift (shl3)",
+            "\"x16\" is neither a width (u16, s32), a shift (shl3) nor an element (e1)",
         ),
         ("_JIT_OPARG.u99", "\"u99\" is not a width of 1 to 64 bits"),
         ("_JIT_OPARG.u8.shl9", "\"shl9\" is not a shift of 1 to 6"),

@@ -460,8 +460,8 @@ impl Owner<'_> {
         }
         if hole.kind().is_pc_relative() && hole.addend().unsigned_abs() > MAX_LINK_ADDEND {
             return Err(format!(
-                "its addend is {:#x}, expected {MAX_LINK_ADDEND:#x} either way at most",
-                i64::from(hole.addend())
+                "its addend is {}, expected at most {MAX_LINK_ADDEND} either way",
+                hole.addend()
             ));
         }
         Ok(())
@@ -481,7 +481,7 @@ fn check_input(hole: &Hole, input: Input) -> Result<(), String> {
     let narrow = !kind.is_pc_relative() && kind != RelocationKind::Abs64;
     if !narrow || !kind.range().contains(&low) || !kind.range().contains(&high) {
         return Err(format!(
-            "it is filled with {value} {element}, which is {input}: {low:#x} to {high:#x} do not fit {kind}"
+            "it is filled with {value} {element}, which is {input}: {low} to {high} do not fit {kind}"
         ));
     }
     Ok(())
