@@ -657,8 +657,11 @@ fn damaged_words_never_panic() {
     }
 }
 
-/// An object with these sections of code, each with its relocations: offset and symbol, all of them of branches.
-fn object_of(sections: &[(&str, &[u8], &[(u64, &str)])]) -> Vec<u8> {
+/// A section of code: the function's name, the bytes, and the offsets and symbols of its branches' relocations.
+type Function<'a> = (&'a str, &'a [u8], &'a [(u64, &'a str)]);
+
+/// An object with these functions.
+fn object_of(sections: &[Function<'_>]) -> Vec<u8> {
     let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
     let ids: Vec<SectionId> = sections
         .iter()
@@ -695,8 +698,7 @@ fn rare_blocks_stand_in_front_of_the_cold_functions() {
         (10, "_JIT_CONTINUE"),
         (16, "_JIT_JUMP_TARGET"),
     ];
-    let cold: (&str, &[u8], &[(u64, &str)]) =
-        ("UOP.cold0", &[0xe9, 0, 0, 0, 0], &[(1, "_JIT_CONTINUE")]);
+    let cold: Function<'_> = ("UOP.cold0", &[0xe9, 0, 0, 0, 0], &[(1, "_JIT_CONTINUE")]);
     let (found, _) = extract(&object_of(&[("UOP", &hot, ways), cold])).unwrap();
     let hole = |offset, value, addend| Hole::new(offset, RelocationKind::Pc32, value, addend);
     let group = &found.group;
