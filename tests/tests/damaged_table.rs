@@ -3,13 +3,13 @@
 
 use mimeo::code_memory::{ArenaOptions, CodeArena};
 use mimeo::form::{Register, RegisterHole};
-use mimeo::stencil::{Part, Stencil, UopFlags};
+use mimeo::stencil::{Part, Stencil, UopFlags, UopInfo};
 use mimeo::table::{
     StencilTable, TableContents, TableError, UopContents, UopId, VariantId, refresh_checksum,
 };
 use mimeo::trace::{FrameShape, Trace, Uop};
 use mimeo_compiler::disassemble::disassemble;
-use mimeo_compiler::verify::check_group;
+use mimeo_compiler::verify::{VariantInfo, check_group, check_variant};
 use mimeo_ir_templates::{STANDARD_TABLE, standard_table};
 use mimeo_tests::table_file::header;
 use mimeo_tests::toy;
@@ -198,6 +198,15 @@ fn use_variant(table: &StencilTable, id: VariantId) {
     let symbols: Vec<&str> = table.symbols().collect();
     for (part, stencil) in variant.group.parts() {
         show(part, stencil, &symbols);
+    }
+    let uops: Vec<UopInfo<'_>> = variant.infos().collect();
+    let info = VariantInfo {
+        uops: &uops,
+        form: variant.form,
+    };
+    let checked = check_variant(&info, variant.group, variant.register_holes, &symbols);
+    if let Err(error) = checked {
+        assert!(error.to_string().contains(&variant.to_string()), "{error}");
     }
     let mut parts = [variant.group.hot, variant.group.cold].map(|stencil| stencil.bytes.to_owned());
     for hole in variant.register_holes {

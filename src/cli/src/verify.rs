@@ -4,7 +4,7 @@ use crate::failure::{Answer, Failure};
 use crate::tables;
 use clap::Args;
 use mimeo::table::StencilTable;
-use mimeo_compiler::verify::check_group;
+use mimeo_compiler::verify::{Report, VerifyError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -33,21 +33,29 @@ fn verify(path: &Path, table: &StencilTable, out: &mut impl Write) -> Result<Ans
     let path = path.display();
     let symbols: Vec<&str> = table.symbols().collect();
     let mut instructions = 0;
-    let mut broken = 0;
-    for uop in table.uops() {
-        match check_group(&table.uop(uop), table.group(uop), &symbols) {
-            Ok(report) => instructions += report.instructions,
-            Err(error) => {
-                broken += 1;
-                writeln!(out, "{path}: {error}")?;
-            }
+    let mut count = |result: Result<Report, VerifyError>, out: &mut dyn Write| match result {
+        Ok(report) => {
+            instructions += report.instructions;
+            Ok(1)
         }
+        Err(error) => writeln!(out, "{path}: {error}").map(|()| 0),
+    };
+    let (mut uops_kept, mut variants_kept) = (0, 0);
+    for uop in table.uops() {
+        uops_kept += count(tables::check_uop(table, uop, &symbols), out)?;
     }
-    let uops = table.uop_count();
-    let kept = uops - broken;
+    for variant in table.variants() {
+        variants_kept += count(tables::check_variant(table, variant, &symbols), out)?;
+    }
+    let (uops, variants) = (table.uop_count(), table.variant_count());
     writeln!(
         out,
-        "{path}: {kept} of {uops} uops keep the rules, {instructions} instructions"
+        "{path}: {uops_kept} of {uops} uops and {variants_kept} of {variants} variants keep the rules, \
+         {instructions} instructions"
     )?;
-    Ok(if broken == 0 { Answer::Yes } else { Answer::No })
+    Ok(if (uops_kept, variants_kept) == (uops, variants) {
+        Answer::Yes
+    } else {
+        Answer::No
+    })
 }
