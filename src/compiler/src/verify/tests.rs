@@ -1,6 +1,8 @@
 //! What the checker accepts and rejects, as tables of hand-assembled stencil groups, and what it does with groups that
 //! have been tampered with.
 
+mod variants;
+
 use super::*;
 use mimeo::reloc::RelocationKind::{self, *};
 use mimeo::stencil::{StencilBuf, StencilGroupBuf};
