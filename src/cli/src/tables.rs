@@ -1,10 +1,8 @@
 //! Which table a command works on: the embedded one, or a file.
 
 use crate::failure::Failure;
-use mimeo::form::{Form, RegisterSet};
-use mimeo::stencil::UopInfo;
-use mimeo::table::{StencilTable, UopId, VariantId};
-use mimeo_compiler::verify::{self, Report, VariantInfo, VerifyError};
+use mimeo::table::StencilTable;
+use mimeo_compiler::verify::check_table;
 use std::path::{Path, PathBuf};
 
 /// The table in a file, or the embedded one.
@@ -31,46 +29,11 @@ pub(crate) fn read(path: &Path) -> Result<StencilTable, Failure> {
 pub(crate) fn open_to_run(file: Option<&Path>) -> Result<StencilTable, Failure> {
     let table = open(file)?;
     if file.is_some() {
-        let symbols: Vec<&str> = table.symbols().collect();
-        for uop in table.uops() {
-            check_uop(&table, uop, &symbols).map_err(|error| Failure::input(name(file), error))?;
-        }
-        for variant in table.variants() {
-            check_variant(&table, variant, &symbols)
-                .map_err(|error| Failure::input(name(file), error))?;
-        }
+        check_table(&table)
+            .try_for_each(|result| result.map(drop))
+            .map_err(|error| Failure::input(name(file), error))?;
     }
     Ok(table)
-}
-
-/// Checks the base form of a uop.
-pub(crate) fn check_uop(
-    table: &StencilTable,
-    uop: UopId,
-    symbols: &[&str],
-) -> Result<Report, VerifyError> {
-    // Where variants take operands, a trace may have locals in the registers that base forms do not use.
-    let mut forms = table.variants().map(|id| table.variant(id).form);
-    let kept = match forms.any(|form| matches!(form, Form::Operands(_))) {
-        true => verify::PINNED,
-        false => RegisterSet::default(),
-    };
-    verify::check_base(&table.uop(uop), table.group(uop), kept, symbols)
-}
-
-/// Checks a variant.
-pub(crate) fn check_variant(
-    table: &StencilTable,
-    variant: VariantId,
-    symbols: &[&str],
-) -> Result<Report, VerifyError> {
-    let variant = table.variant(variant);
-    let uops: Vec<UopInfo<'_>> = variant.infos().collect();
-    let info = VariantInfo {
-        uops: &uops,
-        form: variant.form,
-    };
-    verify::check_variant(&info, variant.group, variant.register_holes, symbols)
 }
 
 /// How a table is called in messages.

@@ -4,7 +4,7 @@ use crate::failure::{Answer, Failure};
 use crate::tables;
 use clap::Args;
 use mimeo::table::StencilTable;
-use mimeo_compiler::verify::{Report, VerifyError};
+use mimeo_compiler::verify::check_table;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -31,23 +31,24 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer,
 
 fn verify(path: &Path, table: &StencilTable, out: &mut impl Write) -> Result<Answer, Failure> {
     let path = path.display();
-    let symbols: Vec<&str> = table.symbols().collect();
-    let mut instructions = 0;
-    let mut count = |result: Result<Report, VerifyError>, out: &mut dyn Write| match result {
-        Ok(report) => {
-            instructions += report.instructions;
-            Ok(1)
-        }
-        Err(error) => writeln!(out, "{path}: {error}").map(|()| 0),
-    };
-    let (mut uops_kept, mut variants_kept) = (0, 0);
-    for uop in table.uops() {
-        uops_kept += count(tables::check_uop(table, uop, &symbols), out)?;
-    }
-    for variant in table.variants() {
-        variants_kept += count(tables::check_variant(table, variant, &symbols), out)?;
-    }
     let (uops, variants) = (table.uop_count(), table.variant_count());
+    let (mut uops_kept, mut variants_kept) = (0, 0);
+    let mut instructions = 0;
+    for (index, result) in check_table(table).enumerate() {
+        match result {
+            Ok(report) => {
+                instructions += report.instructions;
+                // The base forms come first.
+                let kept = if index < uops {
+                    &mut uops_kept
+                } else {
+                    &mut variants_kept
+                };
+                *kept += 1;
+            }
+            Err(error) => writeln!(out, "{path}: {error}")?,
+        }
+    }
     writeln!(
         out,
         "{path}: {uops_kept} of {uops} uops and {variants_kept} of {variants} variants keep the rules, \
