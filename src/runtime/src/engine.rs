@@ -352,3 +352,6 @@ fn next_id() -> ExecutorId {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     ExecutorId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
+
+#[cfg(test)]
+mod tests;
