@@ -32,6 +32,7 @@ use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{Count, StackEffect, StencilBuf, StencilGroup, StencilGroupBuf, UopFlags};
 use mimeo::table::{StencilTable, TableContents, UopContents, VariantContents, VariantId};
 use mimeo::trace::{FrameShape, Trace, Uop};
+use mimeo::{Patcher, Prepared};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -682,6 +683,26 @@ impl ToyEngine {
         shape: FrameShape,
     ) -> Result<ToyExecutor, CompileError> {
         self.engine.compile(trace, shape).map(ToyExecutor)
+    }
+
+    /// Prepares a trace for frames of this shape.
+    ///
+    /// # Errors
+    /// See [`Engine::prepare`].
+    pub fn prepare(&self, trace: &Trace<'_>, shape: FrameShape) -> Result<Prepared, CompileError> {
+        self.engine.prepare(trace, shape)
+    }
+
+    /// Compiles a prepared trace with this patcher.
+    ///
+    /// # Errors
+    /// See [`Engine::compile_with`].
+    pub fn compile_with(
+        &self,
+        prepared: &Prepared,
+        patcher: Patcher,
+    ) -> Result<ToyExecutor, CompileError> {
+        self.engine.compile_with(prepared, patcher).map(ToyExecutor)
     }
 }
 

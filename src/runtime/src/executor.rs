@@ -15,6 +15,7 @@
 #![allow(unsafe_code)]
 
 use crate::code_memory::SealedBlock;
+use crate::prepared::TraceFacts;
 use crate::trace::FrameShape;
 use std::arch::naked_asm;
 use std::collections::HashMap;
@@ -73,6 +74,71 @@ pub struct ExitRecord {
     pub target: u32,
     /// The depth of the stack.
     pub depth: u32,
+}
+
+impl ExecutorHeader {
+    /// The bytes, as the code reads them.
+    pub(crate) fn to_bytes(&self) -> [u8; size_of::<Self>()] {
+        let mut bytes = [0; size_of::<Self>()];
+        put(
+            &mut bytes,
+            offset_of!(Self, valid),
+            &self.valid.to_le_bytes(),
+        );
+        put(&mut bytes, offset_of!(Self, id), &self.id.to_le_bytes());
+        bytes
+    }
+}
+
+impl ExitRecord {
+    /// The record of an exit that is not linked, of no executor yet.
+    pub(crate) fn of(index: u32, info: &ExitInfo) -> Self {
+        Self {
+            entry: leave_address(),
+            executor: 0,
+            index,
+            uop: info.uop,
+            target: info.target,
+            depth: info.depth.unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The bytes, as the code reads them.
+    pub(crate) fn to_bytes(&self) -> [u8; size_of::<Self>()] {
+        let mut bytes = [0; size_of::<Self>()];
+        put(
+            &mut bytes,
+            offset_of!(Self, entry),
+            &self.entry.to_le_bytes(),
+        );
+        put(
+            &mut bytes,
+            offset_of!(Self, executor),
+            &self.executor.to_le_bytes(),
+        );
+        put(
+            &mut bytes,
+            offset_of!(Self, index),
+            &self.index.to_le_bytes(),
+        );
+        put(&mut bytes, offset_of!(Self, uop), &self.uop.to_le_bytes());
+        put(
+            &mut bytes,
+            offset_of!(Self, target),
+            &self.target.to_le_bytes(),
+        );
+        put(
+            &mut bytes,
+            offset_of!(Self, depth),
+            &self.depth.to_le_bytes(),
+        );
+        bytes
+    }
+}
+
+/// Puts a field into the bytes of a record.
+fn put(bytes: &mut [u8], offset: usize, field: &[u8]) {
+    bytes[offset..offset + field.len()].copy_from_slice(field);
 }
 
 /// Saves what C functions preserve and enters a trace.
@@ -221,11 +287,8 @@ pub enum LinkError {
 pub(crate) struct Code {
     pub(crate) id: ExecutorId,
     pub(crate) block: SealedBlock,
-    pub(crate) shape: FrameShape,
-    pub(crate) exits: Box<[ExitInfo]>,
-    pub(crate) hot_len: u32,
+    pub(crate) facts: Arc<TraceFacts>,
     pub(crate) code_len: u32,
-    pub(crate) uops: u32,
     /// Where the executor's header is in the block.
     pub(crate) header_offset: u32,
     /// Where the exit records are in the block.
@@ -381,8 +444,8 @@ impl fmt::Debug for Executor {
             f,
             "Executor({}, {} uops, {} exits)",
             self.code.id,
-            self.code.uops,
-            self.code.exits.len()
+            self.code.facts.uops,
+            self.code.facts.exits.len()
         )
     }
 }
@@ -395,17 +458,17 @@ impl Executor {
 
     /// The frame that it was compiled for.
     pub fn shape(&self) -> FrameShape {
-        self.code.shape
+        self.code.facts.shape
     }
 
     /// Its exits, by index.
     pub fn exits(&self) -> &[ExitInfo] {
-        &self.code.exits
+        &self.code.facts.exits
     }
 
     /// How many uops were compiled.
     pub fn uop_count(&self) -> usize {
-        self.code.uops as usize
+        self.code.facts.uops as usize
     }
 
     /// Bytes of machine code, hot and cold and veneers.
@@ -415,7 +478,7 @@ impl Executor {
 
     /// Bytes of the machine code that the trace runs through.
     pub fn hot_len(&self) -> usize {
-        self.code.hot_len as usize
+        self.code.facts.hot_len as usize
     }
 
     /// The machine code as it was patched.
@@ -473,11 +536,11 @@ impl Executor {
     /// # Errors
     /// See [`LinkError`]; nothing is changed.
     pub fn link(&self, exit: u32, to: &Executor) -> Result<(), LinkError> {
-        let Some(info) = self.code.exits.get(exit as usize) else {
+        let Some(info) = self.code.facts.exits.get(exit as usize) else {
             return Err(LinkError::NoExit {
                 executor: self.id(),
                 found: exit,
-                count: self.code.exits.len(),
+                count: self.code.facts.exits.len(),
             });
         };
         if !Arc::ptr_eq(&self.shared, &to.shared) {
@@ -517,11 +580,11 @@ impl Executor {
     /// # Errors
     /// There is no such exit.
     pub fn unlink(&self, exit: u32) -> Result<(), LinkError> {
-        if exit as usize >= self.code.exits.len() {
+        if exit as usize >= self.code.facts.exits.len() {
             return Err(LinkError::NoExit {
                 executor: self.id(),
                 found: exit,
-                count: self.code.exits.len(),
+                count: self.code.facts.exits.len(),
             });
         }
         self.shared.links().unlink(self.id(), exit);
