@@ -538,6 +538,17 @@ fn operand_variants() -> Vec<VariantContents> {
         cold: true,
         ..register_hole(2, Reg, r8)
     });
+    let mut narrow = add(
+        &[first, Input::Unsigned(6)],
+        r8,
+        &[0x49, 0x83, 0xc0, 0],
+        &[input(3, RelocationKind::Abs8)],
+        &[register_hole(2, Base, r8)],
+    );
+    if let Form::Operands(form) = &mut narrow.form {
+        // As of a form that shifts by cl.
+        form.renameable = form.renameable.without(general(4));
+    }
     vec![
         add(
             &[first, second],
@@ -557,13 +568,7 @@ fn operand_variants() -> Vec<VariantContents> {
                 register_hole(3, Index, r9),
             ],
         ),
-        add(
-            &[first, Input::Unsigned(6)],
-            r8,
-            &[0x49, 0x83, 0xc0, 0],
-            &[input(3, RelocationKind::Abs8)],
-            &[register_hole(2, Base, r8)],
-        ),
+        narrow,
         add(
             &[first, Input::Signed32],
             r8,

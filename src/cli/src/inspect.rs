@@ -83,8 +83,8 @@ enum FormView {
     Operands {
         inputs: Vec<String>,
         output: Option<&'static str>,
-        /// Inputs that are still there where it jumps.
-        intact: u8,
+        /// Inputs that are still there where it jumps, if it does.
+        intact: Option<u8>,
         /// Registers that no placeholder can be renamed to, because the code uses them in another way.
         fixed: Vec<&'static str>,
     },
@@ -198,7 +198,7 @@ fn variant_view<'a>(
     VariantView {
         name: variant.to_string(),
         uops: variant.infos().map(element).collect(),
-        form: form_view(variant.form),
+        form: form_view(variant.form, variant.flags().needs_jump()),
         code_bytes: variant.group.code_len(),
         data_bytes: variant.group.data.bytes.len(),
         holes: variant.group.holes().count(),
@@ -207,7 +207,7 @@ fn variant_view<'a>(
     }
 }
 
-fn form_view(form: &Form) -> FormView {
+fn form_view(form: &Form, jumps: bool) -> FormView {
     match form {
         Form::Slots {
             registers_in,
@@ -219,7 +219,7 @@ fn form_view(form: &Form) -> FormView {
         Form::Operands(form) => FormView::Operands {
             inputs: form.inputs.iter().map(ToString::to_string).collect(),
             output: form.output.map(|register| register.name()),
-            intact: form.intact,
+            intact: jumps.then_some(form.intact),
             fixed: Register::all()
                 .filter(|&register| !form.renameable.contains(register))
                 .map(Register::name)
@@ -360,15 +360,16 @@ fn print_variant(variant: &VariantView<'_>, out: &mut impl Write) -> Result<(), 
         ..
     } = &variant.form
     {
-        let names = match fixed.is_empty() {
-            true => "any register".to_owned(),
-            false => format!("any but {}", fixed.join(" ")),
-        };
-        writeln!(
-            out,
-            "  intact where it jumps: {intact} of {} inputs; placeholders stand for {names}",
-            inputs.len()
-        )?;
+        if let Some(intact) = intact {
+            let count = inputs.len();
+            writeln!(
+                out,
+                "  {intact} of {count} inputs are intact where it jumps"
+            )?;
+        }
+        if !fixed.is_empty() {
+            writeln!(out, "  renameable to any register but {}", fixed.join(" "))?;
+        }
     }
     print_parts(&variant.parts, out)
 }
