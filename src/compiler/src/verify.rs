@@ -179,7 +179,7 @@ pub fn check_table(
         .map(move |uop| check_base(&table.uop(uop), table.group(uop), kept, &names));
     let variants = table.variants().map(move |id| {
         let variant = table.variant(id);
-        let uops: Vec<UopInfo<'_>> = variant.uops.iter().map(|&uop| table.uop(uop)).collect();
+        let uops: Vec<UopInfo<'_>> = variant.infos().collect();
         let info = VariantInfo {
             uops: &uops,
             form: variant.form,
