@@ -395,12 +395,19 @@ impl Shared {
         Running(self)
     }
 
-    fn retire(&self, code: Arc<Code>) {
+    fn retire(&self, code: &Arc<Code>) {
         let mut links = self.links();
-        links.unlink_incoming(code.id);
-        links.unlink_outgoing(code.id);
-        links.nodes.remove(&code.id);
-        links.retired.push(code);
+        // Most executors are never linked, and dropped while nobody runs: they need neither look-ups nor a list.
+        if !links.nodes.is_empty() {
+            links.unlink_incoming(code.id);
+            links.unlink_outgoing(code.id);
+            links.nodes.remove(&code.id);
+        }
+        if links.retired.is_empty() && self.running.load(Ordering::SeqCst) == 0 {
+            // As in `reclaim`: nothing leads here since before the load, so the executor may free its code.
+            return;
+        }
+        links.retired.push(Arc::clone(code));
         self.has_retired.store(true, Ordering::SeqCst);
         drop(links);
         self.reclaim();
@@ -611,6 +618,6 @@ impl Executor {
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        self.shared.retire(Arc::clone(&self.code));
+        self.shared.retire(&self.code);
     }
 }
