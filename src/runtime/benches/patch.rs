@@ -1,8 +1,8 @@
 //! What it costs to make an executor of a prepared trace, with a made-up table: 300 stencils of the lengths and with the
 //! holes of a scalar uop set in registers. Traces are rotated, as a replayed one would be predicted by the processor.
 //!
-//! `cargo bench -p mimeo --bench patch` measures; `... -- --compile N` makes N executors of 1,000 uops each and nothing
-//! else, for instruction counts (`valgrind --tool=callgrind`).
+//! `cargo bench -p mimeo --bench patch` measures. For instruction counts (`valgrind --tool=callgrind`), `... -- --compile N`
+//! makes N executors and nothing else, `--prepare N` N prepared traces; of 1,000 uops each, or of `--uops U`.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use mimeo::engine::Engine;
@@ -109,9 +109,8 @@ fn engine() -> Engine {
     engine.expect("there is executable memory")
 }
 
-/// A trace of so many uops with an exit behind it for each eight of its jumps.
-fn prepare(engine: &Engine, uops: usize, numbers: &mut Numbers) -> Prepared {
-    let table = engine.table();
+/// A trace of so many uops, with an exit behind it for each fifty.
+fn trace<'t>(table: &'t StencilTable, uops: usize, numbers: &mut Numbers) -> Trace<'t> {
     let mut trace = Trace::new(table);
     let exits: Vec<_> = (0..=uops / 50).map(|_| trace.label()).collect();
     let exit = trace.uop("EXIT").expect("the table has it");
@@ -125,17 +124,26 @@ fn prepare(engine: &Engine, uops: usize, numbers: &mut Numbers) -> Prepared {
         trace.bind(label).expect("it is bound once");
         trace.push(exit.target(7));
     }
+    trace
+}
+
+fn prepare(engine: &Engine, trace: &Trace<'_>) -> Prepared {
     engine
-        .prepare(&trace, FrameShape::default())
+        .prepare(trace, FrameShape::default())
         .expect("the trace is right")
 }
 
-fn rotation(engine: &Engine, uops: usize) -> Vec<Prepared> {
+fn traces(table: &StencilTable, uops: usize) -> Vec<Trace<'_>> {
     let mut numbers = Numbers(uops as u64 + 1);
     let count = (400_000 / uops).clamp(4, 200);
     (0..count)
-        .map(|_| prepare(engine, uops, &mut numbers))
+        .map(|_| trace(table, uops, &mut numbers))
         .collect()
+}
+
+fn rotation(engine: &Engine, uops: usize) -> Vec<Prepared> {
+    let traces = traces(engine.table(), uops);
+    traces.iter().map(|trace| prepare(engine, trace)).collect()
 }
 
 /// The time of `rounds` compilations, without that of dropping their results.
@@ -209,27 +217,28 @@ fn benchmarks(criterion: &mut Criterion) {
         group.finish();
     }
     let mut group = criterion.benchmark_group("fixed");
-    let traces = rotation(&engine, 1);
+    let smallest = rotation(&engine, 1);
     group.bench_function("compile", |bench| {
-        bench.iter_custom(|rounds| time_compiling(&engine, &traces, Patcher::Auto, rounds));
+        bench.iter_custom(|rounds| time_compiling(&engine, &smallest, Patcher::Auto, rounds));
     });
     group.bench_function("dropped", |bench| {
-        bench.iter(|| engine.compile_prepared(&traces[0]));
+        bench.iter(|| engine.compile_prepared(&smallest[0]));
     });
     group.finish();
     let mut group = criterion.benchmark_group("prepare");
-    let mut numbers = Numbers(5);
+    let traces = traces(engine.table(), 1_000);
     group.throughput(Throughput::Elements(1_000));
     group.bench_function("1000", |bench| {
-        bench.iter(|| prepare(&engine, 1_000, &mut numbers));
+        let mut next = traces.iter().cycle();
+        bench.iter(|| next.next().map(|trace| prepare(&engine, trace)));
     });
     group.finish();
 }
 
 /// Makes executors and nothing else.
-fn compile_only(count: usize) {
+fn compile_only(count: usize, uops: usize) {
     let engine = engine();
-    let traces = rotation(&engine, 1_000);
+    let traces = rotation(&engine, uops);
     for trace in traces.iter().cycle().take(count) {
         drop(black_box(engine.compile_prepared(trace)));
     }
@@ -240,14 +249,26 @@ fn compile_only(count: usize) {
     );
 }
 
+/// Prepares traces and nothing else.
+fn prepare_only(count: usize, uops: usize) {
+    let engine = engine();
+    let traces = traces(engine.table(), uops);
+    for trace in traces.iter().cycle().take(count) {
+        drop(black_box(prepare(&engine, trace)));
+    }
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let count = arguments
-        .iter()
-        .position(|argument| argument == "--compile")
-        .and_then(|at| arguments.get(at + 1)?.parse().ok());
-    if let Some(count) = count {
-        return compile_only(count);
+    let number_behind = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1)?.parse().ok()
+    };
+    if let Some(count) = number_behind("--compile") {
+        return compile_only(count, number_behind("--uops").unwrap_or(1_000));
+    }
+    if let Some(count) = number_behind("--prepare") {
+        return prepare_only(count, number_behind("--uops").unwrap_or(1_000));
     }
     let mut criterion = Criterion::default().configure_from_args();
     benchmarks(&mut criterion);

@@ -491,9 +491,16 @@ impl Shared {
 
     pub(crate) fn retire(&self, code: Arc<dyn Linked>) {
         let mut links = self.links();
-        links.unlink_incoming(code.id());
-        links.unlink_outgoing(code.id());
-        links.nodes.remove(&code.id());
+        // Most executors are never linked, and dropped while nobody runs: they need neither look-ups nor a list.
+        if !links.nodes.is_empty() {
+            links.unlink_incoming(code.id());
+            links.unlink_outgoing(code.id());
+            links.nodes.remove(&code.id());
+        }
+        if links.retired.is_empty() && self.running.load(Ordering::SeqCst) == 0 {
+            // As in `reclaim`: nothing leads here since before the load, so the executor may free its code.
+            return;
+        }
         links.retired.push(code);
         self.has_retired.store(true, Ordering::SeqCst);
         drop(links);

@@ -216,7 +216,8 @@ pub(crate) fn write(
         // SAFETY: the length was checked above.
         unsafe { copy_items(copy, fragments, prepared, block, positions) };
         push_positions(positions, prepared, around);
-        resolve(&prepared.links, positions, block);
+        // SAFETY: these are the links of the items, and their positions.
+        unsafe { resolve(&prepared.links, positions, block) };
         write_veneers(around, prepared, block);
         write_data(prepared, around, block);
         let fitting = fix_up(prepared, positions, around, block);
@@ -271,16 +272,22 @@ fn push_positions(positions: &mut Vec<u32>, prepared: &Prepared, around: &Surrou
 }
 
 /// Adds to each link's field, which holds the addend, S - P.
-fn resolve(links: &[Link], positions: &[u32], block: &mut [u8]) {
+///
+/// # Safety
+/// The links are of a prepared trace whose items were copied to `block`, and `positions` are the items' and what follows
+/// them.
+unsafe fn resolve(links: &[Link], positions: &[u32], block: &mut [u8]) {
+    let code = block.as_mut_ptr();
     for link in links {
-        let place = positions[link.item as usize] + link.offset;
-        let displacement = positions[link.to as usize].wrapping_sub(place);
-        if let Some(field) = block
-            .get_mut(place as usize..)
-            .and_then(<[u8]>::first_chunk_mut)
-        {
-            let addend = u32::from_le_bytes(*field);
-            *field = addend.wrapping_add(displacement).to_le_bytes();
+        // SAFETY: the assembler numbers items and positions as they are here. A link's field is wholly in its item's
+        // fragment, which is in the block.
+        unsafe {
+            let place = *positions.get_unchecked(link.item as usize) + link.offset;
+            let displacement = positions
+                .get_unchecked(link.to as usize)
+                .wrapping_sub(place);
+            let field = code.add(place as usize).cast::<u32>();
+            field.write_unaligned(field.read_unaligned().wrapping_add(displacement));
         }
     }
 }
