@@ -85,7 +85,8 @@ impl LabelId {
     /// For arguments of stencils that do not go there.
     pub(crate) const NONE: Self = Self(u32::MAX);
 
-    /// The label at this position.
+    /// The label at this position, for what stands in for the assembler.
+    #[cfg(test)]
     pub(crate) const fn new(index: u32) -> Self {
         Self(index)
     }

@@ -104,9 +104,7 @@ pub(crate) fn select(
 ) {
     let sites = Sites::new(trace, assembler);
     match index.operands() {
-        Some(plumbing) if selection.registers => {
-            operands::select(sites, index, plumbing, selection);
-        }
-        _ => slots::select(sites, index, selection),
+        Some(plumbing) => operands::select(sites, index, plumbing, selection),
+        None => slots::select(sites, index, selection),
     }
 }

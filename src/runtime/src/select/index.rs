@@ -196,13 +196,10 @@ impl Index {
         let entry = table.entry(uop);
         let node = NodeId(uop.index() as u32);
         let outputs = || self.shapes(node).iter().find_map(|shape| shape.output);
+        // A form for a constant does not say of which class the values are.
         let inputs = || {
-            let takes = |shape: &&Shape| shape.count == 1 && shape.output.is_none();
-            let shape = self.shapes(node).iter().find(takes)?;
-            Some(shape.inputs[0]).and_then(|input| match input {
-                Input::Register(register) => Some(register.class()),
-                _ => None,
-            })
+            let mut shapes = self.shapes(node).iter();
+            shapes.find_map(|shape| shape.class(0).filter(|_| shape.count == 1))
         };
         let leaves = UopFlags::ERROR
             | UopFlags::DEOPT

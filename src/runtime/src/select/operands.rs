@@ -34,7 +34,7 @@ pub(super) fn select<A: Assemble>(
     plumbing: &Plumbing,
     selection: Selection,
 ) {
-    let pins = if selection.pins {
+    let pins = if selection.registers && selection.pins {
         Pins::choose(&sites, index, plumbing)
     } else {
         Pins::default()
@@ -48,6 +48,7 @@ pub(super) fn select<A: Assemble>(
             stack_pointer: depth,
         },
         stubs: Stubs::new(sites.len()),
+        registers: selection.registers,
         longest: if selection.supernodes { MAX_FUSED } else { 1 },
         sites,
         index,
@@ -70,6 +71,8 @@ struct Selector<'a, A> {
     pins: Pins,
     stack: VirtualStack,
     stubs: Stubs,
+    /// Whether there are other forms than base forms.
+    registers: bool,
     /// The most uops of a stencil.
     longest: usize,
 }
@@ -133,6 +136,9 @@ impl<A: Assemble> Selector<'_, A> {
     fn step(&mut self, at: usize) -> usize {
         if self.stack.entries.len() > MAX_ENTRIES {
             self.store_all();
+        }
+        if !self.registers {
+            return self.base(at);
         }
         let uop = self.sites.uop(at);
         let done = match self.index.role(uop) {

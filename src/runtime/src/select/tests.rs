@@ -247,12 +247,12 @@ fn random_programs(first: u64, tables: u64, options: impl Fn(&mut Random) -> Opt
 
 #[test]
 fn operand_forms_do_what_the_uops_do() {
-    random_programs(0, 25, |_| Options::operands());
+    random_programs(0, 15, |_| Options::operands());
 }
 
 #[test]
 fn operand_forms_with_gaps_do_what_the_uops_do() {
-    random_programs(1 << 20, 200, |random| Options {
+    random_programs(1 << 20, 60, |random| Options {
         missing: random.below(60) as u8,
         narrow: random.below(60) as u8,
         seed: random.word(),
@@ -262,7 +262,7 @@ fn operand_forms_with_gaps_do_what_the_uops_do() {
 
 #[test]
 fn slots_forms_do_what_the_uops_do() {
-    random_programs(2 << 20, 100, |random| Options {
+    random_programs(2 << 20, 40, |random| Options {
         missing: random.below(60) as u8,
         seed: random.word(),
         ..Options::slots()
@@ -272,4 +272,228 @@ fn slots_forms_do_what_the_uops_do() {
 #[test]
 fn tables_without_variants_give_base_forms() {
     random_programs(3 << 20, 5, |_| Options::base());
+}
+
+/// A program of these uops, with an argument each: a local, a constant or a label. Labels stand where `at` says.
+fn program(ops: &[(Kind, u64)], at: &[usize]) -> Program {
+    let op = |&(kind, argument): &(Kind, u64)| {
+        let jumps = kind.leaving_depth(3).is_some();
+        generate::Op {
+            kind,
+            oparg: if kind.is_local() { argument as u32 } else { 0 },
+            operand: if kind.is_constant() { argument } else { 0 },
+            jump: jumps.then_some(argument as usize),
+        }
+    };
+    Program {
+        ops: ops.iter().map(op).collect(),
+        labels: at.iter().copied().map(Some).collect(),
+        entry_depth: 0,
+        room: 24,
+    }
+}
+
+/// What is placed for a program, hot and cold, after it was seen to do what it should.
+fn placed(program: &Program, options: Options) -> [Vec<String>; 2] {
+    let subject = Subject::new(options);
+    let selection = Selection::default();
+    assert!(subject.agrees(program, selection, 1), "{program}");
+    let model = subject.select(program, selection);
+    [0, 1].map(|region| model.lines(region))
+}
+
+#[test]
+fn hot_locals_stay_in_registers() {
+    let counting = program(
+        &[
+            (Kind::LoadI, 0),
+            (Kind::ConstI, 3),
+            (Kind::CheckedAdd, 1),
+            (Kind::StoreI, 0),
+            (Kind::LoadI, 0),
+            (Kind::LoadI, 1),
+            (Kind::Less, 0),
+            (Kind::JumpIf, 0),
+            (Kind::Leave, 0),
+            (Kind::Leave, 0),
+        ],
+        &[0, 9],
+    );
+    let [hot, cold] = placed(&counting, Options::operands());
+    assert_eq!(
+        hot,
+        [
+            "LoadI -> r8 [0]",
+            "LoadI -> r9 [1]",
+            "CheckedAdd r8 0x3 -> r8 [0]",
+            "Less+JumpIf r8 r9 [0, 0]",
+            "Leave [0]",
+        ]
+    );
+    assert_eq!(
+        cold,
+        [
+            // What the addition leaves where it jumps, then a copy of the exit, then the way out.
+            "_SPILL_I64 r8 [32768]",
+            "_SPILL_I64 0x3 [32769]",
+            "_ADJUST_STACK [32770]",
+            "Leave [0]",
+            "StoreI r8 [0]",
+            "_LEAVE [0]",
+        ]
+    );
+}
+
+#[test]
+fn old_values_of_a_pinned_local_are_kept_for_the_stack() {
+    let exchanging = program(
+        &[
+            (Kind::LoadI, 0),
+            (Kind::LoadI, 1),
+            (Kind::StoreI, 0),
+            (Kind::StoreI, 1),
+            (Kind::LoadI, 0),
+            (Kind::JumpIf, 0),
+            (Kind::Leave, 0),
+        ],
+        &[0],
+    );
+    let [hot, _] = placed(&exchanging, Options::operands());
+    assert_eq!(
+        hot,
+        [
+            "LoadI -> r8 [0]",
+            "LoadI -> r9 [1]",
+            "_MOVE_I64 r8 -> r15 [0]",
+            "_MOVE_I64 r9 -> r8 [0]",
+            "_MOVE_I64 r15 -> r9 [0]",
+            "JumpIf r8 [0]",
+            "Leave [0]",
+        ]
+    );
+}
+
+#[test]
+fn a_value_that_is_wanted_twice_is_not_replaced() {
+    let squaring = program(
+        &[
+            (Kind::LoadI, 0),
+            (Kind::Dup, 0),
+            (Kind::Dup, 0),
+            (Kind::Add, 0),
+            (Kind::ToF, 0),
+            (Kind::ToI, 0),
+            (Kind::Shift, 0),
+            (Kind::Sink, 0),
+            (Kind::Leave, 0),
+        ],
+        &[],
+    );
+    let [hot, _] = placed(&squaring, Options::operands());
+    assert_eq!(
+        hot,
+        [
+            "LoadI -> r15 [0]",
+            // Both operands are the value that is still on the stack below.
+            "Add r15 r15 -> rdi [0]",
+            "ToF rdi -> xmm0 [0]",
+            "ToI xmm0 -> rdi [0]",
+            "Shift r15 rdi -> r15 [0]",
+            "Sink r15 [0]",
+            "Leave [0]",
+        ]
+    );
+}
+
+#[test]
+fn more_values_than_registers_are_spilled_from_the_bottom() {
+    let mut ops = Vec::new();
+    for local in 0..10 {
+        ops.push((Kind::LoadI, local));
+    }
+    ops.extend([(Kind::Sink, 0); 10]);
+    ops.push((Kind::Leave, 0));
+    let [hot, _] = placed(&program(&ops, &[]), Options::operands());
+    let count = |prefix: &str| hot.iter().filter(|line| line.starts_with(prefix)).count();
+    // Ten values, eight registers of which none is pinned.
+    assert_eq!(
+        (count("_SPILL_I64"), count("_RELOAD_I64")),
+        (2, 2),
+        "{hot:#?}"
+    );
+    assert_eq!(hot[8], "_SPILL_I64 r15 [32768]", "{hot:#?}");
+}
+
+#[test]
+fn edges_in_the_same_state_share_a_stub() {
+    let guarding = program(
+        &[
+            (Kind::LoadI, 0),
+            (Kind::LoadI, 1),
+            (Kind::JumpIf, 0),
+            (Kind::LoadI, 2),
+            (Kind::JumpIf, 0),
+            (Kind::Sink, 0),
+            (Kind::Leave, 0),
+            (Kind::Leave, 0),
+        ],
+        &[7],
+    );
+    let [_, cold] = placed(&guarding, Options::operands());
+    assert_eq!(
+        cold,
+        [
+            "_SPILL_I64 r15 [32768]",
+            "_ADJUST_STACK [32769]",
+            "Leave [0]",
+            "_LEAVE [0]",
+        ]
+    );
+}
+
+#[test]
+fn deep_stacks_are_stored_now_and_then() {
+    // Every guard jumps with all values below it: without a bound, stubs would grow with the square of the depth.
+    const GUARDS: usize = 60;
+    let mut ops = Vec::new();
+    for guard in 0..GUARDS as u64 {
+        ops.extend([(Kind::ConstI, guard), (Kind::ConstI, 2), (Kind::ConstI, 1)]);
+        ops.extend([(Kind::CheckedAdd, guard), (Kind::Drop, 0)]);
+    }
+    ops.extend([(Kind::Drop, 0); GUARDS]);
+    ops.push((Kind::Leave, 0));
+    let at: Vec<usize> = (0..GUARDS).map(|guard| ops.len() + guard).collect();
+    ops.extend([(Kind::Leave, 0); GUARDS]);
+    let mut guarding = program(&ops, &at);
+    guarding.room = GUARDS as u32 + 3;
+    let [_, cold] = placed(&guarding, Options::operands());
+    let spills = cold.iter().filter(|line| line.starts_with("_SPILL"));
+    let spills = spills.count();
+    // Half of what fits the virtual stack on average, and the operands.
+    assert!(spills < GUARDS * 14, "{spills}");
+}
+
+#[test]
+fn slots_hold_values_up_to_a_label() {
+    let adding = program(
+        &[
+            (Kind::LoadI, 0),
+            (Kind::LoadI, 1),
+            (Kind::Less, 0),
+            (Kind::LoadI, 2),
+            (Kind::Leave, 0),
+        ],
+        &[],
+    );
+    let [hot, _] = placed(&adding, Options::slots());
+    assert_eq!(
+        hot,
+        [
+            "LoadI_r01 [0]",
+            "LoadI_r12 [1]",
+            "Less_r21 [0]",
+            "LoadI_r12 [2]",
+            "Leave_r20 [0]",
+        ]
+    );
 }

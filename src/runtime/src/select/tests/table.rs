@@ -82,6 +82,10 @@ impl Kind {
         matches!(self, LoadI | LoadF | StoreI | StoreF | PeekMemory)
     }
 
+    pub(super) fn is_constant(self) -> bool {
+        matches!(self, ConstI | ConstF)
+    }
+
     pub(super) fn is_terminal(self) -> bool {
         matches!(self, Jump | Top | Leave)
     }
