@@ -3,6 +3,7 @@
 
 use crate::extract::ExtractError;
 use crate::verify::VerifyError;
+use mimeo::interpreter::ImageError;
 use mimeo::table::TableError;
 
 /// A template that cannot be built, seen from inside its function; the compiler adds the name.
@@ -31,6 +32,14 @@ pub enum CompileError {
     /// Two templates share a name.
     #[error("template {0} is defined twice")]
     Duplicate(String),
+    /// A sequence of uops cannot be fused.
+    #[error("the sequence {sequence} cannot be fused: {problem}")]
+    Sequence {
+        /// The uops' names.
+        sequence: String,
+        /// Why not.
+        problem: String,
+    },
     /// The IR that the templates built is not valid.
     #[error("the IR of {templates} is not valid: {message}")]
     InvalidIr {
@@ -67,4 +76,7 @@ pub enum CompileError {
     /// The stencils do not fit the table's format.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// The handlers do not fit the interpreter image's format.
+    #[error(transparent)]
+    Image(#[from] ImageError),
 }

@@ -1,10 +1,10 @@
-//! The stack, by abstract interpretation of rsp and rbp over the control-flow graph. Each instruction is interpreted
-//! once: ways that meet must agree, so there is nothing to iterate.
+//! The stack, by abstract interpretation of rsp and rbp over the control-flow graph. Ways that meet must agree but for
+//! whether rbp still holds the value that is saved: each instruction is interpreted twice at most.
 //!
 //! Depths are bytes between rsp and its value on entry, which is 0 mod 16. A depth of 8 is one word pushed.
 
 use super::Checker;
-use super::graph::{Filled, Graph, Node, Target};
+use super::graph::{Filled, Graph, Node, Place, Target};
 use super::instruction::{Access, Field, memory_access, writes};
 use super::violation::{VerifyError, Violation};
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
@@ -38,6 +38,24 @@ pub enum BasePointer {
     Replaced(i64),
 }
 
+impl Frame {
+    /// What holds of both, if they agree on depth and slot: a saved rbp that one may have replaced is in its slot alone.
+    fn meet(self, other: Self) -> Option<Self> {
+        use BasePointer::{Replaced, Saved};
+        match (self.base_pointer, other.base_pointer) {
+            _ if self.depth != other.depth => None,
+            (known, same) if known == same => Some(self),
+            (Saved(slot), Replaced(same)) | (Replaced(slot), Saved(same)) if slot == same => {
+                Some(Self {
+                    base_pointer: Replaced(slot),
+                    ..self
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "depth {} and rbp ", self.depth)?;
@@ -49,10 +67,18 @@ impl fmt::Display for Frame {
     }
 }
 
+/// The stack everywhere.
+pub(super) struct Frames {
+    /// In front of each instruction.
+    pub(super) before: BTreeMap<Place, Frame>,
+    /// The greatest depth behind any, in bytes.
+    pub(super) deepest: u64,
+}
+
 impl Checker<'_> {
     /// On every way through the code, rsp is known, never above its value on entry, 0 mod 16 at calls, and back where
-    /// it was at every way out, and so is rbp; memory around rsp is the stencil's own. Returns the greatest depth.
-    pub(super) fn stack_is_level(&self, graph: &Graph<'_>) -> Result<u64, VerifyError> {
+    /// it was at every way out, and so is rbp; memory around rsp is the stencil's own.
+    pub(super) fn stack_is_level(&self, graph: &Graph<'_>) -> Result<Frames, VerifyError> {
         let mut frames = BTreeMap::new();
         let mut pending = vec![(graph.entry, Frame::default())];
         let mut deepest = 0;
@@ -64,14 +90,18 @@ impl Checker<'_> {
                 continue;
             };
             let error = |violation| self.error_at(node, violation);
-            match frames.insert(place, frame) {
-                Some(other) if other == frame => continue,
-                Some(other) => {
+            let known = frames.get(&place).copied();
+            let frame = match known {
+                Some(other) => frame.meet(other).ok_or_else(|| {
                     let found = frame;
-                    return Err(error(Violation::Join { found, other }));
-                }
-                None => {}
+                    error(Violation::Join { found, other })
+                })?,
+                None => frame,
+            };
+            if known == Some(frame) {
+                continue;
             }
+            frames.insert(place, frame);
             let after = step(node, frame).map_err(error)?;
             deepest = deepest.max(after.depth);
             let leaves = node
@@ -83,7 +113,10 @@ impl Checker<'_> {
             }
             pending.extend(node.targets().map(|target| (target, after)));
         }
-        Ok(deepest.unsigned_abs())
+        Ok(Frames {
+            before: frames,
+            deepest: deepest.unsigned_abs(),
+        })
     }
 }
 
@@ -129,6 +162,11 @@ impl StackChange {
             Self::Deepen(bytes) => bytes,
         }
     }
+}
+
+/// By how many bytes an instruction deepens the stack, if it may.
+pub(super) fn deepens(node: &Node<'_>) -> Option<i64> {
+    stack_change(node).ok().map(StackChange::deepens)
 }
 
 /// The change, where the instruction makes none or one by a constant.
