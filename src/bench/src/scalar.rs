@@ -288,6 +288,8 @@ impl ScalarTrace {
         let mut bound: Vec<(u32, usize)> = self.labels.iter().copied().zip(0..).collect();
         bound.sort_unstable();
         let mut bound = bound.into_iter().peekable();
+        // Names are looked up once.
+        let mut known: Vec<Option<Uop>> = vec![None; Op::ALL.len()];
         for (index, uop) in self.uops.iter().enumerate() {
             while let Some((_, label)) = bound.next_if(|&(place, _)| place as usize == index) {
                 trace.bind(labels[label])?;
@@ -296,7 +298,10 @@ impl ScalarTrace {
                 Some(function) => function.address(),
                 None => uop.operand,
             };
-            let made = trace.uop(uop.op.name())?;
+            let made = match known[uop.op as usize] {
+                Some(made) => made,
+                None => *known[uop.op as usize].insert(trace.uop(uop.op.name())?),
+            };
             trace.push(Uop {
                 oparg: uop.oparg,
                 operand,
