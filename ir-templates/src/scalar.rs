@@ -91,7 +91,7 @@ use mimeo_compiler::builder::{Done, TemplateBuilder};
 use mimeo_compiler::error::TemplateError;
 use mimeo_compiler::template::{FrameLayout, Registers, Template, TemplateSet, Type};
 
-/// The templates that the scalar table is made of.
+/// The templates that the scalar table is made of, with the sequences that are [fused](crate::supernodes::SCALAR).
 pub fn scalar_templates() -> TemplateSet {
     TemplateSet::new(crate::SCALAR_NAME, FrameLayout { locals: 0 })
         .with_registers(Registers::Operands)

@@ -4,10 +4,10 @@
 //! `MIMEO_RANDOM_TRACES=1` with it repeats it. The seeds in work are in `random-trace-*` in cargo's directory for tests,
 //! in case a trace takes the process down.
 
+use mimeo_bench::reference::Undefined;
 use mimeo_bench::{Left, Op, ScalarTrace, State};
 use mimeo_tests::scalar::differential::{Compiled, Runner, Verdict, compare};
 use mimeo_tests::scalar::random::{Case, Tape, make, shrink};
-use mimeo_tests::scalar::reference::Undefined;
 use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -92,14 +92,14 @@ fn engines_do_what_the_reference_says() {
 fn run(worker: u64, seeds: impl Iterator<Item = u64>) -> Tally {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("random-trace-{worker}"));
     let note = File::create(&place).expect("a directory for tests");
-    let mut compiled = Compiled::new();
+    let mut ways = Compiled::new().every_way();
     let mut tally = Tally::default();
     for seed in seeds {
         note.write_all_at(format!("{seed:20}\n").as_bytes(), 0)
             .expect("a file that can be written");
         let mut tape = Tape::record(seed);
         let case = make(&mut tape);
-        match verdict(&case, &mut compiled) {
+        match verdict(&case, seed, &mut ways) {
             Verdict::Same { steps, exit } => {
                 tally.same += 1;
                 tally.steps += steps;
@@ -112,29 +112,37 @@ fn run(worker: u64, seeds: impl Iterator<Item = u64>) -> Tally {
             Verdict::Ambiguous => tally.ambiguous += 1,
             Verdict::Open(Undefined::Steps) => tally.too_long += 1,
             Verdict::Open(undefined) => panic!("seed {seed}: {undefined:?} in {case:#?}"),
-            Verdict::Different(difference) => {
-                report(seed, tape.choices(), &difference, &mut compiled)
-            }
+            Verdict::Different(difference) => report(seed, tape.choices(), &difference, &mut ways),
         }
     }
     tally
 }
 
-fn verdict(case: &Case, compiled: &mut Compiled) -> Verdict {
-    let mut runners: [(&str, &mut dyn Runner); 1] = [("compiled", compiled)];
+/// Everybody who is compared with the reference.
+type Ways = Vec<(String, Compiled)>;
+
+/// Compares the first way, which makes use of everything, and one of the others, another for each seed.
+fn verdict(case: &Case, seed: u64, ways: &mut Ways) -> Verdict {
+    let other = 1 + seed as usize % (ways.len() - 1).max(1);
+    let mut runners: Vec<(&str, &mut dyn Runner)> = Vec::new();
+    for (index, (name, way)) in ways.iter_mut().enumerate() {
+        if index == 0 || index == other {
+            runners.push((name, way));
+        }
+    }
     compare(&case.trace, &case.inputs, &mut runners)
 }
 
-fn report(seed: u64, choices: &[u32], difference: &str, compiled: &mut Compiled) -> ! {
-    let fails = |choices: &[u32], compiled: &mut Compiled| {
+fn report(seed: u64, choices: &[u32], difference: &str, ways: &mut Ways) -> ! {
+    let fails = |choices: &[u32], ways: &mut Ways| {
         let case = make(&mut Tape::play(choices));
-        match verdict(&case, compiled) {
+        match verdict(&case, seed, ways) {
             Verdict::Different(difference) => Some((case, difference)),
             _ => None,
         }
     };
-    let smaller = shrink(choices, |choices| fails(choices, compiled).is_some());
-    match fails(&smaller, compiled) {
+    let smaller = shrink(choices, |choices| fails(choices, ways).is_some());
+    match fails(&smaller, ways) {
         Some((case, smaller)) => {
             let json = |value: serde_json::Result<String>| value.expect("plain data");
             panic!(

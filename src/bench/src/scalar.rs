@@ -288,6 +288,8 @@ impl ScalarTrace {
         let mut bound: Vec<(u32, usize)> = self.labels.iter().copied().zip(0..).collect();
         bound.sort_unstable();
         let mut bound = bound.into_iter().peekable();
+        // Names are looked up once.
+        let mut known: Vec<Option<Uop>> = vec![None; Op::ALL.len()];
         for (index, uop) in self.uops.iter().enumerate() {
             while let Some((_, label)) = bound.next_if(|&(place, _)| place as usize == index) {
                 trace.bind(labels[label])?;
@@ -296,7 +298,10 @@ impl ScalarTrace {
                 Some(function) => function.address(),
                 None => uop.operand,
             };
-            let made = trace.uop(uop.op.name())?;
+            let made = match known[uop.op as usize] {
+                Some(made) => made,
+                None => *known[uop.op as usize].insert(trace.uop(uop.op.name())?),
+            };
             trace.push(Uop {
                 oparg: uop.oparg,
                 operand,
@@ -341,6 +346,12 @@ impl Writer {
         self
     }
 
+    /// One more local.
+    pub fn local(&mut self) -> u32 {
+        self.trace.locals += 1;
+        self.trace.locals - 1
+    }
+
     /// The position of the next uop.
     pub fn position(&self) -> usize {
         self.trace.uops.len()
@@ -368,7 +379,7 @@ impl Writer {
     /// `LOAD_I64` of each of these locals.
     pub fn load(&mut self, locals: &[u32]) -> &mut Self {
         for &oparg in locals {
-            self.local(Op::LoadI64, oparg);
+            self.with_local(Op::LoadI64, oparg);
         }
         self
     }
@@ -376,22 +387,22 @@ impl Writer {
     /// `LOAD_F64` of each of these locals.
     pub fn load_f64(&mut self, locals: &[u32]) -> &mut Self {
         for &oparg in locals {
-            self.local(Op::LoadF64, oparg);
+            self.with_local(Op::LoadF64, oparg);
         }
         self
     }
 
     /// `STORE_I64`.
     pub fn store(&mut self, local: u32) -> &mut Self {
-        self.local(Op::StoreI64, local)
+        self.with_local(Op::StoreI64, local)
     }
 
     /// `STORE_F64`.
     pub fn store_f64(&mut self, local: u32) -> &mut Self {
-        self.local(Op::StoreF64, local)
+        self.with_local(Op::StoreF64, local)
     }
 
-    fn local(&mut self, op: Op, oparg: u32) -> &mut Self {
+    fn with_local(&mut self, op: Op, oparg: u32) -> &mut Self {
         self.push(ScalarUop {
             oparg,
             ..ScalarUop::new(op)

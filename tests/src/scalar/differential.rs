@@ -2,9 +2,11 @@
 //! observed afterwards must be the same, bit for bit.
 #![allow(unsafe_code)]
 
-use super::reference::{Undefined, run_reference};
+use mimeo::Patcher;
 use mimeo::engine::Engine;
+use mimeo::select::Selection;
 use mimeo::table::StencilTable;
+use mimeo_bench::reference::{Undefined, run_reference};
 use mimeo_bench::{Inputs, Left, ScalarTrace, State};
 use std::sync::Arc;
 
@@ -131,26 +133,73 @@ pub fn compare(
     }
 }
 
-/// Compiled by mimeo's engine.
-#[derive(Debug)]
+/// Compiled by mimeo's engine, with one selection and one patcher.
+#[derive(Clone, Debug)]
 pub struct Compiled {
-    table: Arc<StencilTable>,
-    engine: Engine,
+    engine: Arc<Engine>,
+    selection: Selection,
+    patcher: Patcher,
 }
 
 impl Compiled {
-    /// An engine of the embedded scalar table.
+    /// An engine of the embedded scalar table, which makes use of all that there is.
     ///
     /// # Panics
     /// The table is damaged, or there is no executable memory to be had.
     pub fn new() -> Self {
-        let table = Arc::new(mimeo_ir_templates::scalar_table().expect("the embedded table"));
-        // SAFETY: the scalar set refers to no symbols.
-        let engine = unsafe { Engine::new(Arc::clone(&table), |_| None) };
+        Self::of(mimeo_ir_templates::scalar_table().expect("the embedded table"))
+    }
+
+    /// An engine of a scalar table.
+    ///
+    /// # Panics
+    /// The table refers to symbols, or there is no executable memory to be had.
+    pub fn of(table: StencilTable) -> Self {
+        // SAFETY: there are no symbols.
+        let engine = unsafe { Engine::new(Arc::new(table), |_| None) };
         Self {
-            table,
-            engine: engine.expect("an engine of the scalar set"),
+            engine: Arc::new(engine.expect("an engine of the scalar set")),
+            selection: Selection::default(),
+            patcher: Patcher::Auto,
         }
+    }
+
+    /// The same engine with everything that selection can do without, each with another of the patchers that this
+    /// processor can run.
+    pub fn every_way(&self) -> Vec<(String, Self)> {
+        let patchers = Patcher::ALL
+            .into_iter()
+            .filter(|patcher| patcher.is_available());
+        let ways = [
+            (true, true, true),
+            (false, false, false),
+            (false, false, true),
+            (true, false, false),
+            (true, false, true),
+            (true, true, false),
+        ];
+        let way = |((registers, pins, supernodes), patcher): (_, Patcher)| {
+            let selection = Selection {
+                registers,
+                pins,
+                supernodes,
+            };
+            let name = format!("{selection:?} by the {} patcher", patcher.name());
+            let engine = Arc::clone(&self.engine);
+            (
+                name,
+                Self {
+                    engine,
+                    selection,
+                    patcher,
+                },
+            )
+        };
+        let patchers: Vec<Patcher> = patchers.collect();
+        ways.into_iter()
+            .zip(patchers.into_iter().cycle())
+            .map(way)
+            .collect()
     }
 }
 
@@ -163,10 +212,13 @@ impl Default for Compiled {
 impl Runner for Compiled {
     fn run(&mut self, trace: &ScalarTrace, state: &mut State) -> Result<Left, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let built = trace.build(&self.table).map_err(|error| text(&error))?;
+        let built = trace
+            .build(self.engine.table())
+            .map_err(|error| text(&error))?;
         let executor = self
             .engine
-            .compile(&built, trace.shape())
+            .prepare_with(&built, trace.shape(), self.selection)
+            .and_then(|prepared| self.engine.compile_with(&prepared, self.patcher))
             .map_err(|error| text(&error))?;
         let mut exit = None;
         let left = state

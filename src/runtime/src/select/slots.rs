@@ -6,6 +6,7 @@
 
 use super::index::{Index, SlotForm};
 use super::places::Sites;
+use super::plumbing::Emitter;
 use super::{Arguments, Assemble, LabelId, NO_EXIT, Renaming, Selection, StencilId, UopArguments};
 use crate::form::{MAX_FUSED, MAX_INPUTS};
 use crate::stencil::UopFlags;
@@ -28,6 +29,7 @@ pub(super) fn select<A: Assemble>(sites: Sites<'_, A>, index: &Index, selection:
         at = selector.step(at);
     }
     selector.sites.assembler.begin_cold();
+    selector.way_out();
 }
 
 struct Selector<'a, A> {
@@ -48,6 +50,25 @@ struct Choice {
 }
 
 impl<A: Assemble> Selector<'_, A> {
+    /// Exits of sets with operand forms leave the trace through code of their own, also where no local is in a register.
+    fn way_out(&mut self) {
+        let is_exit = |at: usize| self.sites.entry(at).flags.contains(UopFlags::EXIT_RECORD);
+        let Some(plumbing) = self.index.operands() else {
+            return;
+        };
+        if !(0..self.sites.len()).any(is_exit) {
+            return;
+        }
+        let label = self.sites.assembler.label();
+        self.sites.assembler.set_leave(label);
+        self.sites.assembler.bind(label);
+        let emitter = Emitter {
+            plumbing,
+            stack_pointer: 0,
+        };
+        emitter.leave(self.sites.assembler);
+    }
+
     fn step(&mut self, at: usize) -> usize {
         let choice = loop {
             match self.choose(at) {
