@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`random`] | traces made of random choices, and the way to a smaller one that fails alike |
 //! | [`differential`] | the comparison of an engine with the reference |
+//! | [`interpreted`] | the interpreter, to be compared |
 
 pub mod differential;
+pub mod interpreted;
 pub mod random;

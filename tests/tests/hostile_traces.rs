@@ -4,14 +4,14 @@
 //! `MIMEO_HOSTILE=0..200000 cargo test --release -p mimeo-tests --test hostile_traces` tries other numbers. With
 //! `MIMEO_HOSTILE_CHILD=1` the test's own process does it, as a debugger or valgrind wants it, and with
 //! `MIMEO_HOSTILE_SHOW=1` it prints the documents.
+#![allow(unsafe_code)]
 
-use mimeo::engine::Engine;
 use mimeo::stencil::{StackEffect, UopFlags};
 use mimeo_objects::format::repr_text;
 use mimeo_objects::heap;
 use mimeo_objects::limits::{self, Limits};
 use mimeo_objects::recorded::uops::{self, ErrorPop, LocalAccess};
-use mimeo_objects::recorded::{Document, Interrupter, Program, engine};
+use mimeo_objects::recorded::{Document, Interrupter, Program, Tier, engine, interpreter};
 use serde_json::{Value as Json, json};
 use std::fs::{self, File};
 use std::ops::Range;
@@ -124,7 +124,11 @@ fn try_all(numbers: Range<u64>) {
         .uops()
         .map(|uop| table.uop(uop).name.to_owned())
         .collect();
-    let engine = engine(Arc::new(table)).expect("an engine");
+    let table = Arc::new(table);
+    let image = mimeo_ir_templates::standard_interpreter().expect("an image");
+    // SAFETY: the image was made with the table and is in the program's text.
+    let interpreter = unsafe { interpreter(Arc::clone(&table), &image) }.expect("an interpreter");
+    let engine = engine(table).expect("an engine");
     let recorded = recorded();
     let timer = Timer::start();
     for number in numbers {
@@ -138,14 +142,18 @@ fn try_all(numbers: Range<u64>) {
             mutate(&mut random, &ops, &recorded)
         };
         let before = heap::stats().live();
-        eprintln!("{number} {}", attempt(&json.to_string(), &engine, &timer));
+        let tier: Tier<'_> = match number % 2 {
+            0 => (&engine).into(),
+            _ => (&interpreter).into(),
+        };
+        eprintln!("{number} {}", attempt(&json.to_string(), tier, &timer));
         let left = heap::stats().live() - before;
         assert!(left == 0 || !is_tame, "{left} objects leak");
     }
 }
 
-/// Parses, compiles, runs and looks at everything that is left.
-fn attempt(text: &str, engine: &Engine, timer: &Timer) -> String {
+/// Parses, compiles or interprets, and looks at everything that is left.
+fn attempt(text: &str, tier: Tier<'_>, timer: &Timer) -> String {
     if std::env::var_os(SHOW).is_some() {
         eprintln!("{text}");
     }
@@ -153,7 +161,7 @@ fn attempt(text: &str, engine: &Engine, timer: &Timer) -> String {
         Ok(document) => document,
         Err(error) => return format!("format: {error}"),
     };
-    let mut program = match Program::new(&document, engine) {
+    let mut program = match Program::new(&document, tier) {
         Ok(program) => program,
         Err(error) => return format!("program: {error}"),
     };

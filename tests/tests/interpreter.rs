@@ -10,13 +10,19 @@ use mimeo::interpreter::{
 };
 use mimeo::table::StencilTable;
 use mimeo::trace::{FrameShape, Trace, TraceError};
-use mimeo_ir_templates::{standard_interpreter, standard_table};
+use mimeo_bench::State;
+use mimeo_bench::kernels::kernels;
+use mimeo_ir_templates::{scalar_interpreter, standard_interpreter, standard_table};
 use mimeo_objects::heap;
 use mimeo_objects::recorded::{Document, Program, engine, interpreter};
 use mimeo_tests::recorded::{directory, names, text};
+use mimeo_tests::scalar::differential::{Runner, Verdict, compare};
+use mimeo_tests::scalar::interpreted::Interpreted;
+use mimeo_tests::scalar::random::{Tape, make};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 fn table() -> Arc<StencilTable> {
     Arc::new(standard_table().expect("the embedded table"))
@@ -51,11 +57,16 @@ fn mappings() -> Vec<(std::ops::Range<usize>, String)> {
 
 #[test]
 fn the_embedded_code_is_executable_where_it_is_and_not_writable() {
-    let code = image().code();
-    assert!((code.as_ptr() as usize).is_multiple_of(CODE_ALIGN));
-    let range = code.as_ptr_range();
-    let (first, last) = (range.start as usize, range.end as usize - 1);
-    for address in [first, last] {
+    let scalar = scalar_interpreter().expect("the embedded image");
+    let codes = [image().code(), scalar.code()];
+    for code in codes {
+        assert!((code.as_ptr() as usize).is_multiple_of(CODE_ALIGN));
+    }
+    let ends = |code: &'static [u8]| {
+        let range = code.as_ptr_range();
+        [range.start as usize, range.end as usize - 1]
+    };
+    for address in codes.into_iter().flat_map(ends) {
         let mappings = mappings();
         let (_, protection) = mappings
             .iter()
@@ -164,6 +175,42 @@ fn it_leaves_nothing_behind() {
         after.allocated - before.allocated,
         after.freed - before.freed
     );
+}
+
+// ---- The scalar set ------------------------------------------------------------------------------------------------
+
+#[test]
+fn kernels_get_the_results_of_plain_rust() {
+    let mut interpreted = Interpreted::new();
+    let kernels = kernels().expect("the kernels");
+    assert!(kernels.len() >= 8, "{} kernels", kernels.len());
+    for kernel in kernels {
+        let mut state = State::new(&kernel.trace, &kernel.inputs).expect("its inputs");
+        let start = Instant::now();
+        let left = interpreted
+            .run(&kernel.trace, &mut state)
+            .unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
+        let time = start.elapsed().as_nanos() as f64 / kernel.iterations as f64;
+        println!("{}: {time:.2} ns per iteration", kernel.name);
+        assert_eq!(left.target, kernel.target, "{}", kernel.name);
+        assert_eq!(kernel.results(&state), kernel.expected, "{}", kernel.name);
+    }
+}
+
+#[test]
+fn random_traces_do_what_the_reference_says() {
+    let mut interpreted = Interpreted::new();
+    let mut same = 0;
+    for seed in 0..2000 {
+        let case = make(&mut Tape::record(seed));
+        let mut runners: [(&str, &mut dyn Runner); 1] = [("interpreted", &mut interpreted)];
+        match compare(&case.trace, &case.inputs, &mut runners) {
+            Verdict::Same { .. } => same += 1,
+            Verdict::Different(difference) => panic!("seed {seed}: {difference} in {case:#?}"),
+            Verdict::Ambiguous | Verdict::Open(_) => {}
+        }
+    }
+    assert!(same >= 1800, "{same}");
 }
 
 // ---- Against the engine --------------------------------------------------------------------------------------------
@@ -408,12 +455,30 @@ fn the_embedded_image_is_up_to_date_and_reproducible() {
     use mimeo_compiler::interpreter::compile_interpreter;
     use std::num::NonZeroUsize;
 
-    let set = mimeo_ir_templates::standard_templates();
-    for threads in [1, 3] {
-        let threads = NonZeroUsize::new(threads).expect("a number of threads");
-        let image = compile_interpreter(&set, table().digest(), Options { threads });
-        let bytes = image.expect("an image").to_bytes();
-        assert_eq!(bytes.as_deref(), Ok(whole_image()));
+    let scalar_table = mimeo_ir_templates::scalar_table().expect("the embedded table");
+    let scalar_image = mimeo_ir_templates::SCALAR_INTERPRETER.bytes();
+    for (set, digest, embedded) in [
+        (
+            mimeo_ir_templates::standard_templates(),
+            *table().digest(),
+            whole_image(),
+        ),
+        (
+            mimeo_ir_templates::scalar_templates(),
+            *scalar_table.digest(),
+            scalar_image,
+        ),
+    ] {
+        for threads in [1, 3] {
+            let threads = NonZeroUsize::new(threads).expect("a number of threads");
+            let image = compile_interpreter(&set, &digest, Options { threads });
+            let bytes = image.expect("an image").to_bytes();
+            assert!(
+                bytes.as_deref() == Ok(embedded),
+                "{}: `mimeo build` writes it anew",
+                set.name
+            );
+        }
     }
 }
 

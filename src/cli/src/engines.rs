@@ -24,7 +24,7 @@ pub(crate) enum Choice {
 
 /// What runs.
 pub(crate) enum Chosen {
-    Compiled(Engine),
+    Compiled(Box<Engine>),
     Interpreted(Interpreter),
 }
 
@@ -49,16 +49,19 @@ impl Chosen {
         }
         match interprets {
             true => interpreted(table).map(Self::Interpreted),
-            false => engine(table).map(Self::Compiled).map_err(|error| {
-                let refused = matches!(error, EngineError::CodeMemory(_));
-                hinted(&error, refused)
-            }),
+            false => match engine(table) {
+                Ok(engine) => Ok(Self::Compiled(Box::new(engine))),
+                Err(error) => {
+                    let refused = matches!(error, EngineError::CodeMemory(_));
+                    Err(hinted(&error, refused))
+                }
+            },
         }
     }
 
     pub(crate) fn tier(&self) -> Tier<'_> {
         match self {
-            Self::Compiled(engine) => engine.into(),
+            Self::Compiled(engine) => Tier::Compiled(engine),
             Self::Interpreted(interpreter) => interpreter.into(),
         }
     }
