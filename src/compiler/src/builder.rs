@@ -13,6 +13,7 @@
     reason = "every method fails alike, as `TemplateBuilder` says; where there is more to say, it says so"
 )]
 
+pub(crate) mod inline;
 mod paths;
 mod stack;
 
@@ -174,6 +175,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// The operand as an address.
     pub fn operand_pointer(&self) -> Built<PointerValue<'ctx>> {
+        if let Some(site) = self.unit.site() {
+            return Ok(site.pointer(site.operand()));
+        }
         // A symbol in an ordinary operand may be given a 32-bit field; movabs has none but a 64-bit one.
         let hole = self
             .unit
@@ -201,6 +205,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// The address of a field of the executor's header, `offset` bytes in; see [`mimeo::executor::ExecutorHeader`].
     pub fn executor_field(&self, offset: u32) -> Built<PointerValue<'ctx>> {
+        if let Some(site) = self.unit.site() {
+            return self.offset(site.header(), self.i64(offset.into()));
+        }
         let header = self
             .unit
             .hole_address(HoleSymbol::address(HoleValue::Executor));
@@ -210,11 +217,17 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     /// The address of an external symbol, for data that is not called. It must be within 2 GiB of the code.
     pub fn symbol_address(&self, name: &str) -> Built<PointerValue<'ctx>> {
         self.check_external_name(name)?;
+        if let Some(site) = self.unit.site() {
+            return site.symbol(name);
+        }
         let symbol = self.unit.external_address(name)?;
         self.assembly(false, "leaq ${1:c}(%rip), $0", "=r,i", &[symbol.into()])
     }
 
     fn number(&self, symbol: HoleSymbol) -> Built<IntValue<'ctx>> {
+        if let Some(site) = self.unit.site() {
+            return site.number(symbol);
+        }
         let hole = self.unit.hole_address(symbol);
         Ok(hole.const_to_int(self.context().i64_type()))
     }
@@ -272,6 +285,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     fn moved(&self, pointer: PointerValue<'ctx>, slots: i32) -> Built<PointerValue<'ctx>> {
         if slots == 0 {
             return Ok(pointer);
+        }
+        if self.unit.site().is_some() {
+            return self.slot(pointer, self.i64(slots.into()));
         }
         let bytes = self.i64(i64::from(slots) * SLOT_SIZE as i64);
         let operands = [pointer.into(), bytes.into()];
@@ -386,6 +402,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             "the local that the oparg names",
             "local_oparg()",
         )?;
+        if let Some(local) = self.inlined_local(None)? {
+            return Ok(local);
+        }
         // Eight times the oparg plus the offset of the locals is one displacement with an addend.
         let displacement = self
             .scaled_oparg(3)?
@@ -402,6 +421,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             return self.misuse(format!(
                 "uses local {index}, but does not declare uses_local({index})"
             ));
+        }
+        if let Some(local) = self.inlined_local(Some(index))? {
+            return Ok(local);
         }
         let offset = u64::from(self.unit.frame_layout().locals) + u64::from(index) * SLOT_SIZE;
         self.offset(self.frame(), self.i64(offset as i64))

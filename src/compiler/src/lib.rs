@@ -12,6 +12,7 @@
 //!   [`compile`](codegen::compile);
 //! - `extract`, `symbol`: object files to stencils; what is not understood is an error;
 //! - `verify`: the independent checker, which proves a stencil's rules from its bytes alone;
+//! - `limit`: a trace's templates as one function, optimised by LLVM as a whole, to compare with;
 //! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is.
 //!
 //! # Features
@@ -64,6 +65,8 @@ pub mod codegen;
 pub mod disassemble;
 pub mod error;
 pub mod extract;
+#[cfg(feature = "llvm")]
+pub mod limit;
 #[cfg(feature = "llvm")]
 mod module;
 pub mod symbol;

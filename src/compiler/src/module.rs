@@ -4,6 +4,7 @@
 //! function, hot or cold, gets a section of its own, so that the object file keeps every jump between them as a
 //! relocation.
 
+use crate::builder::inline::Site;
 use crate::builder::{Facts, TemplateBuilder, VALUE_REGISTERS};
 use crate::error::{CompileError, TemplateError};
 use crate::symbol::HoleSymbol;
@@ -93,6 +94,13 @@ impl Externals {
         )))
     }
 
+    /// The functions' names.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = &str> {
+        let symbols = self.0.iter();
+        let functions = symbols.filter(|(_, (kind, _))| matches!(kind, External::Function(_)));
+        functions.map(|(name, _)| name.as_str())
+    }
+
     /// Adds another module's symbols.
     ///
     /// # Errors
@@ -137,6 +145,7 @@ pub(crate) fn build_module<'ctx>(
             externals: &externals,
             facts: RefCell::default(),
             cold_functions: Cell::new(0),
+            site: None,
         };
         let wrong = |source| CompileError::Template {
             template: template.name().to_owned(),
@@ -173,6 +182,8 @@ pub(crate) struct Unit<'t, 'ctx> {
     externals: &'t RefCell<Externals>,
     facts: RefCell<Facts>,
     cold_functions: Cell<usize>,
+    /// Where the code goes in a trace that is one function; `None` for stencils.
+    site: Option<&'t Site<'t, 'ctx>>,
 }
 
 impl<'t, 'ctx> Unit<'t, 'ctx> {
@@ -210,6 +221,33 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
                 "builds cold paths that nothing goes to: {unused}"
             ))),
         }
+    }
+
+    /// Builds the template's code into the function of a trace, from the block on that `builder` is positioned at.
+    pub(crate) fn build_at(
+        module: &Module<'ctx>,
+        builder: &Builder<'ctx>,
+        set: &TemplateSet,
+        template: &Template,
+        externals: &RefCell<Externals>,
+        site: &Site<'_, 'ctx>,
+    ) -> Result<(), TemplateError> {
+        let unit = Unit {
+            module,
+            builder,
+            template,
+            frame: set.frame,
+            externals,
+            facts: RefCell::default(),
+            cold_functions: Cell::new(0),
+            site: Some(site),
+        };
+        template.build(TemplateBuilder::new(&unit, site.function()))?;
+        Ok(())
+    }
+
+    pub(crate) fn site(&self) -> Option<&'t Site<'t, 'ctx>> {
+        self.site
     }
 
     pub(crate) fn ir(&self) -> &'t Builder<'ctx> {
@@ -303,6 +341,9 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
     }
 
     pub(crate) fn stack_parameter(&self, function: FunctionValue<'ctx>) -> PointerValue<'ctx> {
+        if let Some(site) = self.site {
+            return site.stack_pointer();
+        }
         self.pointer_parameter(function, 1)
     }
 

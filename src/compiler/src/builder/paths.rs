@@ -1,5 +1,6 @@
 //! How a template's control flow goes: branches, cold paths, the ways out, and what is seen of them.
 
+use super::inline::Joined;
 use super::stack::{Delta, Stack};
 use super::{Built, Done, TemplateBuilder, VALUE_REGISTERS};
 use crate::error::TemplateError;
@@ -19,12 +20,14 @@ enum Likelihood {
 
 /// Code out of line that several branches of a template may share; made by [`TemplateBuilder::cold_path`].
 pub struct ColdPath<'ctx> {
-    function: FunctionValue<'ctx>,
+    pub(super) function: FunctionValue<'ctx>,
     /// The function that it was built in, and its values there.
-    from: FunctionValue<'ctx>,
-    values: Vec<BasicValueEnum<'ctx>>,
+    pub(super) from: FunctionValue<'ctx>,
+    pub(super) values: Vec<BasicValueEnum<'ctx>>,
     /// The stack that it is entered with.
-    stack: Stack<'ctx>,
+    pub(super) stack: Stack<'ctx>,
+    /// Where it is in a trace that is one function.
+    pub(super) joined: Option<Joined<'ctx>>,
 }
 
 impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
@@ -64,7 +67,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     }
 
     /// The builder of another path that starts here. The builder is not `Clone`: each must end in a way out.
-    fn fork(&self) -> Self {
+    pub(super) fn fork(&self) -> Self {
         Self {
             unit: self.unit,
             function: self.function,
@@ -74,7 +77,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         }
     }
 
-    fn current_block(&self) -> Built<BasicBlock<'ctx>> {
+    pub(super) fn current_block(&self) -> Built<BasicBlock<'ctx>> {
         match self.ir().get_insert_block() {
             Some(block) => Ok(block),
             None => self.misuse("builds where there is no block"),
@@ -157,6 +160,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     /// The template does not declare `side_exits()`.
     pub fn side_exit(mut self) -> Built<Done> {
         self.require(UopFlags::EXIT_RECORD, "a side exit", "side_exits()")?;
+        if self.unit.site().is_some() {
+            return self.leave_inlined();
+        }
         if !self.cold && !self.flags().contains(UopFlags::TERMINAL) {
             self.flush()?;
             return self.outline(&[], |b, _| b.side_exit());
@@ -218,6 +224,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     where
         F: FnOnce(TemplateBuilder<'t, 'ctx>, &[BasicValueEnum<'ctx>]) -> Built<Done>,
     {
+        if self.unit.site().is_some() {
+            return self.joined_path(values, path);
+        }
         self.require_no_pending("a cold path")?;
         if values.len() > VALUE_REGISTERS {
             return self.misuse(format!(
@@ -250,6 +259,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             from: self.function,
             values: values.to_vec(),
             stack: self.stack.clone(),
+            joined: None,
         })
     }
 
@@ -296,6 +306,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
                 "goes to a cold path with other values than the ones that it was built for",
             );
         }
+        if let Some(joined) = &path.joined {
+            return self.join(joined, values);
+        }
         let words = values
             .iter()
             .map(|&value| self.as_word(value))
@@ -306,6 +319,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     }
 
     fn leave_to(self, value: HoleValue) -> Built<Done> {
+        if self.unit.site().is_some() {
+            return self.branch_to(value);
+        }
         let stack = self.store_pending()?;
         let function = self.unit.control_hole(HoleSymbol::address(value));
         self.unit.tail_call(function, self.function, stack, &[])?;
@@ -321,7 +337,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     }
 
     /// A uop leaves its path with one depth of the stack, whether it jumps or exits.
-    fn note_leaving_effect(&self) -> Built<()> {
+    pub(super) fn note_leaving_effect(&self) -> Built<()> {
         let effect = self.effect_now()?;
         let before = self.unit.note(|facts| facts.leaving_effect.replace(effect));
         match before {

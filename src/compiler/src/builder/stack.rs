@@ -67,6 +67,14 @@ impl Delta {
         })
     }
 
+    /// The number for this oparg.
+    pub(super) fn of(self, oparg: u32) -> i64 {
+        let (oparg, low_bit) = (i64::from(oparg), i64::from(oparg & 1));
+        i64::from(self.fixed)
+            + i64::from(self.per_oparg) * oparg
+            + i64::from(self.low_bit) * low_bit
+    }
+
     fn is_negative(self) -> bool {
         self.fixed < 0 || self.per_oparg < 0 || self.low_bit < 0
     }
