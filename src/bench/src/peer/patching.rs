@@ -1,0 +1,119 @@
+//! mimeo: stencils copied and patched.
+
+use super::{BenchError, CompileTimes, Compiled, Peer, Run};
+use crate::measure::Work;
+use crate::scalar::ScalarTrace;
+use crate::state::Left;
+use mimeo::engine::Engine;
+use mimeo::executor::{Executor, ThreadState};
+use mimeo::trace::{FrameShape, Trace};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const NAME: &str = "mimeo";
+
+/// An engine of the scalar set.
+#[derive(Debug)]
+pub struct Patching {
+    engine: Engine,
+}
+
+impl Patching {
+    /// An engine of the embedded table.
+    ///
+    /// # Errors
+    /// There is no code memory to be had.
+    pub fn new() -> Result<Self, BenchError> {
+        let table = mimeo_ir_templates::scalar_table()
+            .map_err(|error| BenchError::engine(NAME, &error))?;
+        // SAFETY: the scalar set's stencils refer to no symbols: what they call is their operand.
+        let engine = unsafe { Engine::new(Arc::new(table), |_| None) };
+        Ok(Self {
+            engine: engine.map_err(|error| BenchError::engine(NAME, &error))?,
+        })
+    }
+}
+
+impl Patching {
+    /// Does `work` with each of the traces, `repeat` times.
+    pub(crate) fn work(
+        &self,
+        work: Work,
+        traces: &[ScalarTrace],
+        repeat: usize,
+    ) -> Result<(), BenchError> {
+        let built = traces
+            .iter()
+            .map(|trace| Ok((trace.build(self.engine.table())?, trace.shape())))
+            .collect::<Result<Vec<_>, BenchError>>()?;
+        let compile = |(trace, shape): &(Trace<'_>, FrameShape)| {
+            let executor = self.engine.compile(trace, *shape);
+            executor.map_err(|error| BenchError::engine(NAME, &error))
+        };
+        // Whatever is made once is made here.
+        for trace in &built {
+            black_box(compile(trace)?);
+        }
+        for _ in 0..repeat {
+            for trace in &built {
+                match work {
+                    Work::Nothing | Work::Prepare => {}
+                    Work::Patch => {
+                        black_box(compile(trace)?);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Peer for Patching {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn cost(&self) -> f64 {
+        30.0
+    }
+
+    fn compile(&self, trace: &ScalarTrace) -> Result<Compiled, BenchError> {
+        let built = trace.build(self.engine.table())?;
+        let executor = self
+            .engine
+            .compile(&built, trace.shape())
+            .map_err(|error| BenchError::engine(NAME, &error))?;
+        Ok(Compiled {
+            code_bytes: Some(executor.code_len()),
+            run: Box::new(Code(executor)),
+        })
+    }
+
+    fn compile_all(&self, traces: &[ScalarTrace]) -> Result<CompileTimes, BenchError> {
+        let built = traces
+            .iter()
+            .map(|trace| Ok((trace.build(self.engine.table())?, trace.shape())))
+            .collect::<Result<Vec<_>, BenchError>>()?;
+        let start = Instant::now();
+        for (trace, shape) in &built {
+            let executor = self
+                .engine
+                .compile(trace, *shape)
+                .map_err(|error| BenchError::engine(NAME, &error))?;
+            black_box(&executor);
+        }
+        let mut times = CompileTimes::default();
+        times.add(Duration::ZERO, start.elapsed());
+        Ok(times)
+    }
+}
+
+struct Code(Executor);
+
+impl Run for Code {
+    unsafe fn run(&self, frame: *mut u8, stack: *mut u64, thread: *mut ThreadState) -> Left {
+        // SAFETY: what the caller promises is what the scalar set's templates ask for.
+        unsafe { self.0.run(frame, stack, thread) }.into()
+    }
+}
