@@ -303,19 +303,48 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         left: IntValue<'ctx>,
         right: IntValue<'ctx>,
     ) -> Built<(IntValue<'ctx>, IntValue<'ctx>)> {
-        let (name, kind) = (operation.intrinsic(), left.get_type());
-        let Some(function) = self.unit.intrinsic(name, kind.into()) else {
-            return self.misuse(format!("uses {name}, which this LLVM does not have"));
-        };
-        let call = self
-            .ir()
-            .build_call(function, &[left.into(), right.into()], "")?;
-        let Some(BasicValueEnum::StructValue(pair)) = call.try_as_basic_value().basic() else {
+        let name = operation.intrinsic();
+        let kinds = [left.get_type().into()];
+        let result = self.intrinsic(name, &kinds, &[left.into(), right.into()])?;
+        let BasicValueEnum::StructValue(pair) = result else {
             return self.misuse(format!("uses {name}, which gives no pair"));
         };
         let value = self.ir().build_extract_value(pair, 0, "")?.into_int_value();
         let overflow = self.ir().build_extract_value(pair, 1, "")?.into_int_value();
         Ok((value, overflow))
+    }
+
+    /// `left` and `right`, the two values on top of the stack, combined; goes to the jump target where the signed result
+    /// does not fit, with both still there.
+    ///
+    /// # Errors
+    /// As [`jump`](Self::jump).
+    pub fn checked(
+        &mut self,
+        operation: Overflowing,
+        left: IntValue<'ctx>,
+        right: IntValue<'ctx>,
+    ) -> Built<IntValue<'ctx>> {
+        let (value, overflow) = self.overflowing(operation, left, right)?;
+        self.unlikely(overflow, |b| b.jump())?;
+        Ok(value)
+    }
+
+    /// The result of an LLVM intrinsic, `llvm.ctpop` say, that is overloaded on these types.
+    pub fn intrinsic(
+        &self,
+        name: &str,
+        kinds: &[BasicTypeEnum<'ctx>],
+        arguments: &[BasicMetadataValueEnum<'ctx>],
+    ) -> Built<BasicValueEnum<'ctx>> {
+        let Some(function) = self.unit.intrinsic(name, kinds) else {
+            return self.misuse(format!("uses {name}, which this LLVM does not have"));
+        };
+        let call = self.ir().build_call(function, arguments, "")?;
+        match call.try_as_basic_value().basic() {
+            Some(value) => Ok(value),
+            None => self.misuse(format!("uses the result of {name}, which has none")),
+        }
     }
 
     // ---- Memory ------------------------------------------------------------------------------------------------

@@ -513,9 +513,9 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
     pub(crate) fn intrinsic(
         &self,
         name: &str,
-        kind: BasicTypeEnum<'ctx>,
+        kinds: &[BasicTypeEnum<'ctx>],
     ) -> Option<FunctionValue<'ctx>> {
-        Intrinsic::find(name)?.get_declaration(self.module, &[kind])
+        Intrinsic::find(name)?.get_declaration(self.module, kinds)
     }
 
     // ---- Shape -------------------------------------------------------------------------------------------------
