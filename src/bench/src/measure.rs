@@ -3,6 +3,7 @@
 //! Times drift on a shared machine, ratios do not: engines take turns within each round, and medians are taken over the
 //! rounds. The process is pinned to one CPU. Each engine compiles several different traces in rotation, because branch
 //! predictors learn a single one by heart; slow engines are given fewer of them.
+#![allow(unsafe_code)]
 
 use crate::kernels::Kernel;
 use crate::peer::{BenchError, Compiled, Patching, Peer};
@@ -97,7 +98,7 @@ pub fn measure(
         ..Report::default()
     };
     note("agreement on random traces");
-    agree_on_random_traces(peers)?;
+    agree_on_random_traces(peers, 0..20, 200)?;
     note("compiling: traces that only leave");
     report.fixed = fixed_costs(peers, options)?;
     for &uops in &options.sizes {
@@ -373,10 +374,17 @@ fn compare_ends(
     Ok(())
 }
 
-/// Compiles some of the traces that are compiled for their times with every engine, and compares where they end.
-fn agree_on_random_traces(peers: &[Box<dyn Peer>]) -> Result<(), BenchError> {
-    for seed in 0..20 {
-        let trace = random_trace(seed, 200)?;
+/// Compiles random traces of this length with every engine, runs them, and compares where they end.
+///
+/// # Errors
+/// An engine fails, or ends a trace otherwise than the others.
+pub fn agree_on_random_traces(
+    peers: &[Box<dyn Peer>],
+    seeds: std::ops::Range<u64>,
+    uops: usize,
+) -> Result<(), BenchError> {
+    for seed in seeds {
+        let trace = random_trace(seed, uops)?;
         let mut state = new_state(&trace, &random_inputs(seed))?;
         let mut expected = None;
         for peer in peers.iter().filter(|peer| peer.runs()) {
@@ -389,12 +397,23 @@ fn agree_on_random_traces(peers: &[Box<dyn Peer>]) -> Result<(), BenchError> {
     Ok(())
 }
 
-fn run_times(
-    peers: &[Box<dyn Peer>],
-    kernel: &Kernel,
-    options: &Options,
-) -> Result<Vec<KernelRow>, BenchError> {
+/// Compiles a kernel with every engine, runs it, and compares where it ends: with what the kernel says, and word by word
+/// with the other engines.
+///
+/// # Errors
+/// An engine fails or disagrees.
+pub fn agree_on_kernel(peers: &[Box<dyn Peer>], kernel: &Kernel) -> Result<(), BenchError> {
     let mut state = new_state(&kernel.trace, &kernel.inputs)?;
+    compile_and_verify(peers, kernel, &mut state).map(|_| ())
+}
+
+type Runners<'p> = (Vec<&'p Box<dyn Peer>>, Vec<Compiled>);
+
+fn compile_and_verify<'p>(
+    peers: &'p [Box<dyn Peer>],
+    kernel: &Kernel,
+    state: &mut State,
+) -> Result<Runners<'p>, BenchError> {
     let runners: Vec<_> = peers.iter().filter(|peer| peer.runs()).collect();
     let compiled = runners
         .iter()
@@ -402,8 +421,18 @@ fn run_times(
         .collect::<Result<Vec<_>, _>>()?;
     let mut expected = None;
     for (peer, compiled) in runners.iter().zip(&compiled) {
-        verify(kernel, peer.name(), compiled, &mut state, &mut expected)?;
+        verify(kernel, peer.name(), compiled, state, &mut expected)?;
     }
+    Ok((runners, compiled))
+}
+
+fn run_times(
+    peers: &[Box<dyn Peer>],
+    kernel: &Kernel,
+    options: &Options,
+) -> Result<Vec<KernelRow>, BenchError> {
+    let mut state = new_state(&kernel.trace, &kernel.inputs)?;
+    let (runners, compiled) = compile_and_verify(peers, kernel, &mut state)?;
     let mut times = vec![Vec::new(); runners.len()];
     for _ in 0..options.rounds {
         for ((peer, compiled), times) in runners.iter().zip(&compiled).zip(&mut times) {

@@ -1,4 +1,5 @@
 //! The engines that are compared: mimeo, its interpreter, Cranelift, LLVM, and the floor of copying alone.
+#![allow(unsafe_code)]
 
 mod copying;
 mod cranelift;

@@ -1,6 +1,6 @@
 //! Random traces to compile: straight code as tracing front ends emit it, with a guard in every fifth or sixth uop.
 //!
-//! Half of the statements work on integers and half on floats; operands are mostly locals, some constants, some elements
+//! A quarter of the statements work on floats, the others on integers; operands are mostly locals, some constants, some elements
 //! of an array behind a bounds guard. Guards and checked operations lead to exits behind the trace's code, each shared by
 //! a few of them, as one resume point serves the operations of one statement. A trace runs once through and leaves through its last exit
 //! or through that of a guard; no operation traps.
@@ -207,10 +207,10 @@ impl Generator {
 
     fn statement(&mut self) {
         match self.random.below(100) {
-            0..30 => self.integer_statement(),
-            30..50 => self.compare_and_guard(),
-            50..60 => self.element(),
-            60..90 => self.float_statement(),
+            0..35 => self.integer_statement(),
+            35..65 => self.compare_and_guard(),
+            65..75 => self.element(),
+            75..92 => self.float_statement(),
             _ => self.compare_floats_and_guard(),
         }
     }
@@ -222,7 +222,7 @@ impl Generator {
         self.integer();
         for _ in 0..=self.random.below(2) {
             self.integer();
-            if self.random.chance(60) {
+            if self.random.chance(85) {
                 let op = self.random.pick(&CHECKED);
                 self.guard(op, 2);
             } else {

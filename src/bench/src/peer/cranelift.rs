@@ -3,6 +3,7 @@
 //! Locals are variables, and so are the stack's values at labels; in between, values are passed from uop to uop as they
 //! are. Guards are branches to the same exits as in the other engines; exits come together in one block, which writes
 //! the locals back that the trace changes. The processor is the baseline, as for the stencils.
+#![allow(unsafe_code)]
 
 use super::{BenchError, CompileTimes, Compiled, Peer, Run};
 use crate::native::{Function, native};
@@ -12,7 +13,7 @@ use crate::state::Left;
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
-    AbiParam, Block, BlockArg, InstBuilder, MemFlags, Signature, Type, Value, types,
+    AbiParam, Block, BlockArg, InstBuilder, MemFlagsData, Signature, Type, Value, types,
 };
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
@@ -230,7 +231,7 @@ impl<'a> Lowering<'a> {
         builder.switch_to_block(entry);
         let parameters = builder.block_params(entry).to_vec();
         let below = i64::from(trace.entry_depth) * -8;
-        let memory = builder.ins().iadd_imm(parameters[1], below);
+        let memory = builder.ins().iadd_imm_s(parameters[1], below);
         let leave = builder.create_block();
         builder.set_cold_block(leave);
         builder.append_block_param(leave, types::I64);
@@ -304,7 +305,7 @@ impl<'a> Lowering<'a> {
             let value =
                 self.builder
                     .ins()
-                    .load(kind, MemFlags::trusted(), self.frame, index as i32 * 8);
+                    .load(kind, MemFlagsData::trusted(), self.frame, index as i32 * 8);
             self.builder.def_var(variable, value);
             self.locals[index] = Some((variable, kind));
         }
@@ -317,7 +318,7 @@ impl<'a> Lowering<'a> {
             let value =
                 self.builder
                     .ins()
-                    .load(types::I64, MemFlags::trusted(), self.memory, offset);
+                    .load(types::I64, MemFlagsData::trusted(), self.memory, offset);
             self.stack.push(value);
         }
     }
@@ -359,7 +360,7 @@ impl<'a> Lowering<'a> {
     fn cast(&mut self, value: Value, kind: Type) -> Value {
         match self.type_of(value) == kind {
             true => value,
-            false => self.builder.ins().bitcast(kind, MemFlags::new(), value),
+            false => self.builder.ins().bitcast(kind, MemFlagsData::new(), value),
         }
     }
 
@@ -427,12 +428,12 @@ impl<'a> Lowering<'a> {
                 let offset = index as i32 * 8;
                 self.builder
                     .ins()
-                    .store(MemFlags::trusted(), value, self.frame, offset);
+                    .store(MemFlagsData::trusted(), value, self.frame, offset);
             }
         }
         self.builder
             .ins()
-            .store(MemFlags::trusted(), parameters[1], self.out, 0);
+            .store(MemFlagsData::trusted(), parameters[1], self.out, 0);
         self.builder.ins().return_(&[parameters[0]]);
     }
 
@@ -441,11 +442,11 @@ impl<'a> Lowering<'a> {
             let value = self.stack[depth];
             self.builder
                 .ins()
-                .store(MemFlags::trusted(), value, self.memory, depth as i32 * 8);
+                .store(MemFlagsData::trusted(), value, self.memory, depth as i32 * 8);
         }
         let uop = self.builder.ins().iconst(types::I64, index as i64);
         let bytes = self.stack.len() as i64 * 8;
-        let stack = self.builder.ins().iadd_imm(self.memory, bytes);
+        let stack = self.builder.ins().iadd_imm_s(self.memory, bytes);
         self.builder
             .ins()
             .jump(self.leave, &[BlockArg::Value(uop), BlockArg::Value(stack)]);
@@ -498,7 +499,7 @@ impl<'a> Lowering<'a> {
     fn element(&mut self, pointer: Value, index: Value, shift: i64) -> Value {
         let offset = match shift {
             0 => index,
-            _ => self.builder.ins().ishl_imm(index, shift),
+            _ => self.builder.ins().ishl_imm_s(index, shift),
         };
         self.builder.ins().iadd(pointer, offset)
     }
@@ -512,7 +513,7 @@ impl<'a> Lowering<'a> {
             _ => 3,
         };
         let address = self.element(pointer, index, shift);
-        let flags = MemFlags::new().with_notrap();
+        let flags = MemFlagsData::new().with_notrap();
         let ins = self.builder.ins();
         let value = match op {
             Op::LoadAtS8 => ins.sload8(types::I64, flags, address, 0),
@@ -537,7 +538,7 @@ impl<'a> Lowering<'a> {
             _ => 3,
         };
         let address = self.element(pointer, index, shift);
-        let flags = MemFlags::new().with_notrap();
+        let flags = MemFlagsData::new().with_notrap();
         let ins = self.builder.ins();
         match op {
             Op::StoreAt8 => ins.istore8(flags, value, address, 0),
@@ -563,10 +564,10 @@ impl<'a> Lowering<'a> {
     fn divide(&mut self, uop: &ScalarUop) -> Result<(), BenchError> {
         let op = uop.op;
         let [left, right] = self.pops(op)?;
-        let mut wrong = self.builder.ins().icmp_imm(IntCC::Equal, right, 0);
+        let mut wrong = self.builder.ins().icmp_imm_s(IntCC::Equal, right, 0);
         if matches!(op, Op::Div | Op::Rem) {
-            let least = self.builder.ins().icmp_imm(IntCC::Equal, left, i64::MIN);
-            let minus_one = self.builder.ins().icmp_imm(IntCC::Equal, right, -1);
+            let least = self.builder.ins().icmp_imm_s(IntCC::Equal, left, i64::MIN);
+            let minus_one = self.builder.ins().icmp_imm_s(IntCC::Equal, right, -1);
             let overflow = self.builder.ins().band(least, minus_one);
             wrong = self.builder.ins().bor(wrong, overflow);
         }
@@ -744,7 +745,7 @@ impl<'a> Lowering<'a> {
             Op::ExtendU16 => self.extend(op, types::I16, false),
             Op::ExtendU32 => self.extend(op, types::I32, false),
             Op::BoolNot => self.unary(op, |b, x| {
-                let flag = b.ins().icmp_imm(IntCC::Equal, x, 0);
+                let flag = b.ins().icmp_imm_s(IntCC::Equal, x, 0);
                 b.ins().uextend(types::I64, flag)
             }),
             Op::Eq => self.compare(op, IntCC::Equal),
@@ -776,10 +777,10 @@ impl<'a> Lowering<'a> {
             Op::I64ToF64 => self.unary(op, |b, x| b.ins().fcvt_from_sint(types::F64, x)),
             Op::F64ToI64 => self.to_int(uop),
             Op::F64Bits => self.unary(op, |b, x| {
-                b.ins().bitcast(types::I64, MemFlags::new(), x)
+                b.ins().bitcast(types::I64, MemFlagsData::new(), x)
             }),
             Op::F64FromBits => self.unary(op, |b, x| {
-                b.ins().bitcast(types::F64, MemFlags::new(), x)
+                b.ins().bitcast(types::F64, MemFlagsData::new(), x)
             }),
             Op::GuardIndex => {
                 let [index, length] = self.pops(op)?;
@@ -812,7 +813,7 @@ impl<'a> Lowering<'a> {
             }
             Op::JumpIfFalse | Op::GuardTrue => {
                 let [condition] = self.pops(op)?;
-                let condition = self.builder.ins().icmp_imm(IntCC::Equal, condition, 0);
+                let condition = self.builder.ins().icmp_imm_s(IntCC::Equal, condition, 0);
                 self.jump_if(uop, condition)
             }
             Op::Exit => {

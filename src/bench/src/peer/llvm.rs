@@ -1,4 +1,5 @@
 //! LLVM: the same templates, inlined into one function; see [`mimeo_compiler::limit`].
+#![allow(unsafe_code)]
 
 use super::{BenchError, CompileTimes, Compiled, Peer, Run};
 use crate::scalar::ScalarTrace;

@@ -1,4 +1,5 @@
 //! mimeo: stencils copied and patched.
+#![allow(unsafe_code)]
 
 use super::{BenchError, CompileTimes, Compiled, Peer, Run};
 use crate::measure::Work;
