@@ -91,8 +91,8 @@ pub fn measure(
     }
     let mut report = Report {
         machine: Machine {
-            cpu: cpu_model(),
-            pinned_to: pin()?,
+            pinned_to: Some(pin()?),
+            ..machine()
         },
         generation,
         ..Report::default()
@@ -117,11 +117,17 @@ pub fn measure(
     Ok(report)
 }
 
-fn cpu_model() -> String {
+/// Where this runs.
+pub fn machine() -> Machine {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    text.lines()
+    let cpu = text
+        .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-        .map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned())
+        .map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned());
+    Machine {
+        cpu,
+        pinned_to: None,
+    }
 }
 
 /// The middle of some numbers; 0 of none.
@@ -395,6 +401,17 @@ pub fn agree_on_random_traces(
         }
     }
     Ok(())
+}
+
+/// The target of the exit that mimeo leaves a trace through.
+///
+/// # Errors
+/// The trace makes no sense, or does not suit the inputs.
+pub fn target(trace: &ScalarTrace, inputs: &crate::state::Inputs) -> Result<u32, BenchError> {
+    let engine = Patching::new()?;
+    let compiled = engine.compile(trace)?;
+    let mut state = new_state(trace, inputs)?;
+    Ok(run_once(engine.name(), &compiled, &mut state)?.0.target)
 }
 
 /// Compiles a kernel with every engine, runs it, and compares where it ends: with what the kernel says, and word by word

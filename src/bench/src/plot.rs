@@ -64,7 +64,11 @@ pub fn svg(report: &Report) -> String {
         })
         .collect();
     // The colours are the compile chart's where there is one.
-    let colours = if engines.is_empty() { &runners } else { &engines };
+    let colours = if engines.is_empty() {
+        &runners
+    } else {
+        &engines
+    };
     chart(
         &mut body,
         &mut y,

@@ -56,8 +56,8 @@ pub struct PythonEngine {
 /// There is no code memory to be had.
 pub fn engines() -> Result<Vec<PythonEngine>, BenchError> {
     let name = "mimeo";
-    let table = mimeo_ir_templates::standard_table()
-        .map_err(|error| BenchError::engine(name, &error))?;
+    let table =
+        mimeo_ir_templates::standard_table().map_err(|error| BenchError::engine(name, &error))?;
     let engine = engine(Arc::new(table)).map_err(|error| BenchError::engine(name, &error))?;
     Ok(vec![PythonEngine { name, engine }])
 }
@@ -74,8 +74,7 @@ impl PythonEngine {
     /// It does not end as it was recorded.
     pub fn run(&self, kernel: &PythonKernel, document: &Document) -> Result<f64, BenchError> {
         let failed = |error: &dyn std::fmt::Display| BenchError::engine(self.name, error);
-        let mut program =
-            Program::new(document, &self.engine).map_err(|error| failed(&error))?;
+        let mut program = Program::new(document, &self.engine).map_err(|error| failed(&error))?;
         let outcome = program.run().map_err(|error| failed(&error))?;
         program
             .check(&outcome)

@@ -1,6 +1,5 @@
 //! What was measured, what follows from it, and how it is printed.
 
-use crate::plot;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
@@ -14,7 +13,7 @@ pub struct Machine {
     /// The processor.
     pub cpu: String,
     /// The CPU that the process was pinned to.
-    pub pinned_to: usize,
+    pub pinned_to: Option<usize>,
 }
 
 /// Compiling random traces of one length.
@@ -235,11 +234,6 @@ impl Report {
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self)
     }
-
-    /// As a picture: SVG, or a page of HTML that shows it.
-    pub fn to_svg(&self) -> String {
-        plot::svg(self)
-    }
 }
 
 /// The length that compile times are judged at.
@@ -297,8 +291,7 @@ fn compile_goals(report: &Report, goals: &mut Vec<Goal>) {
         ));
         for (engine, goal) in [("cranelift none", 700.0), ("LLVM -O0", 1800.0)] {
             if let Some(other) = report.compile_row(size, engine) {
-                let what =
-                    format!("{engine}'s compile time over mimeo's, IR building not counted");
+                let what = format!("{engine}'s compile time over mimeo's, IR building not counted");
                 goals.push(Goal::at_least(what, other.compile_ns_per_uop / own, goal));
             }
         }
@@ -329,11 +322,11 @@ impl fmt::Display for Number {
 /// As tables.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{}, pinned to CPU {}\n",
-            self.machine.cpu, self.machine.pinned_to
-        )?;
+        write!(f, "{}", self.machine.cpu)?;
+        if let Some(cpu) = self.machine.pinned_to {
+            write!(f, ", pinned to CPU {cpu}")?;
+        }
+        writeln!(f, "\n")?;
         self.print_compile(f)?;
         self.print_fixed(f)?;
         self.print_runs(f)?;

@@ -84,7 +84,9 @@ pub fn random_inputs(seed: u64) -> Inputs {
         locals.push(Word::from(i64::from(random.below(1 << 20)) - (1 << 19)));
     }
     for _ in FLOATS {
-        locals.push(Word::from(f64::from(random.below(1 << 20)) / 1024.0 - 300.0));
+        locals.push(Word::from(
+            f64::from(random.below(1 << 20)) / 1024.0 - 300.0,
+        ));
     }
     let elements = (0..ELEMENTS).map(|_| u64::from(random.below(1 << 16)));
     Inputs {
@@ -285,9 +287,9 @@ impl Generator {
         self.float();
         for _ in 0..=self.random.below(3) {
             self.float();
-            let op = self
-                .random
-                .pick(&[Op::AddF, Op::SubF, Op::MulF, Op::MulF, Op::AddF, Op::MaxF]);
+            let op =
+                self.random
+                    .pick(&[Op::AddF, Op::SubF, Op::MulF, Op::MulF, Op::AddF, Op::MaxF]);
             self.op(op);
         }
         let local = self.float_local();

@@ -302,10 +302,12 @@ impl<'a> Lowering<'a> {
                 (true, _) => types::I64,
             };
             let variable = self.builder.declare_var(kind);
-            let value =
-                self.builder
-                    .ins()
-                    .load(kind, MemFlagsData::trusted(), self.frame, index as i32 * 8);
+            let value = self.builder.ins().load(
+                kind,
+                MemFlagsData::trusted(),
+                self.frame,
+                index as i32 * 8,
+            );
             self.builder.def_var(variable, value);
             self.locals[index] = Some((variable, kind));
         }
@@ -440,9 +442,12 @@ impl<'a> Lowering<'a> {
     fn exit(&mut self, index: usize) {
         for depth in 0..self.stack.len() {
             let value = self.stack[depth];
-            self.builder
-                .ins()
-                .store(MemFlagsData::trusted(), value, self.memory, depth as i32 * 8);
+            self.builder.ins().store(
+                MemFlagsData::trusted(),
+                value,
+                self.memory,
+                depth as i32 * 8,
+            );
         }
         let uop = self.builder.ins().iconst(types::I64, index as i64);
         let bytes = self.stack.len() as i64 * 8;
@@ -602,10 +607,10 @@ impl<'a> Lowering<'a> {
         let high = self.builder.ins().f64const(limit);
         let low = self.builder.ins().f64const(-limit);
         // Unordered comparisons: with NaN they hold.
-        let above =
-            self.builder
-                .ins()
-                .fcmp(FloatCC::UnorderedOrGreaterThanOrEqual, value, high);
+        let above = self
+            .builder
+            .ins()
+            .fcmp(FloatCC::UnorderedOrGreaterThanOrEqual, value, high);
         let below = self
             .builder
             .ins()

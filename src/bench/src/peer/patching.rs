@@ -26,8 +26,8 @@ impl Patching {
     /// # Errors
     /// There is no code memory to be had.
     pub fn new() -> Result<Self, BenchError> {
-        let table = mimeo_ir_templates::scalar_table()
-            .map_err(|error| BenchError::engine(NAME, &error))?;
+        let table =
+            mimeo_ir_templates::scalar_table().map_err(|error| BenchError::engine(NAME, &error))?;
         // SAFETY: the scalar set's stencils refer to no symbols: what they call is their operand.
         let engine = unsafe { Engine::new(Arc::new(table), |_| None) };
         Ok(Self {
