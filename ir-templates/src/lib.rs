@@ -2,7 +2,8 @@
 //! `mimeo-objects`, and *scalar*, unboxed numbers (module `scalar`).
 //!
 //! A file is a family of uops. Names, stack effects and meanings are CPython's; the code is this project's own. The
-//! templates need LLVM (feature `llvm19`); the table that was made of them is checked in and embedded, and needs none.
+//! templates need LLVM (feature `llvm19`); the table that was made of them is checked in and embedded, and needs none. So is the
+//! image of the interpreter that was.
 
 #[cfg(feature = "llvm")]
 mod calls;
@@ -36,9 +37,13 @@ mod stack;
 mod str;
 #[cfg(feature = "llvm")]
 mod subscripts;
+pub mod supernodes;
 #[cfg(feature = "llvm")]
 mod truth;
 
+mod image;
+
+pub use image::{STANDARD_INTERPRETER, standard_interpreter};
 use mimeo::table::{StencilTable, TableError};
 #[cfg(feature = "llvm")]
 pub use scalar::scalar_templates;

@@ -1,5 +1,5 @@
 /* Reads a stencil table with nothing but what the documentation of mimeo::table says: walks all of it, recomputes the
- * checksum, and prints a line per symbol and uop. Exit code 0 where it is a table, 1 where it is not, 2 on other errors. */
+ * checksum, and prints a line per symbol, uop and variant. Exit code 0 where it is a table, 1 where it is not, 2 on other errors. */
 #define _POSIX_C_SOURCE 200809L
 #include <fcntl.h>
 #include <inttypes.h>
@@ -26,23 +26,34 @@ struct header {
     uint32_t reserved;
     uint8_t  digest[32];
     struct text set, triple, cpu;
-    struct section uops, groups, holes, symbols;
+    struct section uops, variants, elements;
+    struct section holes, register_holes, symbols;
     struct section code, data, strings;
 };
 struct count { uint8_t fixed, per_oparg, low_bit; };
+struct part { uint32_t offset, length, first_hole, hole_count, align; };
 struct uop {
     struct text name;
     struct count popped, pushed;
     struct count leaving_popped, leaving_pushed;
     uint32_t flags, oparg_max;
     uint64_t operand_max;
-    uint32_t first_group, group_count, locals;
+    uint32_t locals;
+    struct part hot, cold, data;
 };
-struct part { uint32_t offset, length, first_hole, hole_count, align; };
-struct group {
-    uint32_t uop;
+struct form {
+    uint8_t  kind;
     uint8_t  registers_in, registers_out;
-    uint16_t reserved;
+    uint8_t  inputs[4];
+    uint8_t  output;
+    uint8_t  intact, reserved;
+    uint16_t renameable;
+};
+struct element { uint32_t uop, oparg_max; uint64_t operand_max; };
+struct variant {
+    uint32_t first_element, element_count;
+    uint32_t first_register_hole, register_hole_count;
+    struct form form;
     struct part hot, cold, data;
 };
 struct hole {
@@ -51,16 +62,41 @@ struct hole {
     uint32_t symbol;
     uint8_t  kind;
     uint8_t  value;
-    uint8_t  shift, reserved;
+    uint8_t  shift;
+    uint8_t  element;
+};
+struct register_hole {
+    uint32_t offset;
+    uint32_t rex;
+    uint8_t  part;
+    uint8_t  field;
+    uint8_t  reg, reserved;
 };
 #pragma pack(pop)
 
-_Static_assert(sizeof(struct header) == 160, "header");
-_Static_assert(sizeof(struct uop) == 48, "uop");
-_Static_assert(sizeof(struct group) == 68, "group");
+_Static_assert(sizeof(struct header) == 176, "header");
+_Static_assert(sizeof(struct uop) == 100, "uop");
+_Static_assert(sizeof(struct form) == 12, "form");
+_Static_assert(sizeof(struct element) == 16, "element");
+_Static_assert(sizeof(struct variant) == 88, "variant");
 _Static_assert(sizeof(struct hole) == 16, "hole");
+_Static_assert(sizeof(struct register_hole) == 12, "register hole");
 
 enum { VALUE_SYMBOL = 14 };
+enum { FORM_SLOTS = 0 };
+enum { INPUT_UNSIGNED = 0x20, INPUT_SIGNED = 0x40, INPUT_POOLED = 0x41 };
+static const uint8_t NONE = 0xff;
+static const uint32_t NO_REX = 0xffffffff;
+
+/* Everything in the file but the symbols' names. */
+struct file_sections {
+    const struct header *header;
+    const struct uop *uops;
+    const struct element *elements;
+    const struct hole *holes;
+    const struct register_hole *register_holes;
+    const uint8_t *code, *data, *strings;
+};
 
 static const uint8_t *file;
 static uint64_t file_length;
@@ -137,10 +173,93 @@ static void print_part(struct part part, uint32_t section_length, const struct h
         sum = sum * 31 + hole->kind;
         sum = sum * 31 + hole->value;
         sum = sum * 31 + hole->shift;
+        sum = sum * 31 + hole->element;
         sum = sum * 31 + hole->symbol;
         sum = sum * 31 + (uint64_t)(int64_t)hole->addend;
     }
     printf(" %" PRIu32 "/%" PRIu32 "/%" PRIu32 ":%016" PRIx64, part.length, part.align, part.hole_count, sum);
+}
+
+/* Prints all parts: what describes them, then the checksums of their bytes. */
+static void print_parts(struct part hot, struct part cold, struct part data, const struct file_sections *in)
+{
+    print_part(hot, in->header->code.count, in->holes, in->header);
+    print_part(cold, in->header->code.count, in->holes, in->header);
+    print_part(data, in->header->data.count, in->holes, in->header);
+    printf(" %08" PRIx32, crc32_of(0, in->code + hot.offset, hot.length));
+    printf(" %08" PRIx32, crc32_of(0, in->code + cold.offset, cold.length));
+    printf(" %08" PRIx32 "\n", crc32_of(0, in->data + data.offset, data.length));
+}
+
+static void print_register(uint8_t number)
+{
+    static const char *const names[16] = {"r15",  "rdi",  "rsi",  "rdx",  "rcx",  "r8",   "r9",   "r11",
+                                          "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7"};
+    if (number >= 16)
+        wrong("there is no such register");
+    printf("%s", names[number]);
+}
+
+static void print_form(const struct form *form)
+{
+    if (form->kind == FORM_SLOTS) {
+        printf("_r%u%u", form->registers_in, form->registers_out);
+        return;
+    }
+    putchar('[');
+    for (int i = 0; i < 4 && form->inputs[i] != NONE; i++) {
+        const uint8_t input = form->inputs[i];
+        if (i != 0)
+            printf(", ");
+        if (input == INPUT_SIGNED)
+            printf("32-bit");
+        else if (input == INPUT_POOLED)
+            printf("pooled");
+        else if (input >= INPUT_UNSIGNED)
+            printf("%u-bit unsigned", input - INPUT_UNSIGNED);
+        else
+            print_register(input);
+    }
+    if (form->output != NONE) {
+        printf("%s-> ", form->inputs[0] != NONE ? " " : "");
+        print_register(form->output);
+    }
+    printf("] %u %04x", form->intact, form->renameable);
+}
+
+static void print_register_hole(const struct register_hole *hole)
+{
+    printf(" %u/%" PRIu32 "/", hole->part, hole->offset);
+    if (hole->rex == NO_REX)
+        putchar('-');
+    else
+        printf("%" PRIu32, hole->rex);
+    printf("/%u/", hole->field);
+    print_register(hole->reg);
+}
+
+static void print_variant(const struct variant *variant, const struct file_sections *in)
+{
+    const struct section elements = in->header->elements, holes = in->header->register_holes;
+    if (variant->first_element > elements.count || variant->element_count > elements.count - variant->first_element)
+        wrong("a variant's uops lie outside their section");
+    if (variant->first_register_hole > holes.count ||
+        variant->register_hole_count > holes.count - variant->first_register_hole)
+        wrong("a variant's register holes lie outside their section");
+    printf("variant");
+    for (uint32_t i = 0; i < variant->element_count; i++) {
+        const struct element *element = &in->elements[variant->first_element + i];
+        if (element->uop >= in->header->uops.count)
+            wrong("a variant has a uop that does not exist");
+        putchar(' ');
+        print_text(in->uops[element->uop].name, in->strings, in->header->strings.count);
+        printf(" %" PRIu32 " %" PRIu64, element->oparg_max, element->operand_max);
+    }
+    putchar(' ');
+    print_form(&variant->form);
+    for (uint32_t i = 0; i < variant->register_hole_count; i++)
+        print_register_hole(&in->register_holes[variant->first_register_hole + i]);
+    print_parts(variant->hot, variant->cold, variant->data, in);
 }
 
 static void map(const char *path)
@@ -168,7 +287,7 @@ static const struct header *checked_header(void)
     const struct header *header = (const struct header *)file;
     if (memcmp(header->magic, magic, sizeof magic) != 0)
         wrong("it starts with something else");
-    if (header->format_version != 1 || header->header_length != sizeof *header)
+    if (header->format_version != 2 || header->header_length != sizeof *header)
         wrong("it has another format version");
     if (header->file_length != file_length)
         wrong("it has another length");
@@ -201,42 +320,37 @@ int main(int argc, char **argv)
     map(argv[1]);
     const struct header *header = checked_header();
     uint64_t end = sizeof *header;
-    const struct uop *uops = elements(header->uops, sizeof *uops, &end);
-    const struct group *groups = elements(header->groups, sizeof *groups, &end);
-    const struct hole *holes = elements(header->holes, sizeof *holes, &end);
+    struct file_sections in = {.header = header};
+    in.uops = elements(header->uops, sizeof *in.uops, &end);
+    const struct variant *variants = elements(header->variants, sizeof *variants, &end);
+    in.elements = elements(header->elements, sizeof *in.elements, &end);
+    in.holes = elements(header->holes, sizeof *in.holes, &end);
+    in.register_holes = elements(header->register_holes, sizeof *in.register_holes, &end);
     const struct text *symbols = elements(header->symbols, sizeof *symbols, &end);
-    const uint8_t *code = elements(header->code, 1, &end);
-    const uint8_t *data = elements(header->data, 1, &end);
-    const uint8_t *strings = elements(header->strings, 1, &end);
+    in.code = elements(header->code, 1, &end);
+    in.data = elements(header->data, 1, &end);
+    in.strings = elements(header->strings, 1, &end);
     if (end != file_length)
         wrong("there is something behind the sections");
 
-    print_header(header, strings);
+    print_header(header, in.strings);
     for (uint32_t i = 0; i < header->symbols.count; i++) {
         printf("symbol ");
-        print_text(symbols[i], strings, header->strings.count);
+        print_text(symbols[i], in.strings, header->strings.count);
         putchar('\n');
     }
     for (uint32_t i = 0; i < header->uops.count; i++) {
-        const struct uop *uop = &uops[i];
-        if (uop->group_count == 0 || uop->first_group >= header->groups.count)
-            wrong("a uop has no group");
-        const struct group *group = &groups[uop->first_group];
-        if (group->uop != i)
-            wrong("a group belongs to another uop");
+        const struct uop *uop = &in.uops[i];
         printf("uop ");
-        print_text(uop->name, strings, header->strings.count);
+        print_text(uop->name, in.strings, header->strings.count);
         print_count(uop->popped);
         print_count(uop->pushed);
         print_count(uop->leaving_popped);
         print_count(uop->leaving_pushed);
         printf(" %" PRIx32 " %" PRIu32 " %" PRIu64 " %" PRIu32, uop->flags, uop->oparg_max, uop->operand_max, uop->locals);
-        print_part(group->hot, header->code.count, holes, header);
-        print_part(group->cold, header->code.count, holes, header);
-        print_part(group->data, header->data.count, holes, header);
-        printf(" %08" PRIx32, crc32_of(0, code + group->hot.offset, group->hot.length));
-        printf(" %08" PRIx32, crc32_of(0, code + group->cold.offset, group->cold.length));
-        printf(" %08" PRIx32 "\n", crc32_of(0, data + group->data.offset, group->data.length));
+        print_parts(uop->hot, uop->cold, uop->data, &in);
     }
+    for (uint32_t i = 0; i < header->variants.count; i++)
+        print_variant(&variants[i], &in);
     return 0;
 }

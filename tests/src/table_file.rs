@@ -27,18 +27,20 @@ pub mod header {
     /// `struct text triple`.
     pub const TRIPLE: usize = 88;
     /// The length of the header in bytes.
-    pub const LENGTH: usize = 160;
+    pub const LENGTH: usize = 176;
 }
 
 /// The sections in their order: name, offset of its `struct section` in the header, bytes of an element.
-pub const SECTIONS: [(&str, usize, usize); 7] = [
-    ("uops", 104, 48),
-    ("groups", 112, 68),
-    ("holes", 120, 16),
-    ("symbols", 128, 8),
-    ("code", 136, 1),
-    ("data", 144, 1),
-    ("strings", 152, 1),
+pub const SECTIONS: [(&str, usize, usize); 9] = [
+    ("uops", 104, 100),
+    ("variants", 112, 88),
+    ("elements", 120, 16),
+    ("holes", 128, 16),
+    ("register holes", 136, 12),
+    ("symbols", 144, 8),
+    ("code", 152, 1),
+    ("data", 160, 1),
+    ("strings", 168, 1),
 ];
 
 /// A table's bytes that are being changed.
@@ -105,18 +107,16 @@ impl Draft {
         std::str::from_utf8(&self.bytes[start..start + length]).expect("UTF-8")
     }
 
-    /// Where the record of a uop is, and where that of its first group.
+    /// Where the record of a uop is.
     ///
     /// # Panics
     /// There is no uop of this name.
-    pub fn uop(&self, name: &str) -> (usize, usize) {
+    pub fn uop(&self, name: &str) -> usize {
         let count = self.u32_at(SECTIONS[0].1 + 4) as usize;
-        let record = (0..count)
+        (0..count)
             .map(|index| self.element("uops", index))
             .find(|&record| self.text(record) == name)
-            .unwrap_or_else(|| panic!("there is no uop {name}"));
-        let group = self.u32_at(record + 36) as usize;
-        (record, self.element("groups", group))
+            .unwrap_or_else(|| panic!("there is no uop {name}"))
     }
 
     /// Where the `struct part` of a uop's part is.
@@ -124,13 +124,7 @@ impl Draft {
     /// # Panics
     /// There is no uop of this name.
     pub fn part(&self, name: &str, part: Part) -> usize {
-        let (_, group) = self.uop(name);
-        let index = match part {
-            Part::Hot => 0,
-            Part::Cold => 1,
-            Part::Data => 2,
-        };
-        group + 8 + 20 * index
+        self.uop(name) + 40 + position(part)
     }
 
     /// Where a hole of a uop's hot code is.
@@ -142,6 +136,39 @@ impl Draft {
         self.element("holes", first + index)
     }
 
+    /// Where the record of a variant is.
+    pub fn variant(&self, index: usize) -> usize {
+        self.element("variants", index)
+    }
+
+    /// Where the record of a variant's uop is: its `struct element`.
+    pub fn variant_element(&self, variant: usize, index: usize) -> usize {
+        let first = self.u32_at(self.variant(variant)) as usize;
+        self.element("elements", first + index)
+    }
+
+    /// Where the `struct form` of a variant is.
+    pub fn form(&self, variant: usize) -> usize {
+        self.variant(variant) + 16
+    }
+
+    /// Where the `struct part` of a variant's part is.
+    pub fn variant_part(&self, variant: usize, part: Part) -> usize {
+        self.variant(variant) + 28 + position(part)
+    }
+
+    /// Where a hole of a variant's hot code is.
+    pub fn variant_hole(&self, variant: usize, index: usize) -> usize {
+        let first = self.u32_at(self.variant_part(variant, Part::Hot) + 8) as usize;
+        self.element("holes", first + index)
+    }
+
+    /// Where a register hole of a variant is.
+    pub fn register_hole(&self, variant: usize, index: usize) -> usize {
+        let first = self.u32_at(self.variant(variant) + 8) as usize;
+        self.element("register holes", first + index)
+    }
+
     /// Makes the checksum right and loads the table.
     ///
     /// # Errors
@@ -149,5 +176,14 @@ impl Draft {
     pub fn load(mut self) -> Result<StencilTable, TableError> {
         refresh_checksum(&mut self.bytes);
         StencilTable::from_bytes(self.bytes)
+    }
+}
+
+/// Where a part's record is behind that of the first.
+fn position(part: Part) -> usize {
+    match part {
+        Part::Hot => 0,
+        Part::Cold => 20,
+        Part::Data => 40,
     }
 }

@@ -24,10 +24,13 @@
 use mimeo::code_memory::{ArenaStats, CodeArena};
 use mimeo::engine::{CompileError, Engine, EngineError};
 use mimeo::executor::Executor;
+use mimeo::form::{
+    Class, Form, Input, OperandForm, Register, RegisterField, RegisterHole, RegisterSet,
+};
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
-use mimeo::stencil::{Count, StackEffect, StencilBuf, StencilGroupBuf, UopFlags};
-use mimeo::table::{StencilTable, TableContents, UopContents};
+use mimeo::stencil::{Count, StackEffect, StencilBuf, StencilGroup, StencilGroupBuf, UopFlags};
+use mimeo::table::{StencilTable, TableContents, UopContents, VariantContents, VariantId};
 use mimeo::trace::{FrameShape, Trace, Uop};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -117,6 +120,30 @@ pub fn table_of(contents: &TableContents) -> Arc<StencilTable> {
 /// The toy set.
 pub fn toy_contents() -> TableContents {
     contents("toy", &[DOUBLE, NUMBER], toy_uops())
+}
+
+/// The toy set with variants of both kinds, as a table of a real set would not have them side by side.
+///
+/// In the order of a table:
+///
+/// | Variant | Code |
+/// |---|---|
+/// | `_ADD_r21` | `add r15, rdi` |
+/// | `_ADD [r8, r9 -> r8]` | `add r8, r9` |
+/// | `_ADD [r8, r9 -> r11]` | `lea r11, [r8 + r9]` |
+/// | `_ADD [r8, 6-bit unsigned -> r8]` | `add r8, imm8` |
+/// | `_ADD [r8, 32-bit -> r8]` | `add r8, imm32` |
+/// | `_ADD [xmm4, pooled -> xmm4]` | `addsd xmm4, [rip + POOLED]`, which is another sum |
+/// | `_EXIT_IF_ZERO [r8]` | `test r8, r8; je COLD`; cold, `mov rax, r8; lea r15, [rip + EXIT]; jmp LEAVE` |
+/// | `_JUMP_IF_ZERO [r8]` | `test r8, r8; je JUMP_TARGET` |
+/// | `_LOAD+_JUMP_IF_ZERO_r00` | `cmp qword ptr [r12 + 8 * OPARG], 0; je JUMP_TARGET` |
+/// | `_PUSH_r01` | `movabs r15, OPERAND` |
+/// | `_PUSH+_ADD_r11` | `movabs rax, OPERAND; add r15, rax` |
+pub fn contents_with_variants() -> TableContents {
+    let mut contents = toy_contents();
+    contents.set = "variants".to_owned();
+    contents.variants = [slots_variants(), operand_variants()].concat();
+    contents
 }
 
 /// The toy set's table.
@@ -403,6 +430,207 @@ fn exit_if_zero_uop() -> UopContents {
     );
     made.group.cold = leave();
     made
+}
+
+/// A variant of hot code alone, compiled for the arguments that the base forms were compiled for.
+pub fn variant(uops: &[&str], form: Form, bytes: &[u8], holes: &[Hole]) -> VariantContents {
+    VariantContents {
+        uops: uops.iter().map(|&uop| uop.to_owned()).collect(),
+        form,
+        oparg_max: vec![OPARG_MAX; uops.len()],
+        operand_max: vec![u64::MAX; uops.len()],
+        group: StencilGroupBuf {
+            hot: code(bytes, holes),
+            ..StencilGroupBuf::default()
+        },
+        register_holes: Vec::new(),
+    }
+}
+
+/// The form `_rIO`.
+pub fn slots(registers_in: u8, registers_out: u8) -> Form {
+    Form::Slots {
+        registers_in,
+        registers_out,
+    }
+}
+
+/// A form of operands, whose placeholders may be any registers.
+pub fn operands(inputs: &[Input], output: Option<Register>) -> Form {
+    Form::Operands(OperandForm {
+        inputs: inputs.to_owned(),
+        output,
+        intact: 0,
+        renameable: RegisterSet::ALL,
+    })
+}
+
+/// A place in hot code where a placeholder stands, with the REX prefix at the start of the code where it is not a float.
+pub fn register_hole(offset: u32, field: RegisterField, register: Register) -> RegisterHole {
+    RegisterHole {
+        cold: false,
+        offset,
+        rex: (register.class() == Class::General).then_some(0),
+        field,
+        register,
+    }
+}
+
+fn slots_variants() -> Vec<VariantContents> {
+    let operand = Hole::new(2, RelocationKind::Abs64, HoleValue::Operand, 0);
+    vec![
+        variant(&["_ADD"], slots(2, 1), &[0x49, 0x01, 0xff], &[]),
+        variant(
+            &["_LOAD", "_JUMP_IF_ZERO"],
+            slots(0, 0),
+            &[
+                0x49, 0x83, 0xbc, 0x24, 0, 0, 0, 0, 0x00, 0x0f, 0x84, 0, 0, 0, 0,
+            ],
+            &[
+                local(4),
+                relative(11, HoleValue::JumpTarget).with_element(1),
+            ],
+        ),
+        variant(
+            &["_PUSH"],
+            slots(0, 1),
+            &[0x49, 0xbf, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[operand],
+        ),
+        variant(
+            &["_PUSH", "_ADD"],
+            slots(1, 1),
+            &[0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0x49, 0x01, 0xc7],
+            &[operand],
+        ),
+    ]
+}
+
+fn operand_variants() -> Vec<VariantContents> {
+    use RegisterField::{Base, Index, Reg};
+    let (r8, r9, r11, xmm4) = (general(5), general(6), general(7), float(4));
+    let (first, second) = (Input::Register(r8), Input::Register(r9));
+    let input = |offset, kind| Hole::new(offset, kind, HoleValue::Input, 0).with_element(1);
+    let add = |inputs: &[Input], output, bytes: &[u8], holes: &[Hole], places: &[RegisterHole]| {
+        let mut made = variant(&["_ADD"], operands(inputs, Some(output)), bytes, holes);
+        made.register_holes = places.to_owned();
+        made
+    };
+    let unary = |name, bytes: &[u8], holes: &[Hole]| {
+        let mut made = variant(&[name], operands(&[first], None), bytes, holes);
+        made.register_holes = vec![register_hole(2, Base, r8), register_hole(2, Reg, r8)];
+        made
+    };
+    const TEST_R8_JE: [u8; 9] = [0x4d, 0x85, 0xc0, 0x0f, 0x84, 0, 0, 0, 0];
+    let mut exit = unary(
+        "_EXIT_IF_ZERO",
+        &TEST_R8_JE,
+        &[relative(5, HoleValue::Cold)],
+    );
+    exit.group.cold = code(
+        &[
+            0x4c, 0x89, 0xc0, 0x4c, 0x8d, 0x3d, 0, 0, 0, 0, 0xe9, 0, 0, 0, 0,
+        ],
+        &[relative(6, HoleValue::Exit), relative(11, HoleValue::Leave)],
+    );
+    exit.register_holes.push(RegisterHole {
+        cold: true,
+        ..register_hole(2, Reg, r8)
+    });
+    vec![
+        add(
+            &[first, second],
+            r8,
+            &[0x4d, 0x01, 0xc8],
+            &[],
+            &[register_hole(2, Base, r8), register_hole(2, Reg, r9)],
+        ),
+        add(
+            &[first, second],
+            r11,
+            &[0x4f, 0x8d, 0x1c, 0x08],
+            &[],
+            &[
+                register_hole(2, Reg, r11),
+                register_hole(3, Base, r8),
+                register_hole(3, Index, r9),
+            ],
+        ),
+        add(
+            &[first, Input::Unsigned(6)],
+            r8,
+            &[0x49, 0x83, 0xc0, 0],
+            &[input(3, RelocationKind::Abs8)],
+            &[register_hole(2, Base, r8)],
+        ),
+        add(
+            &[first, Input::Signed32],
+            r8,
+            &[0x49, 0x81, 0xc0, 0, 0, 0, 0],
+            &[input(3, RelocationKind::Abs32S)],
+            &[register_hole(2, Base, r8)],
+        ),
+        add(
+            &[Input::Register(xmm4), Input::Pooled],
+            xmm4,
+            &[0xf2, 0x0f, 0x58, 0x25, 0, 0, 0, 0],
+            &[relative(4, HoleValue::Pooled).with_element(1)],
+            &[register_hole(3, Reg, xmm4)],
+        ),
+        exit,
+        unary(
+            "_JUMP_IF_ZERO",
+            &TEST_R8_JE,
+            &[relative(5, HoleValue::JumpTarget)],
+        ),
+    ]
+}
+
+/// A variant of a table as contents, to be written again.
+pub fn owned_variant(table: &StencilTable, id: VariantId) -> VariantContents {
+    let variant = table.variant(id);
+    let elements = 0..variant.uops.len();
+    VariantContents {
+        uops: variant
+            .uops
+            .iter()
+            .map(|&uop| table.uop(uop).name.to_owned())
+            .collect(),
+        form: variant.form.clone(),
+        oparg_max: elements
+            .clone()
+            .map(|index| variant.oparg_max(index))
+            .collect(),
+        operand_max: elements.map(|index| variant.operand_max(index)).collect(),
+        group: owned_group(variant.group),
+        register_holes: variant.register_holes.to_owned(),
+    }
+}
+
+/// A group that owns its parts.
+pub fn owned_group(group: StencilGroup<'_>) -> StencilGroupBuf {
+    let [hot, cold, data] = group.parts().map(|(_, stencil)| StencilBuf {
+        bytes: stencil.bytes.to_owned(),
+        holes: stencil.holes.to_owned(),
+        align: stencil.align,
+    });
+    StencilGroupBuf { hot, cold, data }
+}
+
+/// General register `index`.
+///
+/// # Panics
+/// There are only eight.
+pub fn general(index: u8) -> Register {
+    Register::general(index).expect("one of eight registers")
+}
+
+/// Float register `index`.
+///
+/// # Panics
+/// There are only eight.
+pub fn float(index: u8) -> Register {
+    Register::float(index).expect("one of eight registers")
 }
 
 /// An engine of the toy set.

@@ -2,8 +2,11 @@
 //! right, is refused or can be read, disassembled, verified and compiled without a panic.
 
 use mimeo::code_memory::{ArenaOptions, CodeArena};
-use mimeo::stencil::{StencilBuf, StencilGroupBuf, UopFlags};
-use mimeo::table::{StencilTable, TableContents, TableError, UopContents, UopId, refresh_checksum};
+use mimeo::form::{Register, RegisterHole};
+use mimeo::stencil::{Part, Stencil, UopFlags};
+use mimeo::table::{
+    StencilTable, TableContents, TableError, UopContents, UopId, VariantId, refresh_checksum,
+};
 use mimeo::trace::{FrameShape, Trace, Uop};
 use mimeo_compiler::disassemble::disassemble;
 use mimeo_compiler::verify::check_group;
@@ -100,12 +103,7 @@ fn table_to_change() -> StencilTable {
 }
 
 fn owned(table: &StencilTable, id: UopId) -> UopContents {
-    let (info, group) = (table.uop(id), table.group(id));
-    let [hot, cold, data] = group.parts().map(|(_, stencil)| StencilBuf {
-        bytes: stencil.bytes.to_owned(),
-        holes: stencil.holes.to_owned(),
-        align: stencil.align,
-    });
+    let info = table.uop(id);
     UopContents {
         name: info.name.to_owned(),
         effect: info.effect,
@@ -114,7 +112,7 @@ fn owned(table: &StencilTable, id: UopId) -> UopContents {
         oparg_max: info.oparg_max,
         operand_max: info.operand_max,
         locals: info.locals,
-        group: StencilGroupBuf { hot, cold, data },
+        group: toy::owned_group(table.group(id)),
     }
 }
 
@@ -135,7 +133,15 @@ fn changes(at: usize, byte: u8) -> impl Iterator<Item = u8> {
 
 #[test]
 fn every_changed_byte_with_a_checksum_that_is_right_is_refused_or_harmless() {
-    let table = table_to_change();
+    every_changed_byte_is_refused_or_harmless(&table_to_change());
+}
+
+#[test]
+fn every_changed_byte_of_a_table_with_variants_is_refused_or_harmless() {
+    every_changed_byte_is_refused_or_harmless(&toy::table_of(&toy::contents_with_variants()));
+}
+
+fn every_changed_byte_is_refused_or_harmless(table: &StencilTable) {
     let original = table.as_bytes();
     let arena = CodeArena::new(ArenaOptions::default()).expect("executable memory");
     let accepted = in_parallel(original.len(), |range| {
@@ -143,7 +149,7 @@ fn every_changed_byte_with_a_checksum_that_is_right_is_refused_or_harmless() {
             range.flat_map(|at| changes(at, original[at]).map(move |changed| (at, changed)));
         bytes
             .filter(|&(at, changed)| {
-                let harmless = || is_accepted(&table, at, changed, &arena);
+                let harmless = || is_accepted(table, at, changed, &arena);
                 catch_unwind(AssertUnwindSafe(harmless))
                     .unwrap_or_else(|_| panic!("byte {at:#x} as {changed:#x} panics"))
             })
@@ -175,7 +181,46 @@ fn is_accepted(table: &StencilTable, at: usize, changed: u8, arena: &Arc<CodeAre
             use_uop(&changed, id, arena);
         }
     }
+    assert_eq!(changed.variant_count(), table.variant_count());
+    for id in changed.variants() {
+        let same = toy::owned_variant(&changed, id) == toy::owned_variant(table, id);
+        if !same || !same_symbols {
+            use_variant(&changed, id);
+        }
+    }
     true
+}
+
+/// Does with a variant all that can be done with its stencils but running them.
+fn use_variant(table: &StencilTable, id: VariantId) {
+    let variant = table.variant(id);
+    assert!(!variant.to_string().is_empty());
+    let symbols: Vec<&str> = table.symbols().collect();
+    for (part, stencil) in variant.group.parts() {
+        show(part, stencil, &symbols);
+    }
+    let mut parts = [variant.group.hot, variant.group.cold].map(|stencil| stencil.bytes.to_owned());
+    for hole in variant.register_holes {
+        let code = &mut parts[usize::from(hole.cold)];
+        for to in Register::all().filter(|to| to.class() == hole.register.class()) {
+            hole.rename(to, code);
+            let renamed = RegisterHole {
+                register: to,
+                ..*hole
+            };
+            assert_eq!(renamed.check(code), Ok(()), "{variant}: {hole:?} as {to}");
+            renamed.rename(hole.register, code);
+        }
+        assert_eq!(hole.check(code), Ok(()), "{variant}: {hole:?}");
+    }
+}
+
+/// Disassembles a stencil.
+fn show(part: Part, stencil: Stencil<'_>, symbols: &[&str]) {
+    let lines = disassemble(stencil, part, symbols);
+    let shown: usize = lines.iter().map(|line| line.bytes.len()).sum();
+    let holes: usize = lines.iter().map(|line| line.holes.len()).sum();
+    assert_eq!((shown, holes), (stencil.bytes.len(), stencil.holes.len()));
 }
 
 /// Does with a uop all that can be done with it but running it; errors are welcome.
@@ -183,10 +228,7 @@ fn use_uop(table: &Arc<StencilTable>, id: UopId, arena: &Arc<CodeArena>) {
     let (info, group) = (table.uop(id), table.group(id));
     let symbols: Vec<&str> = table.symbols().collect();
     for (part, stencil) in group.parts() {
-        let lines = disassemble(stencil, part, &symbols);
-        let shown: usize = lines.iter().map(|line| line.bytes.len()).sum();
-        let holes: usize = lines.iter().map(|line| line.holes.len()).sum();
-        assert_eq!((shown, holes), (stencil.bytes.len(), stencil.holes.len()));
+        show(part, stencil, &symbols);
     }
     if let Err(error) = check_group(&info, group, &symbols) {
         assert!(error.to_string().contains(info.name));

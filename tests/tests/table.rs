@@ -1,18 +1,23 @@
 //! Stencil tables: what is written is read, files are replaced as a whole, and a row for each way in which a file can
 //! fail to be a table.
 
+use mimeo::form::{
+    Class, Form, Input, MAX_FUSED, OperandForm, Register, RegisterField, RegisterHole, RegisterSet,
+};
 use mimeo::hole::{Hole, HoleValue, MAX_SHIFT};
 use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{Count, Part, StackEffect, StencilBuf, StencilGroupBuf, UopFlags};
 use mimeo::table::{
     CALLING_CONVENTION, MAX_ALIGN, StencilTable, TRIPLE, TableContents, TableError, UopContents,
-    VALUE_REGISTERS, replace_file,
+    VALUE_REGISTERS, VariantContents, replace_file,
 };
 use mimeo_tests::table_file::{Draft, SECTIONS, header};
 use mimeo_tests::toy;
 use proptest::collection::{btree_map, vec};
+use proptest::option;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -21,52 +26,165 @@ use std::thread;
 
 // ---- Round trip ------------------------------------------------------------------------------------------------------
 
-/// A hole, with the gap in front of it in place of its offset and any number in place of its symbol.
-fn hole() -> impl Strategy<Value = (u32, RelocationKind, HoleValue, i32, u8, u32)> {
-    (
-        0..6u32,
-        select(&RelocationKind::ALL[..]),
-        select(&HoleValue::ALL[..]),
-        any::<i32>(),
-        0..=MAX_SHIFT,
-        any::<u32>(),
-    )
+/// A hole, with the gap in front of it in place of its offset and any number in place of its symbol and element.
+#[derive(Clone, Debug)]
+struct HoleSeed {
+    gap: u32,
+    kind: RelocationKind,
+    value: HoleValue,
+    addend: i32,
+    shift: u8,
+    symbol: u32,
+    element: u8,
 }
 
-fn stencil(symbols: u32, max_align_log: u32) -> impl Strategy<Value = StencilBuf> {
-    let holes = vec(hole(), 0..6);
-    (vec(any::<u8>(), 0..60), holes, 0..=max_align_log).prop_map(
-        move |(bytes, holes, align_log)| StencilBuf {
-            holes: place(&holes, bytes.len(), symbols),
-            bytes,
-            align: 1 << align_log,
+fn hole() -> impl Strategy<Value = HoleSeed> {
+    let value = (
+        select(&RelocationKind::ALL[..]),
+        select(&HoleValue::ALL[..]),
+        prop_oneof![Just(0), Just(-4), any::<i32>()],
+        0..=MAX_SHIFT,
+    );
+    (0..6u32, value, any::<u32>(), any::<u8>()).prop_map(
+        |(gap, (kind, value, addend, shift), symbol, element)| HoleSeed {
+            gap,
+            kind,
+            value,
+            addend,
+            shift,
+            symbol,
+            element,
         },
     )
 }
 
-/// Puts holes one behind the other, as many as there is room for.
-fn place(
-    holes: &[(u32, RelocationKind, HoleValue, i32, u8, u32)],
-    len: usize,
-    symbols: u32,
-) -> Vec<Hole> {
-    let mut end = 0;
-    let mut placed = Vec::new();
-    for &(gap, kind, value, addend, shift, symbol) in holes {
-        let hole = Hole::new(end + gap, kind, value, addend);
-        let hole = match value {
-            HoleValue::Symbol if symbols == 0 => continue,
-            HoleValue::Symbol => hole.with_symbol(symbol % symbols),
-            HoleValue::Oparg | HoleValue::Operand | HoleValue::Target => hole.with_shift(shift),
-            _ => hole,
-        };
-        end = hole.end();
-        if end as usize > len {
-            break;
+#[derive(Clone, Debug)]
+struct StencilSeed {
+    bytes: Vec<u8>,
+    holes: Vec<HoleSeed>,
+    align: u32,
+}
+
+fn stencil(max_align_log: u32) -> impl Strategy<Value = StencilSeed> {
+    let holes = vec(hole(), 0..6);
+    (vec(any::<u8>(), 0..60), holes, 0..=max_align_log).prop_map(|(bytes, holes, align_log)| {
+        StencilSeed {
+            bytes,
+            holes,
+            align: 1 << align_log,
         }
-        placed.push(hole);
+    })
+}
+
+type GroupSeed = [StencilSeed; 3];
+
+fn group() -> impl Strategy<Value = GroupSeed> {
+    (stencil(0), stencil(0), stencil(MAX_ALIGN.ilog2()))
+        .prop_map(|(hot, cold, data)| [hot, cold, data])
+}
+
+/// Whose stencils are made of seeds: so that each hole is one that there can be.
+struct Owner<'a> {
+    symbols: u32,
+    /// The flags of the uops; `None` for a base form, which gets those that its holes need.
+    flags: Option<&'a [UopFlags]>,
+    inputs: &'a [Input],
+}
+
+impl Owner<'_> {
+    fn group(&self, seeds: &GroupSeed) -> StencilGroupBuf {
+        let [hot, cold, data] = seeds.each_ref().map(|seed| self.stencil(seed));
+        StencilGroupBuf { hot, cold, data }
     }
-    placed
+
+    /// Puts holes one behind the other, as many as there is room for.
+    fn stencil(&self, seed: &StencilSeed) -> StencilBuf {
+        let mut end = 0;
+        let mut holes = Vec::new();
+        for seed_of_hole in &seed.holes {
+            let Some(hole) = self.hole(seed_of_hole, end + seed_of_hole.gap) else {
+                continue;
+            };
+            end = hole.end();
+            if end as usize > seed.bytes.len() {
+                break;
+            }
+            holes.push(hole);
+        }
+        StencilBuf {
+            bytes: seed.bytes.clone(),
+            holes,
+            align: seed.align,
+        }
+    }
+
+    fn hole(&self, seed: &HoleSeed, offset: u32) -> Option<Hole> {
+        let addend = if seed.kind.is_pc_relative() {
+            seed.addend.rem_euclid(0x2_0001) - 0x1_0000
+        } else {
+            seed.addend
+        };
+        let hole = Hole::new(offset, seed.kind, seed.value, addend);
+        match seed.value {
+            HoleValue::Symbol if self.symbols == 0 => None,
+            HoleValue::Symbol => Some(hole.with_symbol(seed.symbol % self.symbols)),
+            HoleValue::Input | HoleValue::Pooled => self.input(seed, hole),
+            value => {
+                let shift = match value {
+                    HoleValue::Oparg | HoleValue::Operand | HoleValue::Target => seed.shift,
+                    _ => 0,
+                };
+                let element = self.element(value, seed.element)?;
+                Some(hole.with_shift(shift).with_element(element))
+            }
+        }
+    }
+
+    /// One of the inputs that a hole of this value is for.
+    fn input(&self, seed: &HoleSeed, hole: Hole) -> Option<Hole> {
+        let (element, input) = self
+            .inputs
+            .iter()
+            .enumerate()
+            .cycle()
+            .skip(seed.element.into())
+            .take(self.inputs.len())
+            .find(|(_, input)| match seed.value {
+                HoleValue::Pooled => **input == Input::Pooled,
+                _ => matches!(input, Input::Signed32 | Input::Unsigned(_)),
+            })?;
+        let kind = match input {
+            _ if seed.value == HoleValue::Pooled => seed.kind,
+            Input::Unsigned(..=7) => RelocationKind::Abs8,
+            Input::Unsigned(..=15) => RelocationKind::Abs16,
+            Input::Unsigned(_) => RelocationKind::Abs32,
+            _ => RelocationKind::Abs32S,
+        };
+        let addend = if seed.value == HoleValue::Pooled {
+            hole.addend()
+        } else {
+            0
+        };
+        let hole = Hole::new(hole.offset(), kind, seed.value, addend);
+        Some(hole.with_element(element as u8))
+    }
+
+    /// One of the uops that may have a hole of this value; always the same for a way out.
+    fn element(&self, value: HoleValue, any: u8) -> Option<u8> {
+        let announcing = UopFlags::announcing(value);
+        let Some(flags) = self.flags.filter(|_| !announcing.is_empty()) else {
+            return Some(0);
+        };
+        let mut having = (0..flags.len()).filter(|&index| flags[index].intersects(announcing));
+        let element = match value {
+            HoleValue::Oparg | HoleValue::Operand | HoleValue::Target => {
+                let count = having.clone().count().max(1);
+                having.nth(usize::from(any) % count)?
+            }
+            _ => having.next()?,
+        };
+        Some(element as u8)
+    }
 }
 
 fn count() -> impl Strategy<Value = Count> {
@@ -83,16 +201,16 @@ fn effect() -> impl Strategy<Value = StackEffect> {
 
 /// A uop without a name.
 fn uop(symbols: u32) -> impl Strategy<Value = UopContents> {
-    let group = (
-        stencil(symbols, 0),
-        stencil(symbols, 0),
-        stencil(symbols, MAX_ALIGN.ilog2()),
-    );
     let limits = (any::<u32>(), any::<u64>(), any::<u32>());
     let flags = any::<u32>().prop_map(UopFlags::from_bits_truncate);
-    (effect(), effect(), flags, limits, group).prop_map(
-        |(effect, leaving_effect, flags, (oparg_max, operand_max, locals), (hot, cold, data))| {
-            let group = StencilGroupBuf { hot, cold, data };
+    (effect(), effect(), flags, limits, group()).prop_map(
+        move |(effect, leaving_effect, flags, (oparg_max, operand_max, locals), group)| {
+            let owner = Owner {
+                symbols,
+                flags: None,
+                inputs: &[],
+            };
+            let group = owner.group(&group);
             let announced = group
                 .as_group()
                 .holes()
@@ -112,6 +230,105 @@ fn uop(symbols: u32) -> impl Strategy<Value = UopContents> {
     )
 }
 
+/// Registers that differ, none of them or more.
+fn registers(most: usize) -> impl Strategy<Value = Vec<Register>> {
+    subsequence(Register::all().collect::<Vec<_>>(), 0..=most).prop_shuffle()
+}
+
+fn form() -> impl Strategy<Value = Form> {
+    let slots = (0..=3u8, 0..=3u8).prop_map(|(inside, outside)| toy::slots(inside, outside));
+    let constants = prop_oneof![
+        Just(Input::Signed32),
+        (1..=31u8).prop_map(Input::Unsigned),
+        Just(Input::Pooled),
+    ];
+    let inputs = (registers(2), vec(constants, 0..=2)).prop_flat_map(|(registers, constants)| {
+        let registers = registers.into_iter().map(Input::Register);
+        Just(registers.chain(constants).collect::<Vec<_>>()).prop_shuffle()
+    });
+    let output = option::of(select(Register::all().collect::<Vec<_>>()));
+    let operands = (inputs, output, any::<u8>(), any::<u16>()).prop_map(
+        |(inputs, output, intact, renameable)| {
+            let mut form = OperandForm {
+                intact: intact % (inputs.len() as u8 + 1),
+                inputs,
+                output,
+                renameable: RegisterSet(renameable),
+            };
+            form.renameable.0 |= form.placeholders().0;
+            Form::Operands(form)
+        },
+    );
+    prop_oneof![1 => slots, 2 => operands]
+}
+
+/// What a variant is made of when the uops are known: their positions, limits and all else.
+type VariantSeed = (Vec<(usize, u32, u64)>, Form, GroupSeed, Vec<(u8, u8)>);
+
+fn variant_seed() -> impl Strategy<Value = VariantSeed> {
+    let elements = vec((any::<usize>(), any::<u32>(), any::<u64>()), 1..=MAX_FUSED);
+    (elements, form(), group(), vec(any::<(u8, u8)>(), 0..6))
+}
+
+fn made_variant(seed: VariantSeed, symbols: u32, uops: &[UopContents]) -> Option<VariantContents> {
+    let (mut elements, form, group, places) = seed;
+    let of = |element: &(usize, u32, u64)| uops.get(element.0.checked_rem(uops.len())?);
+    let terminal = |element| of(element).is_some_and(|uop| uop.flags.contains(UopFlags::TERMINAL));
+    if let Some(last) = elements.iter().position(terminal) {
+        elements.truncate(last + 1);
+    }
+    let uops: Vec<&UopContents> = elements.iter().map(of).collect::<Option<_>>()?;
+    let flags: Vec<UopFlags> = uops.iter().map(|uop| uop.flags).collect();
+    let owner = Owner {
+        symbols,
+        flags: Some(&flags),
+        inputs: form.inputs(),
+    };
+    let mut made = VariantContents {
+        uops: uops.iter().map(|uop| uop.name.clone()).collect(),
+        oparg_max: elements.iter().map(|element| element.1).collect(),
+        operand_max: elements.iter().map(|element| element.2).collect(),
+        group: owner.group(&group),
+        form,
+        register_holes: Vec::new(),
+    };
+    for (cold, field) in places {
+        place_register(&mut made, cold % 2 == 1, field);
+    }
+    made.register_holes.sort_by_key(RegisterHole::order);
+    Some(made)
+}
+
+/// Puts an instruction with a placeholder behind one of the parts, if there are placeholders.
+fn place_register(variant: &mut VariantContents, cold: bool, any: u8) {
+    let registers: Vec<Register> = variant.form.placeholders().registers().collect();
+    let Some(&register) = registers.get(usize::from(any / 3) % registers.len().max(1)) else {
+        return;
+    };
+    let fields = [
+        RegisterField::Reg,
+        RegisterField::Base,
+        RegisterField::Index,
+    ];
+    let field = fields[usize::from(any % 3)];
+    let part = if cold {
+        &mut variant.group.cold.bytes
+    } else {
+        &mut variant.group.hot.bytes
+    };
+    let start = part.len() as u32;
+    let rex = 0x40 | (register.encoding() >> 3) << field.rex_bit();
+    let number = (register.encoding() & 7) << field.shift();
+    part.extend([rex, 0x8b, 0xc0 & !(7 << field.shift()) | number]);
+    variant.register_holes.push(RegisterHole {
+        cold,
+        offset: start + 2,
+        rex: (register.class() == Class::General).then_some(start),
+        field,
+        register,
+    });
+}
+
 fn contents() -> impl Strategy<Value = TableContents> {
     let symbols = vec("\\PC{1,8}", 0..4);
     (
@@ -123,26 +340,61 @@ fn contents() -> impl Strategy<Value = TableContents> {
     )
         .prop_flat_map(|(set, cpu, llvm_version, digest, symbols)| {
             let uops = btree_map("\\PC{1,8}", uop(symbols.len() as u32), 0..10);
-            uops.prop_map(move |uops| TableContents {
-                set: set.clone(),
-                cpu: cpu.clone(),
-                llvm_version,
-                digest,
-                symbols: symbols.clone(),
-                uops: uops
+            let variants = vec(variant_seed(), 0..12);
+            (uops, variants).prop_map(move |(uops, variants)| {
+                let uops: Vec<UopContents> = uops
                     .into_iter()
                     .map(|(name, uop)| UopContents { name, ..uop })
-                    .collect(),
-                variants: Vec::new(),
+                    .collect();
+                let made = |seed| made_variant(seed, symbols.len() as u32, &uops);
+                TableContents {
+                    set: set.clone(),
+                    cpu: cpu.clone(),
+                    llvm_version,
+                    digest,
+                    symbols: symbols.clone(),
+                    variants: without_doubles(variants.into_iter().filter_map(made)),
+                    uops,
+                }
             })
         })
 }
 
-/// Contents, sorted by the names of the uops, and the same uops in any order.
-fn contents_and_order() -> impl Strategy<Value = (TableContents, Vec<UopContents>)> {
+/// The variants in the order of a table, one of those whose uops and values are the same.
+fn without_doubles(variants: impl Iterator<Item = VariantContents>) -> Vec<VariantContents> {
+    let key = |variant: &VariantContents| {
+        let values = match &variant.form {
+            Form::Slots {
+                registers_in,
+                registers_out,
+            } => (0, *registers_in, *registers_out, [0xff; 4], 0xff),
+            Form::Operands(form) => {
+                let mut inputs = [0xff; 4];
+                for (number, input) in inputs.iter_mut().zip(&form.inputs) {
+                    *number = input.as_u8();
+                }
+                (1, 0, 0, inputs, form.output.map_or(0xff, Register::as_u8))
+            }
+        };
+        (variant.uops.clone(), values)
+    };
+    let by_key: BTreeMap<_, _> = variants.map(|variant| (key(&variant), variant)).collect();
+    by_key.into_values().collect()
+}
+
+/// Contents in the order of a table, and the same in any order.
+fn contents_and_shuffled() -> impl Strategy<Value = (TableContents, TableContents)> {
     contents().prop_flat_map(|contents| {
         let uops = Just(contents.uops.clone()).prop_shuffle();
-        (Just(contents), uops)
+        let variants = Just(contents.variants.clone()).prop_shuffle();
+        (Just(contents), uops, variants).prop_map(|(contents, uops, variants)| {
+            let shuffled = TableContents {
+                uops,
+                variants,
+                ..contents.clone()
+            };
+            (contents, shuffled)
+        })
     })
 }
 
@@ -150,9 +402,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn what_is_written_is_read_whatever_the_order((contents, uops) in contents_and_order()) {
+    fn what_is_written_is_read_whatever_the_order((contents, shuffled) in contents_and_shuffled()) {
         let bytes = contents.to_bytes().expect("contents that are valid");
-        let shuffled = TableContents { uops, ..contents.clone() };
         prop_assert_eq!(&bytes, &shuffled.to_bytes().expect("contents that are valid"));
 
         let table = StencilTable::from_bytes(bytes.clone()).expect("a table that was written");
@@ -170,6 +421,11 @@ proptest! {
             prop_assert_eq!(table.find(&uop.name), Some(id));
         }
         prop_assert_eq!(table.find(""), None);
+        prop_assert_eq!(table.variant_count(), contents.variants.len());
+        for (id, variant) in table.variants().zip(&contents.variants) {
+            prop_assert_eq!(&toy::owned_variant(&table, id), variant);
+            prop_assert_eq!(table.variant(id).to_string(), variant.to_string());
+        }
     }
 }
 
@@ -219,8 +475,11 @@ type Row = (&'static str, fn(&mut Draft), &'static str, &'static str);
 
 /// Changes the toy set's table as each row says, makes the checksum right again and compares the error.
 fn check_rows<const N: usize>(rows: [Row; N]) {
-    let draft = Draft::new(toy::table().as_bytes());
-    draft.clone().load().expect("the toy set's table");
+    check_rows_of(&Draft::new(toy::table().as_bytes()), rows);
+}
+
+fn check_rows_of<const N: usize>(draft: &Draft, rows: [Row; N]) {
+    draft.clone().load().expect("a table");
     for (row, change, variant, message) in rows {
         let mut changed = draft.clone();
         change(&mut changed);
@@ -252,15 +511,15 @@ fn files_of_another_kind() {
         ),
         (
             "a newer format",
-            |draft| draft.put_u32(header::FORMAT_VERSION, 2),
+            |draft| draft.put_u32(header::FORMAT_VERSION, 3),
             "Version",
-            "of format version 2, this library reads version 1",
+            "of format version 3, this library reads version 2",
         ),
         (
             "an older format",
-            |draft| draft.put_u32(header::FORMAT_VERSION, 0),
+            |draft| draft.put_u32(header::FORMAT_VERSION, 1),
             "Version",
-            "of format version 0,",
+            "of format version 1,",
         ),
         (
             "a newer format of another length",
@@ -315,9 +574,9 @@ fn headers_that_are_wrong() {
     check_rows([
         (
             "a longer header",
-            |draft| draft.put_u32(header::HEADER_LENGTH, 164),
+            |draft| draft.put_u32(header::HEADER_LENGTH, 180),
             "Invalid",
-            "header: its length is 164, expected 160",
+            "header: its length is 180, expected 176",
         ),
         (
             "a reserved field in use",
@@ -349,10 +608,16 @@ fn headers_that_are_wrong() {
     ]);
 }
 
+/// The toy set's table with variants.
+fn with_variants() -> Draft {
+    let bytes = toy::contents_with_variants().to_bytes();
+    Draft::new(&bytes.expect("contents that are valid"))
+}
+
 /// Sections lie one behind the other, without gaps, up to the end of the file.
 #[test]
 fn sections_that_are_elsewhere_or_longer_or_shorter() {
-    let draft = Draft::new(toy::table().as_bytes());
+    let draft = with_variants();
     for (index, (name, field, size)) in SECTIONS.into_iter().enumerate() {
         let next = SECTIONS.get(index + 1).map_or("sections", |next| next.0);
         let too_many = u32::MAX / size as u32;
@@ -382,8 +647,8 @@ fn sections_that_are_elsewhere_or_longer_or_shorter() {
 
 #[test]
 fn truncation_at_a_boundary_with_a_length_and_a_checksum_that_agree() {
-    for bytes in [toy::table().as_bytes(), mimeo_ir_templates::STANDARD_TABLE] {
-        let draft = Draft::new(bytes);
+    let standard = Draft::new(mimeo_ir_templates::STANDARD_TABLE);
+    for draft in [with_variants(), standard] {
         let starts = SECTIONS.map(|(name, ..)| draft.element(name, 0));
         for (start, (name, ..)) in starts.into_iter().zip(SECTIONS) {
             for end in [start - 1, start, start + 1] {
@@ -427,20 +692,20 @@ fn uops_that_are_wrong() {
         ),
         (
             "an empty name",
-            |draft| draft.put_u32(draft.uop("_EXIT").0 + 4, 0),
+            |draft| draft.put_u32(draft.uop("_EXIT") + 4, 0),
             "Invalid",
             "its name is not UTF-8 inside the strings, or empty",
         ),
         (
             "a name outside the strings",
-            |draft| draft.put_u32(draft.uop("_EXIT").0 + 4, 10_000),
+            |draft| draft.put_u32(draft.uop("_EXIT") + 4, 10_000),
             "Invalid",
             "its name is not UTF-8 inside the strings, or empty",
         ),
         (
             "a name that is not UTF-8",
             |draft| {
-                let name = draft.u32_at(draft.uop("_EXIT").0) as usize;
+                let name = draft.u32_at(draft.uop("_EXIT")) as usize;
                 let name = draft.element("strings", name);
                 draft.bytes[name + 1] = 0xc3;
             },
@@ -449,51 +714,9 @@ fn uops_that_are_wrong() {
         ),
         (
             "a flag that there is not",
-            |draft| draft.add_u32(draft.uop("_EXIT").0 + 20, 1 << 11),
+            |draft| draft.add_u32(draft.uop("_EXIT") + 20, 1 << 17),
             "Invalid",
-            "uop _EXIT: flags 0x830 hold unknown bits",
-        ),
-        (
-            "another uop's group",
-            |draft| draft.add_u32(draft.uop("_EXIT").0 + 36, 1),
-            "Invalid",
-            "uop _EXIT: groups 5 and 1 on, expected at least one from 4 of 17",
-        ),
-        (
-            "no group",
-            |draft| draft.put_u32(draft.uop("_EXIT").0 + 40, 0),
-            "Invalid",
-            "uop _EXIT: groups 4 and 0 on",
-        ),
-        (
-            "the next uop's group as well",
-            |draft| draft.put_u32(draft.uop("_EXIT").0 + 40, 2),
-            "Invalid",
-            "uop _EXIT_IF_ZERO: groups 5 and 1 on, expected at least one from 6 of 17",
-        ),
-        (
-            "more groups than there are",
-            |draft| draft.put_u32(draft.uop("_STORE").0 + 40, u32::MAX),
-            "Invalid",
-            "uop _STORE: groups ",
-        ),
-        (
-            "a group of another uop",
-            |draft| draft.add_u32(draft.uop("_EXIT").1, 1),
-            "Invalid",
-            "uop _EXIT, group: it belongs to uop 5, expected 4",
-        ),
-        (
-            "values in registers on entry",
-            |draft| draft.put_u8(draft.uop("_EXIT").1 + 4, 1),
-            "Invalid",
-            "uop _EXIT, group: it keeps stack values in registers",
-        ),
-        (
-            "values in registers on exit",
-            |draft| draft.put_u8(draft.uop("_EXIT").1 + 5, 1),
-            "Invalid",
-            "uop _EXIT, group: it keeps stack values in registers",
+            "uop _EXIT: flags 0x20030 hold unknown bits",
         ),
         (
             "a symbol without a name",
@@ -576,9 +799,9 @@ fn holes_that_are_wrong() {
         ),
         (
             "a value that there is not",
-            |draft| draft.put_u8(draft.hole("_LOAD", 0) + 13, 15),
+            |draft| draft.put_u8(draft.hole("_LOAD", 0) + 13, 18),
             "Invalid",
-            "hole at 0x4: hole value 15 is unknown, expected 0..15",
+            "hole at 0x4: hole value 18 is unknown, expected 0..18",
         ),
         (
             "a shift too far",
@@ -593,10 +816,38 @@ fn holes_that_are_wrong() {
             "hole at 0x9: shift 1 of JUMP_TARGET is not allowed",
         ),
         (
-            "a reserved byte in use",
+            "a second uop of a base form",
             |draft| draft.put_u8(draft.hole("_LOAD", 0) + 15, 1),
             "Invalid",
-            "hole at 0x4: reserved byte is 1, expected 0",
+            "hole at 0x4: element 1 of OPARG does not exist, there are 1",
+        ),
+        (
+            "an element of the whole",
+            |draft| draft.put_u8(draft.hole("_CHECK_VALIDITY", 0) + 15, 1),
+            "Invalid",
+            "hole at 0x2: element 1 of EXECUTOR does not exist, there are 1",
+        ),
+        (
+            "an input of a base form",
+            |draft| {
+                let hole = draft.hole("_LOAD", 0);
+                draft.put_u8(hole + 13, HoleValue::Input as u8);
+                draft.put_u8(hole + 14, 0);
+            },
+            "Invalid",
+            "hole at 0x4: element 0 of INPUT does not exist, there are 0",
+        ),
+        (
+            "a pooled input of a base form",
+            |draft| draft.put_u8(draft.hole("_CALL", 0) + 13, HoleValue::Pooled as u8),
+            "Invalid",
+            "hole at 0x5: element 0 of POOLED does not exist, there are 0",
+        ),
+        (
+            "an addend that is no part of a link",
+            |draft| draft.put_u32(draft.hole("_CALL", 0) + 4, 0x1_0001),
+            "Invalid",
+            "hole at 0x5: its addend is 65537, expected at most 65536 either way",
         ),
         (
             "a symbol that there is not",
@@ -665,6 +916,493 @@ fn holes_that_are_wrong() {
             "filled with JUMP_TARGET, but the uop does not have the flag DEOPT or EXIT or JUMP",
         ),
     ]);
+}
+
+/// The variants are those of [`toy::contents_with_variants`], in the order there; a uop that does not continue is number
+/// 4, `_EXIT`.
+#[test]
+fn variants_that_are_wrong() {
+    check_rows_of(
+        &with_variants(),
+        [
+            (
+                "another variant's uops",
+                |draft| draft.add_u32(draft.variant(1), 1),
+                "Invalid",
+                "variant 1: elements 2 and 1 on, expected them from 1 of 13",
+            ),
+            (
+                "more uops than there are",
+                |draft| draft.put_u32(draft.variant(10) + 4, u32::MAX),
+                "Invalid",
+                "variant 10: elements 11 and 4294967295 on, expected them from 11 of 13",
+            ),
+            (
+                "no uops",
+                |draft| draft.put_u32(draft.variant(0) + 4, 0),
+                "Invalid",
+                "variant 0: it has 0 uops, expected 1 to 6",
+            ),
+            (
+                "too many uops",
+                |draft| draft.put_u32(draft.variant(0) + 4, 7),
+                "Invalid",
+                "variant 0: it has 7 uops, expected 1 to 6",
+            ),
+            (
+                "uops that no variant uses",
+                |draft| draft.put_u32(draft.variant(10) + 4, 1),
+                "Invalid",
+                "elements: there are 13, but the variants use 12",
+            ),
+            (
+                "a uop that there is not",
+                |draft| draft.put_u32(draft.variant_element(10, 1), 17),
+                "Invalid",
+                "variant 10: uop 17 does not exist, there are 17",
+            ),
+            (
+                "a uop behind one that does not continue",
+                |draft| draft.put_u32(draft.variant_element(8, 0), 4),
+                "Invalid",
+                "variant 8: _EXIT never continues, but is not the last of its uops",
+            ),
+            (
+                "variants out of order",
+                |draft| draft.put_u32(draft.variant_element(0, 0), 1),
+                "Invalid",
+                "variant 1: it does not sort after the one before",
+            ),
+            (
+                "the same variant twice",
+                |draft| draft.put_u8(draft.form(2) + 7, 5),
+                "Invalid",
+                "variant 2: it does not sort after the one before",
+            ),
+            (
+                "a kind of form that there is not",
+                |draft| draft.put_u8(draft.form(0), 2),
+                "Invalid",
+                "variant 0: form 2 is unknown, expected 0 or 1",
+            ),
+            (
+                "four values in registers",
+                |draft| draft.put_u8(draft.form(0) + 1, 4),
+                "Invalid",
+                "variant 0: 4 values are in registers, at most 3 can be",
+            ),
+            (
+                "slots with an output",
+                |draft| draft.put_u8(draft.form(0) + 7, 5),
+                "Invalid",
+                "variant 0: a field that _r21 does not use is in use",
+            ),
+            (
+                "slots with an input",
+                |draft| draft.put_u8(draft.form(0) + 3, 5),
+                "Invalid",
+                "variant 0: a field that _r21 does not use is in use",
+            ),
+            (
+                "operands with values in slots",
+                |draft| draft.put_u8(draft.form(1) + 1, 1),
+                "Invalid",
+                "variant 1: a field that [r8, r9 -> r8] does not use is in use",
+            ),
+            (
+                "an input behind none",
+                |draft| draft.put_u8(draft.form(1) + 6, 7),
+                "Invalid",
+                "variant 1: a field that [r8, r9 -> r8] does not use is in use",
+            ),
+            (
+                "a reserved byte in use",
+                |draft| draft.put_u8(draft.form(1) + 9, 1),
+                "Invalid",
+                "variant 1: a field that [r8, r9 -> r8] does not use is in use",
+            ),
+            (
+                "an input that there is not",
+                |draft| draft.put_u8(draft.form(1) + 3, 0x42),
+                "Invalid",
+                "variant 1: input 0x42 is unknown",
+            ),
+            (
+                "an unsigned number without bits",
+                |draft| draft.put_u8(draft.form(3) + 4, 0x20),
+                "Invalid",
+                "variant 3: input 0x20 is unknown",
+            ),
+            (
+                "an output that is no register",
+                |draft| draft.put_u8(draft.form(1) + 7, 16),
+                "Invalid",
+                "variant 1: output 0x10 is unknown",
+            ),
+            (
+                "one placeholder for two inputs",
+                |draft| draft.put_u8(draft.form(1) + 4, 5),
+                "Invalid",
+                "variant 1: two inputs share the placeholder r8",
+            ),
+            (
+                "more inputs intact than there are",
+                |draft| draft.put_u8(draft.form(1) + 8, 3),
+                "Invalid",
+                "variant 1: 3 of its inputs are intact where it jumps, it takes 2",
+            ),
+            (
+                "a placeholder that is not renameable",
+                |draft| draft.put_u8(draft.form(1) + 10, !(1 << 6)),
+                "Invalid",
+                "variant 1: its placeholder r9 is not renameable",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn holes_of_variants_that_are_wrong() {
+    check_rows_of(
+        &with_variants(),
+        [
+            (
+                "a part outside its section",
+                |draft| draft.add_u32(draft.variant_part(6, Part::Cold), 10_000),
+                "Invalid",
+                "variant _EXIT_IF_ZERO [r8], cold code: its bytes or holes lie outside their section",
+            ),
+            (
+                "code that is aligned",
+                |draft| draft.put_u32(draft.variant_part(10, Part::Hot) + 16, 2),
+                "Invalid",
+                "variant _PUSH+_ADD_r11, hot code: its alignment is 2",
+            ),
+            (
+                "an element that there is not",
+                |draft| draft.put_u8(draft.variant_hole(8, 0) + 15, 2),
+                "Invalid",
+                "variant _LOAD+_JUMP_IF_ZERO_r00, hot code: hole at 0x4: element 2 of OPARG does not exist, there are 2",
+            ),
+            (
+                "an oparg of a uop without one",
+                |draft| draft.put_u8(draft.variant_hole(8, 0) + 15, 1),
+                "Invalid",
+                "hole at 0x4: it is filled with OPARG, but the uop does not have the flag OPARG",
+            ),
+            (
+                "a jump of a uop that does not jump",
+                |draft| draft.put_u8(draft.variant_hole(8, 1) + 15, 0),
+                "Invalid",
+                "hole at 0xb: it is filled with JUMP_TARGET, but the uop does not have the flag",
+            ),
+            (
+                "an input that there is not",
+                |draft| draft.put_u8(draft.variant_hole(4, 0) + 15, 2),
+                "Invalid",
+                "hole at 0x3: element 2 of INPUT does not exist, there are 2",
+            ),
+            (
+                "an input in a register as a number",
+                |draft| draft.put_u8(draft.variant_hole(4, 0) + 15, 0),
+                "Invalid",
+                "hole at 0x3: it is filled with INPUT 0, which is r8",
+            ),
+            (
+                "a number that is not pooled",
+                |draft| draft.put_u8(draft.variant_hole(4, 0) + 13, HoleValue::Pooled as u8),
+                "Invalid",
+                "hole at 0x3: it is filled with POOLED 1, which is 32-bit",
+            ),
+            (
+                "a pooled number in the instruction",
+                |draft| draft.put_u8(draft.variant_hole(5, 0) + 13, HoleValue::Input as u8),
+                "Invalid",
+                "hole at 0x4: it is filled with INPUT 1, which is pooled",
+            ),
+            (
+                "a signed number where it would be extended with zeros",
+                |draft| draft.put_u8(draft.variant_hole(4, 0) + 12, 10),
+                "Invalid",
+                "which is 32-bit: -2147483648 to 2147483647 do not fit R_X86_64_32",
+            ),
+            (
+                "a signed number and an addend",
+                |draft| draft.put_u32(draft.variant_hole(4, 0) + 4, 1),
+                "Invalid",
+                "which is 32-bit: -2147483647 to 2147483648 do not fit R_X86_64_32S",
+            ),
+            (
+                "a number less its own address",
+                |draft| draft.put_u8(draft.variant_hole(4, 0) + 12, 2),
+                "Invalid",
+                "do not fit R_X86_64_PC32",
+            ),
+            (
+                "an unsigned number of too many bits",
+                |draft| draft.put_u8(draft.form(3) + 4, 0x28),
+                "Invalid",
+                "which is 8-bit unsigned: 0 to 255 do not fit R_X86_64_8",
+            ),
+            (
+                "a link too far",
+                |draft| draft.put_u32(draft.variant_hole(7, 0) + 4, u32::MAX << 17),
+                "Invalid",
+                "hole at 0x5: its addend is -131072, expected at most 65536 either way",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn register_holes_that_are_wrong() {
+    check_rows_of(
+        &with_variants(),
+        [
+            (
+                "another variant's",
+                |draft| draft.add_u32(draft.variant(1) + 8, 1),
+                "Invalid",
+                "variant _ADD [r8, r9 -> r8]: register holes 1 and 2 on, expected them from 0 of 13",
+            ),
+            (
+                "more than there are",
+                |draft| draft.put_u32(draft.variant(1) + 12, u32::MAX),
+                "Invalid",
+                "register holes 0 and 4294967295 on, expected them from 0 of 13",
+            ),
+            (
+                "one that is left out",
+                |draft| draft.put_u32(draft.variant(7) + 12, 1),
+                "Invalid",
+                "variant _LOAD+_JUMP_IF_ZERO_r00: register holes 13 and 0 on, expected them from 12 of 13",
+            ),
+            (
+                "one that no variant uses",
+                |draft| {
+                    draft.put_u32(draft.variant(7) + 12, 1);
+                    (8..11).for_each(|variant| draft.put_u32(draft.variant(variant) + 8, 12));
+                },
+                "Invalid",
+                "register holes: there are 13, but the variants use 12",
+            ),
+            (
+                "a part that there is not",
+                |draft| draft.put_u8(draft.register_hole(1, 0) + 8, 2),
+                "Invalid",
+                "part 2 is unknown or a reserved field is not 0",
+            ),
+            (
+                "a reserved byte in use",
+                |draft| draft.put_u8(draft.register_hole(1, 0) + 11, 1),
+                "Invalid",
+                "part 0 is unknown or a reserved field is not 0",
+            ),
+            (
+                "a field that there is not",
+                |draft| draft.put_u8(draft.register_hole(1, 0) + 9, 3),
+                "Invalid",
+                "field 3 is unknown, expected 0..3",
+            ),
+            (
+                "a register that there is not",
+                |draft| draft.put_u8(draft.register_hole(1, 0) + 10, 16),
+                "Invalid",
+                "register 16 is unknown",
+            ),
+            (
+                "a register that is no placeholder",
+                |draft| draft.put_u8(draft.register_hole(1, 0) + 10, 7),
+                "Invalid",
+                "register hole at 0x2 of the hot code: r11 is no placeholder of [r8, r9 -> r8]",
+            ),
+            (
+                "another placeholder",
+                |draft| draft.put_u8(draft.register_hole(1, 0) + 10, 6),
+                "Invalid",
+                "at 0x2 of the hot code: register number 8 stands there, expected 9 for r9",
+            ),
+            (
+                "other bits",
+                |draft| draft.put_u8(draft.register_hole(1, 0) + 9, 0),
+                "Invalid",
+                "at 0x2 of the hot code: register number 9 stands there, expected 8 for r8",
+            ),
+            (
+                "a byte behind the part",
+                |draft| draft.put_u32(draft.register_hole(1, 0), 3),
+                "Invalid",
+                "at 0x3 of the hot code: offset 0x3 is behind the 0x3 bytes",
+            ),
+            (
+                "a prefix behind the part",
+                |draft| draft.put_u32(draft.register_hole(1, 0) + 4, 0xffff_fffe),
+                "Invalid",
+                "offset 0xfffffffe is behind the 0x3 bytes",
+            ),
+            (
+                "a general register without a prefix",
+                |draft| draft.put_u32(draft.register_hole(1, 0) + 4, u32::MAX),
+                "Invalid",
+                "r8 has no REX prefix, which it needs",
+            ),
+            (
+                "a prefix that is the byte itself",
+                |draft| draft.put_u32(draft.register_hole(1, 0) + 4, 2),
+                "Invalid",
+                "its REX prefix is at 0x2, expected a little before it",
+            ),
+            (
+                "a prefix that is none",
+                |draft| draft.put_u32(draft.register_hole(1, 0) + 4, 1),
+                "Invalid",
+                "its REX prefix is 0x01, expected 0x40 to 0x4f",
+            ),
+            (
+                "a prefix of another instruction",
+                |draft| {
+                    let cold = draft.register_hole(6, 2);
+                    draft.put_u32(cold, 9);
+                },
+                "Invalid",
+                "at 0x9 of the cold code: its REX prefix is at 0x0, expected a little before it",
+            ),
+            (
+                "a byte that is patched",
+                |draft| {
+                    let code = draft.u32_at(draft.variant_part(7, Part::Hot)) as usize;
+                    let code = draft.element("code", code);
+                    draft.put_u8(code + 4, 0x4d);
+                    draft.put_u32(draft.register_hole(7, 0) + 4, 4);
+                    draft.put_u32(draft.register_hole(7, 0), 7);
+                },
+                "Invalid",
+                "variant _JUMP_IF_ZERO [r8]: register hole at 0x7 of the hot code: a hole is at 0x7",
+            ),
+            (
+                "the same bits twice",
+                |draft| {
+                    let first = draft.register_hole(7, 0);
+                    draft.bytes.copy_within(first..first + 12, first + 12);
+                },
+                "Invalid",
+                "it does not sort after the one before",
+            ),
+        ],
+    );
+}
+
+/// One label or exit record of a kind is all that a trace gives a variant.
+#[test]
+fn two_uops_of_a_variant_cannot_leave_the_same_way() {
+    let jump = |offset, element| toy::relative(offset, HoleValue::JumpTarget).with_element(element);
+    let uops = ["_CHECK_VALIDITY", "_JUMP_IF_ZERO"];
+    let code = [0x0f, 0x84, 0, 0, 0, 0, 0x0f, 0x85, 0, 0, 0, 0];
+    for (second, error) in [
+        (0, None),
+        (
+            1,
+            Some(
+                "hole at 0x8: it is filled with JUMP_TARGET of element 1, but element 0 has one as well",
+            ),
+        ),
+    ] {
+        let mut contents = toy::toy_contents();
+        let holes = [jump(2, 0), jump(8, second)];
+        contents.variants = vec![toy::variant(&uops, toy::slots(0, 0), &code, &holes)];
+        match (contents.to_bytes(), error) {
+            (Ok(_), None) => {}
+            (Err(found), Some(message)) => check("two jumps", &found, ("Invalid", message)),
+            (result, _) => panic!("{result:?}"),
+        }
+    }
+}
+
+#[test]
+fn variants_that_are_not_written() {
+    let made = |change: fn(&mut VariantContents)| {
+        let mut contents = toy::contents_with_variants();
+        change(&mut contents.variants[0]);
+        contents.to_bytes()
+    };
+    type Change = (&'static str, fn(&mut VariantContents), &'static str);
+    let rows: [Change; 6] = [
+        (
+            "a uop that there is not",
+            |variant| variant.uops = vec!["_NOTHING".to_owned()],
+            "variant _NOTHING_r21: there is no uop _NOTHING",
+        ),
+        (
+            "more limits than uops",
+            |variant| variant.oparg_max.push(0),
+            "variant _ADD_r21: it has 1 uops, but 2 largest opargs and 1 largest operands",
+        ),
+        (
+            "fewer limits than uops",
+            |variant| variant.operand_max.clear(),
+            "variant _ADD_r21: it has 1 uops, but 1 largest opargs and 0 largest operands",
+        ),
+        (
+            "more bits than a number has",
+            |variant| variant.form = toy::operands(&[Input::Unsigned(255)], None),
+            "an input has 255 bits, expected 1 to 31",
+        ),
+        (
+            "more inputs than there can be",
+            |variant| variant.form = toy::operands(&[Input::Signed32; 5], None),
+            "it takes 5 inputs, at most 4 are possible",
+        ),
+        (
+            "a variant that is there already",
+            |variant| {
+                variant.uops = vec!["_PUSH".to_owned()];
+                variant.form = toy::slots(0, 1);
+            },
+            "it does not sort after the one before",
+        ),
+    ];
+    for (row, change, message) in rows {
+        match made(change) {
+            Ok(_) => panic!("{row}: it is written"),
+            Err(error) => check(row, &error, ("Invalid", message)),
+        }
+    }
+}
+
+/// The variants are found in the order that the documentation gives, under the names that tools print.
+#[test]
+fn variants_have_names_and_an_order() {
+    let table = toy::table_of(&toy::contents_with_variants());
+    let names: Vec<String> = table
+        .variants()
+        .map(|id| table.variant(id).to_string())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "_ADD_r21",
+            "_ADD [r8, r9 -> r8]",
+            "_ADD [r8, r9 -> r11]",
+            "_ADD [r8, 6-bit unsigned -> r8]",
+            "_ADD [r8, 32-bit -> r8]",
+            "_ADD [xmm4, pooled -> xmm4]",
+            "_EXIT_IF_ZERO [r8]",
+            "_JUMP_IF_ZERO [r8]",
+            "_LOAD+_JUMP_IF_ZERO_r00",
+            "_PUSH_r01",
+            "_PUSH+_ADD_r11",
+        ]
+    );
+    let fused = table.variant(table.variants().nth(8).unwrap());
+    assert_eq!(
+        fused.flags(),
+        UopFlags::LOCAL | UopFlags::OPARG | UopFlags::JUMP
+    );
+    assert_eq!(
+        (fused.oparg_max(1), fused.oparg_max(2)),
+        (toy::OPARG_MAX, 0)
+    );
+    assert_eq!((fused.operand_max(1), fused.operand_max(2)), (u64::MAX, 0));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The format as a C program reads it: `c/read_table.c` knows of tables only what the documentation of `mimeo::table`
 //! says, and has to see in them what the library sees.
 
-use mimeo::stencil::{Count, Stencil};
+use mimeo::form::Form;
+use mimeo::stencil::{Count, Stencil, StencilGroup};
 use mimeo::table::StencilTable;
 use mimeo_tests::table_file::{Draft, header};
 use mimeo_tests::toy;
@@ -68,15 +69,35 @@ fn expected(table: &StencilTable) -> Result<String, std::fmt::Error> {
         }
         let (flags, oparg, operand) = (uop.flags.bits(), uop.oparg_max, uop.operand_max);
         write!(text, " {flags:x} {oparg} {operand} {}", uop.locals)?;
-        for (_, stencil) in group.parts() {
-            write!(text, " {}", part(stencil))?;
+        writeln!(text, "{}", parts(group))?;
+    }
+    for id in table.variants() {
+        let variant = table.variant(id);
+        write!(text, "variant")?;
+        for (index, &uop) in variant.uops.iter().enumerate() {
+            let (oparg, operand) = (variant.oparg_max(index), variant.operand_max(index));
+            write!(text, " {} {oparg} {operand}", table.uop(uop).name)?;
         }
-        for (_, stencil) in group.parts() {
-            write!(text, " {:08x}", crc32(stencil.bytes))?;
+        write!(text, " {}", variant.form)?;
+        if let Form::Operands(form) = variant.form {
+            write!(text, " {} {:04x}", form.intact, form.renameable.0)?;
         }
-        text.push('\n');
+        for hole in variant.register_holes {
+            let rex = hole.rex.map_or("-".to_owned(), |rex| rex.to_string());
+            let (part, field) = (u8::from(hole.cold), hole.field as u8);
+            let (offset, register) = (hole.offset, hole.register);
+            write!(text, " {part}/{offset}/{rex}/{field}/{register}")?;
+        }
+        writeln!(text, "{}", parts(variant.group))?;
     }
     Ok(text)
+}
+
+fn parts(group: StencilGroup<'_>) -> String {
+    let described = group.parts().map(|(_, stencil)| part(stencil));
+    let checksums = group.parts().map(|(_, stencil)| crc32(stencil.bytes));
+    let [hot, cold, data] = checksums.map(|checksum| format!("{checksum:08x}"));
+    format!(" {} {hot} {cold} {data}", described.join(" "))
 }
 
 fn count(count: Count) -> String {
@@ -90,6 +111,7 @@ fn part(stencil: Stencil<'_>) -> String {
             hole.kind() as u64,
             hole.value() as u64,
             u64::from(hole.shift()),
+            u64::from(hole.element()),
             u64::from(hole.symbol()),
             i64::from(hole.addend()).cast_unsigned(),
         ];
@@ -109,7 +131,8 @@ fn a_c_program_sees_what_the_library_sees() {
         return;
     };
     let standard = mimeo_ir_templates::standard_table().unwrap();
-    for table in [&standard, &toy::table()] {
+    let variants = toy::table_of(&toy::contents_with_variants());
+    for table in [&standard, &toy::table(), &variants] {
         let output = read(&program, table.as_bytes());
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{errors}");

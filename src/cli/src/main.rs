@@ -2,8 +2,10 @@
 
 mod bench;
 mod build;
+mod engines;
 mod failure;
 mod inspect;
+mod mine;
 mod run;
 mod tables;
 mod verify;
@@ -33,6 +35,7 @@ enum Command {
     Run(run::Arguments),
     Build(build::Arguments),
     Inspect(inspect::Arguments),
+    Mine(mine::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
     BenchWork(bench::Work),
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments, &mut out),
         Command::Build(arguments) => build::run(&arguments, &mut out),
         Command::Inspect(arguments) => inspect::run(&arguments, &mut out),
+        Command::Mine(arguments) => mine::run(&arguments, &mut out),
         Command::Verify(arguments) => verify::run(&arguments, &mut out),
         Command::Bench(arguments) => bench::run(&arguments, &mut out),
         Command::BenchWork(arguments) => bench::work(&arguments),

@@ -14,14 +14,16 @@
 )]
 
 pub(crate) mod inline;
+mod interpreter;
 mod paths;
 mod stack;
 
+pub(crate) use interpreter::Mode;
 pub use paths::ColdPath;
 pub(crate) use paths::Facts;
 
 use crate::error::TemplateError;
-use crate::module::Unit;
+use crate::module::{External, Unit};
 use crate::symbol::{HoleSymbol, PREFIX, is_identifier};
 use crate::template::{Helper, SLOT_SIZE, Type};
 use inkwell::builder::Builder;
@@ -178,6 +180,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         if let Some(site) = self.unit.site() {
             return Ok(site.pointer(site.operand()));
         }
+        if self.is_handler() {
+            return self.recorded_pointer();
+        }
         // A symbol in an ordinary operand may be given a 32-bit field; movabs has none but a 64-bit one.
         let hole = self
             .unit
@@ -208,6 +213,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         if let Some(site) = self.unit.site() {
             return self.offset(site.header(), self.i64(offset.into()));
         }
+        if self.is_handler() {
+            return self.offset(self.recorded_header()?, self.i64(offset.into()));
+        }
         let header = self
             .unit
             .hole_address(HoleSymbol::address(HoleValue::Executor));
@@ -220,6 +228,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         if let Some(site) = self.unit.site() {
             return site.symbol(name);
         }
+        if self.is_handler() {
+            return self.symbol_from_table(name, External::Data);
+        }
         let symbol = self.unit.external_address(name)?;
         self.assembly(false, "leaq ${1:c}(%rip), $0", "=r,i", &[symbol.into()])
     }
@@ -227,6 +238,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     fn number(&self, symbol: HoleSymbol) -> Built<IntValue<'ctx>> {
         if let Some(site) = self.unit.site() {
             return site.number(symbol);
+        }
+        if self.is_handler() {
+            return self.recorded_number(symbol);
         }
         let hole = self.unit.hole_address(symbol);
         Ok(hole.const_to_int(self.context().i64_type()))
@@ -435,9 +449,8 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             return Ok(local);
         }
         // Eight times the oparg plus the offset of the locals is one displacement with an addend.
-        let displacement = self
-            .scaled_oparg(3)?
-            .const_add(self.i64(self.unit.frame_layout().locals.into()));
+        let locals = self.i64(self.unit.frame_layout().locals.into());
+        let displacement = self.ir().build_int_add(self.scaled_oparg(3)?, locals, "")?;
         self.offset(self.frame(), displacement)
     }
 
@@ -472,9 +485,12 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             let found: Vec<String> = arguments.iter().map(|&value| type_name(value)).collect();
             return self.misuse(format!("calls {helper} with ({})", found.join(", ")));
         }
-        let function = self.unit.helper(helper)?;
         let arguments: Vec<BasicMetadataValueEnum<'ctx>> =
             arguments.iter().map(|&value| value.into()).collect();
+        if self.is_handler() {
+            return self.call_through_table(helper, &arguments);
+        }
+        let function = self.unit.helper(helper)?;
         let call = self.ir().build_call(function, &arguments, "")?;
         Ok(call.try_as_basic_value().basic())
     }

@@ -10,6 +10,7 @@
 //! - `module`: templates to one IR module, with external symbols that stand for [holes](symbol);
 //! - `target`, `codegen`: the LLVM that is linked, optimisation, object files in memory, and the driver,
 //!   [`compile`](codegen::compile);
+//! - `interpreter`: the same templates to an interpreter's image, [`compile_interpreter`](interpreter::compile_interpreter);
 //! - `extract`, `symbol`: object files to stencils; what is not understood is an error;
 //! - `verify`: the independent checker, which proves a stencil's rules from its bytes alone;
 //! - `limit`: a trace's templates as one function, optimised by LLVM as a whole, to compare with;
@@ -65,6 +66,8 @@ pub mod codegen;
 pub mod disassemble;
 pub mod error;
 pub mod extract;
+#[cfg(feature = "llvm")]
+pub mod interpreter;
 #[cfg(feature = "llvm")]
 pub mod limit;
 #[cfg(feature = "llvm")]

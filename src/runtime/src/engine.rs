@@ -1,19 +1,19 @@
 //! The engine: a table bound to the addresses of its symbols and to code memory. It makes executors of traces.
 #![allow(unsafe_code)]
 
-use crate::code_memory::{
-    ArenaOptions, ArenaStats, CodeArena, CodeBlock, CodeMemoryError, Placement,
-};
-use crate::executor::{
-    Code, Executor, ExecutorHeader, ExecutorId, ExitInfo, ExitRecord, Shared, leave_address,
-};
+use crate::assemble::Assembler;
+use crate::code_memory::{ArenaOptions, ArenaStats, CodeArena, CodeMemoryError, Placement, REACH};
+use crate::executor::{Code, Executor, ExecutorId, Shared};
+use crate::fragment::Fragments;
 use crate::layout::{Layout, TooLarge};
-use crate::patch::{PatchError, Patcher, called_symbols};
+use crate::patch::{self, CopyLoop, PatchError, Patcher, Refused, Surroundings};
+use crate::prepared::{Prepared, SymbolUse};
+use crate::reference;
+use crate::select::select;
 use crate::table::StencilTable;
-use crate::trace::{CheckedTrace, FrameShape, Trace, TraceError};
-use std::mem::offset_of;
-use std::sync::Arc;
+use crate::trace::{FrameShape, Trace, TraceError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Why an engine cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,15 @@ pub enum CompileError {
     /// The code would be too large.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    /// The prepared trace was made by another engine.
+    #[error("the trace was prepared by another engine")]
+    OtherEngine,
+    /// This processor cannot run the patcher that was asked for.
+    #[error("this processor cannot run the patcher {}", .0.name())]
+    Patcher(Patcher),
+    /// An error in this library.
+    #[error("an error in mimeo, please report it: {0}")]
+    Internal(&'static str),
     /// There is no code memory left.
     #[error(transparent)]
     CodeMemory(#[from] CodeMemoryError),
@@ -65,6 +74,9 @@ pub struct Engine {
     symbol_range: Option<(usize, usize)>,
     arena: Arc<CodeArena>,
     shared: Arc<Shared>,
+    fragments: RwLock<Fragments>,
+    /// The fastest loop that this processor can run.
+    copy_loop: Option<CopyLoop>,
 }
 
 impl Engine {
@@ -121,6 +133,8 @@ impl Engine {
             symbol_range,
             arena,
             shared: Arc::default(),
+            fragments: RwLock::default(),
+            copy_loop: CopyLoop::of(Patcher::Auto),
         }
     }
 
@@ -139,6 +153,14 @@ impl Engine {
     /// # Errors
     /// The trace is wrong or too large, a value does not fit its hole, or code memory is exhausted.
     pub fn compile(&self, trace: &Trace<'_>, shape: FrameShape) -> Result<Executor, CompileError> {
+        self.compile_prepared(&self.prepare(trace, shape)?)
+    }
+
+    /// Checks a trace and decides everything about its code but where that will be.
+    ///
+    /// # Errors
+    /// The trace is wrong or too large, or a value does not fit its hole.
+    pub fn prepare(&self, trace: &Trace<'_>, shape: FrameShape) -> Result<Prepared, CompileError> {
         if !std::ptr::eq(trace.table(), &*self.table) {
             return Err(CompileError::OtherTable {
                 found: trace.table().set().to_owned(),
@@ -146,58 +168,160 @@ impl Engine {
             });
         }
         let checked = trace.check(shape)?;
-        let id = next_id();
+        let uops = checked.uops.len();
+        let mut assembler = Assembler::new(&self.table, &self.symbols, &self.fragments, uops);
+        select(&checked, &mut assembler);
+        assembler.finish(shape, uops, &self.shared)
+    }
+
+    /// Makes an executor of a prepared trace; as often as one likes.
+    ///
+    /// # Errors
+    /// It is another engine's, an address does not fit its hole, or code memory is exhausted.
+    pub fn compile_prepared(&self, prepared: &Prepared) -> Result<Executor, CompileError> {
+        self.compile_with(prepared, Patcher::Auto)
+    }
+
+    /// As [`compile_prepared`](Self::compile_prepared), with this patcher.
+    ///
+    /// # Errors
+    /// As [`compile_prepared`](Self::compile_prepared), or this processor cannot run the patcher.
+    pub fn compile_with(
+        &self,
+        prepared: &Prepared,
+        patcher: Patcher,
+    ) -> Result<Executor, CompileError> {
+        let copy = self.copy_loop(prepared, patcher)?;
         let data_start = |code_len| self.arena.data_start(code_len);
-        let mut layout = Layout::of(&checked, 0, data_start)?;
+        let mut layout = Layout::of(prepared, 0, data_start);
         let mut block = self.arena.allocate(layout.len as usize)?;
         let mut veneers = Vec::new();
-        if !self.reaches_all(&block) {
+        if !self.reached_from(block.address(), layout.len) {
             // The next block may lie elsewhere, so every function that is called gets its veneer.
-            veneers = called_symbols(&checked);
+            veneers = reference::called_symbols(&self.table, prepared);
             drop(block);
-            layout = Layout::of(&checked, veneers.len() as u32, data_start)?;
+            layout = Layout::of(prepared, veneers.len() as u32, data_start);
             block = self.arena.allocate(layout.len as usize)?;
         }
-        let patcher = Patcher {
-            trace: &checked,
+        let around = Surroundings {
             layout: &layout,
             base: block.address() as u64,
             symbols: &self.symbols,
             veneers: &veneers,
+            id: next_id(),
         };
-        patcher.write(block.bytes_mut())?;
-        let exits = write_records(block.bytes_mut(), &checked, &layout, id);
-        self.finish(block, &checked, &layout, exits, id)
-    }
-
-    fn reaches_all(&self, block: &CodeBlock) -> bool {
-        self.symbol_range
-            .is_none_or(|(low, high)| block.reaches(low) && block.reaches(high))
-    }
-
-    fn finish(
-        &self,
-        block: CodeBlock,
-        trace: &CheckedTrace<'_>,
-        layout: &Layout,
-        exits: Box<[ExitInfo]>,
-        id: ExecutorId,
-    ) -> Result<Executor, CompileError> {
+        self.write(prepared, copy, &around, block.bytes_mut())?;
         let code = Code {
-            id,
+            id: around.id,
             block: block.seal(layout.code_len as usize)?,
-            shape: trace.shape,
-            exits,
-            hot_len: layout.cold,
+            facts: Arc::clone(&prepared.facts),
             code_len: layout.code_len,
-            uops: trace.uops.len() as u32,
-            header_offset: layout.header,
-            exits_offset: layout.exits,
+            header_offset: layout.data,
+            exits_offset: layout.exits(),
         };
         Ok(Executor {
             code: Arc::new(code),
             shared: Arc::clone(&self.shared),
         })
+    }
+
+    /// The bytes of the block that a patcher makes of a prepared trace for this address, a multiple of
+    /// [`GRANULE`](crate::code_memory::GRANULE): code, data and what is between them, with 0 for the executor's number.
+    ///
+    /// # Errors
+    /// As [`compile_with`](Self::compile_with); no code memory is used.
+    pub fn image(
+        &self,
+        prepared: &Prepared,
+        patcher: Patcher,
+        address: usize,
+    ) -> Result<Vec<u8>, CompileError> {
+        let copy = self.copy_loop(prepared, patcher)?;
+        let data_start = |code_len| self.arena.data_start(code_len);
+        let mut layout = Layout::of(prepared, 0, data_start);
+        let mut veneers = Vec::new();
+        if !self.reached_from(address, layout.len) {
+            veneers = reference::called_symbols(&self.table, prepared);
+            layout = Layout::of(prepared, veneers.len() as u32, data_start);
+        }
+        let around = Surroundings {
+            layout: &layout,
+            base: address as u64,
+            symbols: &self.symbols,
+            veneers: &veneers,
+            id: ExecutorId(0),
+        };
+        let mut image = vec![0; layout.len as usize];
+        self.write(prepared, copy, &around, &mut image)?;
+        // What sealing does.
+        image[layout.code_len as usize..layout.data as usize].fill(0xcc);
+        image.truncate(layout.data as usize + prepared.data.len());
+        Ok(image)
+    }
+
+    /// The loop to patch with; none for the reference.
+    fn copy_loop(
+        &self,
+        prepared: &Prepared,
+        patcher: Patcher,
+    ) -> Result<Option<CopyLoop>, CompileError> {
+        if !Arc::ptr_eq(&prepared.shared, &self.shared) {
+            return Err(CompileError::OtherEngine);
+        }
+        match patcher {
+            Patcher::Auto => Ok(self.copy_loop),
+            Patcher::Reference => Ok(None),
+            patcher => CopyLoop::of(patcher)
+                .map(Some)
+                .ok_or(CompileError::Patcher(patcher)),
+        }
+    }
+
+    /// Whether all symbols are within [`REACH`] of each byte of a block.
+    fn reached_from(&self, address: usize, len: u32) -> bool {
+        self.symbol_range.is_none_or(|(low, high)| {
+            is_reached(address, len, low) && is_reached(address, len, high)
+        })
+    }
+
+    /// Whether all symbols for which no veneer can stand are within [`REACH`] of each byte of a block.
+    fn data_is_reached(&self, prepared: &Prepared, around: &Surroundings<'_>) -> bool {
+        let (address, len) = (around.base as usize, around.layout.len);
+        let is_reached = |symbol: &SymbolUse| {
+            symbol.called || is_reached(address, len, self.symbols[symbol.index as usize] as usize)
+        };
+        around.veneers.is_empty() && self.reached_from(address, len)
+            || prepared.symbols.iter().all(is_reached)
+    }
+
+    /// Writes a block.
+    fn write(
+        &self,
+        prepared: &Prepared,
+        copy: Option<CopyLoop>,
+        around: &Surroundings<'_>,
+        block: &mut [u8],
+    ) -> Result<(), CompileError> {
+        if block.len() < around.layout.len as usize {
+            // Only in a forked child.
+            return Err(CodeMemoryError::Forked.into());
+        }
+        if let Some(copy) = copy
+            && self.data_is_reached(prepared, around)
+        {
+            // Fragments are added whole, so a panic elsewhere in the process does not spoil them.
+            let fragments = self
+                .fragments
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            match patch::write(copy, &fragments.fragments, prepared, around, block) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Room) => return Err(CodeMemoryError::Forked.into()),
+                Err(Refused::Range) => {}
+            }
+        }
+        // The reference checks every value by itself, and names the hole of one that does not fit.
+        Ok(reference::write(&self.table, prepared, around, block)?)
     }
 }
 
@@ -218,64 +342,14 @@ fn resolve_all(
         .collect()
 }
 
-fn next_id() -> ExecutorId {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    ExecutorId(NEXT.fetch_add(1, Ordering::Relaxed))
+/// Whether a symbol is within [`REACH`] of each byte of a block.
+fn is_reached(address: usize, len: u32, symbol: usize) -> bool {
+    let end = address.saturating_add(len as usize);
+    end.saturating_sub(symbol) <= REACH && symbol.saturating_sub(address) <= REACH
 }
 
-/// Writes the executor's header and exit records.
-fn write_records(
-    block: &mut [u8],
-    trace: &CheckedTrace<'_>,
-    layout: &Layout,
-    id: ExecutorId,
-) -> Box<[ExitInfo]> {
-    let mut word = |offset: u32, field: usize, value: &[u8]| {
-        let start = offset as usize + field;
-        block[start..start + value.len()].copy_from_slice(value);
-    };
-    word(
-        layout.header,
-        offset_of!(ExecutorHeader, valid),
-        &1u64.to_le_bytes(),
-    );
-    word(
-        layout.header,
-        offset_of!(ExecutorHeader, id),
-        &id.0.to_le_bytes(),
-    );
-    let mut infos = Vec::with_capacity(layout.exit_uops.len());
-    for (index, &uop) in layout.exit_uops.iter().enumerate() {
-        let index = index as u32;
-        let record = layout.exit(index);
-        let info = ExitInfo {
-            uop,
-            target: trace.uops[uop as usize].target,
-            depth: trace.exit_depth(uop as usize),
-        };
-        word(
-            record,
-            offset_of!(ExitRecord, entry),
-            &leave_address().to_le_bytes(),
-        );
-        word(
-            record,
-            offset_of!(ExitRecord, executor),
-            &id.0.to_le_bytes(),
-        );
-        word(record, offset_of!(ExitRecord, index), &index.to_le_bytes());
-        word(record, offset_of!(ExitRecord, uop), &uop.to_le_bytes());
-        word(
-            record,
-            offset_of!(ExitRecord, target),
-            &info.target.to_le_bytes(),
-        );
-        word(
-            record,
-            offset_of!(ExitRecord, depth),
-            &info.depth.unwrap_or(u32::MAX).to_le_bytes(),
-        );
-        infos.push(info);
-    }
-    infos.into()
+/// A number for a trace that no other has, of whatever engine or interpreter.
+pub(crate) fn next_id() -> ExecutorId {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    ExecutorId(NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -16,7 +16,9 @@
 //! of ModRM, SIB or the opcode, the fourth in a bit of the REX prefix (Intel SDM volume 2, section 2.2.1). Deegen
 //! (Xu and Kjolstad, 2024) patches registers so in its code.
 
+use crate::table::VALUE_REGISTERS;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// A register that carries values from uop to uop.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -152,6 +154,16 @@ impl RegisterSet {
     pub const fn without(self, register: Register) -> Self {
         Self(self.0 & !(1 << register.0))
     }
+
+    /// Whether every register of the other set is in this one.
+    pub const fn contains_all(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+
+    /// The registers in the set, in the order of the numbers.
+    pub fn registers(self) -> impl Iterator<Item = Register> {
+        Register::all().filter(move |&register| self.contains(register))
+    }
 }
 
 /// The most values that an operand form takes.
@@ -206,6 +218,26 @@ impl Input {
             Self::Pooled => true,
         }
     }
+
+    /// The smallest and the largest number that an `INPUT` hole of this input is filled with; `None` where it has none.
+    pub const fn numbers(self) -> Option<RangeInclusive<i64>> {
+        match self {
+            Self::Signed32 => Some(i32::MIN as i64..=i32::MAX as i64),
+            Self::Unsigned(width) => Some(0..=(1 << width) - 1),
+            Self::Register(_) | Self::Pooled => None,
+        }
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Register(register) => register.fmt(f),
+            Self::Signed32 => f.write_str("32-bit"),
+            Self::Unsigned(width) => write!(f, "{width}-bit unsigned"),
+            Self::Pooled => f.write_str("pooled"),
+        }
+    }
 }
 
 /// A form with every value in a register or an instruction. See the [module](self).
@@ -222,6 +254,56 @@ pub struct OperandForm {
     pub renameable: RegisterSet,
 }
 
+impl OperandForm {
+    /// The registers that stand for others in the code: those of the inputs and of the output.
+    pub fn placeholders(&self) -> RegisterSet {
+        let inputs = self.inputs.iter().filter_map(|input| match input {
+            Input::Register(register) => Some(*register),
+            Input::Signed32 | Input::Unsigned(_) | Input::Pooled => None,
+        });
+        inputs
+            .chain(self.output)
+            .fold(RegisterSet::default(), RegisterSet::with)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let count = self.inputs.len();
+        if count > MAX_INPUTS {
+            return Err(format!(
+                "it takes {count} inputs, at most {MAX_INPUTS} are possible"
+            ));
+        }
+        let mut seen = RegisterSet::default();
+        for input in &self.inputs {
+            match *input {
+                Input::Register(register) if seen.contains(register) => {
+                    return Err(format!("two inputs share the placeholder {register}"));
+                }
+                Input::Register(register) => seen = seen.with(register),
+                Input::Unsigned(width) if !(1..=31).contains(&width) => {
+                    return Err(format!("an input has {width} bits, expected 1 to 31"));
+                }
+                Input::Signed32 | Input::Unsigned(_) | Input::Pooled => {}
+            }
+        }
+        if usize::from(self.intact) > count {
+            return Err(format!(
+                "{} of its inputs are intact where it jumps, it takes {count}",
+                self.intact
+            ));
+        }
+        // Otherwise not even the placeholders themselves could stand for what they do.
+        match self
+            .placeholders()
+            .registers()
+            .find(|&register| !self.renameable.contains(register))
+        {
+            Some(register) => Err(format!("its placeholder {register} is not renameable")),
+            None => Ok(()),
+        }
+    }
+}
+
 /// How a variant takes and leaves stack values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -235,6 +317,66 @@ pub enum Form {
     },
     /// Operands.
     Operands(OperandForm),
+}
+
+impl Form {
+    /// Whether the form is one that a variant can have.
+    ///
+    /// # Errors
+    /// Says what is wrong with it and what was expected.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Slots {
+                registers_in,
+                registers_out,
+            } => {
+                let most = *registers_in.max(registers_out);
+                if u32::from(most) > VALUE_REGISTERS {
+                    return Err(format!(
+                        "{most} values are in registers, at most {VALUE_REGISTERS} can be"
+                    ));
+                }
+                Ok(())
+            }
+            Self::Operands(form) => form.check(),
+        }
+    }
+
+    /// Where the values are that it takes, the lowest first; none for [`Form::Slots`].
+    pub fn inputs(&self) -> &[Input] {
+        match self {
+            Self::Slots { .. } => &[],
+            Self::Operands(form) => &form.inputs,
+        }
+    }
+
+    /// The registers that stand for others in the code; none for [`Form::Slots`].
+    pub fn placeholders(&self) -> RegisterSet {
+        match self {
+            Self::Slots { .. } => RegisterSet::default(),
+            Self::Operands(form) => form.placeholders(),
+        }
+    }
+}
+
+/// `_r21`, or `[r8, 32-bit -> r9]`: what tools append to the names of the uops.
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let form = match self {
+            Self::Slots {
+                registers_in,
+                registers_out,
+            } => return write!(f, "_r{registers_in}{registers_out}"),
+            Self::Operands(form) => form,
+        };
+        let inputs: Vec<String> = form.inputs.iter().map(Input::to_string).collect();
+        let inputs = inputs.join(", ");
+        match form.output {
+            None => write!(f, "[{inputs}]"),
+            Some(output) if inputs.is_empty() => write!(f, "[-> {output}]"),
+            Some(output) => write!(f, "[{inputs} -> {output}]"),
+        }
+    }
 }
 
 /// Which three bits of a register's number stand where.
@@ -293,7 +435,62 @@ pub struct RegisterHole {
     pub register: Register,
 }
 
+/// How many bytes there may be between the start of a REX prefix and a byte that it extends: three of the opcode, ModRM,
+/// and SIB is the next.
+const MAX_REX_DISTANCE: u32 = 5;
+
 impl RegisterHole {
+    /// The order in which a table has them: of the parts, then of the offsets.
+    pub fn order(&self) -> (bool, u32, u8) {
+        (self.cold, self.offset, self.field.shift())
+    }
+
+    /// Whether the placeholder stands where this says in `code`, the part with the placeholders.
+    ///
+    /// # Errors
+    /// Says what stands there, and what was expected.
+    pub fn check(&self, code: &[u8]) -> Result<(), String> {
+        let byte = |offset: u32| {
+            code.get(offset as usize)
+                .copied()
+                .ok_or_else(|| format!("offset {offset:#x} is behind the {:#x} bytes", code.len()))
+        };
+        let number = self.register.encoding();
+        let low = byte(self.offset)? >> self.field.shift() & 7;
+        let high = match self.rex {
+            Some(rex) => {
+                let prefix = byte(rex)?;
+                let distance = self.offset.checked_sub(rex);
+                if distance.is_none_or(|distance| !(1..=MAX_REX_DISTANCE).contains(&distance)) {
+                    return Err(format!(
+                        "its REX prefix is at {rex:#x}, expected a little before it"
+                    ));
+                }
+                if !(0x40..=0x4f).contains(&prefix) {
+                    return Err(format!(
+                        "its REX prefix is {prefix:#04x}, expected 0x40 to 0x4f"
+                    ));
+                }
+                prefix >> self.field.rex_bit() & 1
+            }
+            None if self.register.class() == Class::General => {
+                return Err(format!(
+                    "{} has no REX prefix, which it needs",
+                    self.register
+                ));
+            }
+            None => 0,
+        };
+        let found = high << 3 | low;
+        if found != number {
+            return Err(format!(
+                "register number {found} stands there, expected {number} for {}",
+                self.register
+            ));
+        }
+        Ok(())
+    }
+
     /// Changes the placeholder in `code`, which holds the part with the placeholder, to another register.
     ///
     /// Nothing is changed where a byte lies outside `code`, or where there is no REX prefix for a number that needs one.

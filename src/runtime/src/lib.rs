@@ -36,19 +36,28 @@
 //! ```
 //!
 //! The files are the stages: `reloc` and `hole` (the places to patch), `stencil` (code with holes), `table` (all of a uop
-//! set in one file), `trace` (what to compile), `layout`, `patch`, `code_memory` (where code lives), `executor` (running,
-//! leaving, linking), `engine` (all of it put together).
+//! set in one file), `trace` (what to compile), `select` (of which stencils), `fragment` and `assemble` (stencils in the
+//! shape that patching needs), `prepared`, `layout`, `patch` and `reference` (copying and patching, fast and simple),
+//! `code_memory` (where code lives), `executor` (running, leaving, linking), `engine` (all of it put together).
+//! `interpreter` runs the same traces without compiling them.
+mod assemble;
 pub mod code_memory;
 pub mod engine;
 pub mod executor;
 pub mod form;
+mod fragment;
 pub mod hole;
+pub mod interpreter;
 mod layout;
 mod patch;
+mod prepared;
+mod reference;
 pub mod reloc;
+mod select;
 pub mod stencil;
 pub mod table;
 pub mod trace;
 
 pub use layout::TooLarge;
-pub use patch::PatchError;
+pub use patch::{PatchError, Patcher};
+pub use prepared::Prepared;

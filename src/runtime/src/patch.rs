@@ -1,11 +1,31 @@
-//! Patching: copies a trace's stencils to their places and fills every hole, each checked against its range.
+//! Patching: copies a prepared trace's fragments to their places and fills their fields.
+//!
+//! The loop does the same for each fragment, whatever stencil it is of: copy 32 bytes, of which those behind the
+//! fragment are soon overwritten by the next; write two words, behind the copy where there are fewer; note where the
+//! fragment is; note its link, in a list that grows by none or one. Nothing depends on what the fragment holds, so
+//! nothing is mispredicted. Then each link of the list gets its displacement, for which all positions are known.
+//!
+//! # Why this writes nothing wrong
+//! Bytes of the code belong to one fragment each. All that is written in front of that fragment's own copy is
+//! overwritten by it, since code is contiguous and written in order; what later fragments write lies behind it; and its
+//! own words lie where it wants them or behind its code. What the last ones write behind the end of the code is
+//! [`SLACK`] bytes at most, which the layout has room for and which the data is written over afterwards.
+//!
+//! # Why nothing is checked here
+//! Words were checked when the trace was prepared. Displacements inside a block fit because blocks are smaller than
+//! [`MAX_LEN`](crate::layout::MAX_LEN); those to symbols because the engine asks whether the whole block is in their
+//! [`REACH`](crate::code_memory::REACH), and links have small addends. Fixups are checked one by one.
+#![allow(unsafe_code)]
 
+use crate::executor::{ExecutorHeader, ExecutorId, ExitRecord};
+use crate::fragment::{FRAGMENT_LEN, Fragment, SLACK};
 use crate::hole::{Hole, HoleValue};
-use crate::layout::{Layout, VENEER_LEN};
+use crate::layout::{Layout, VENEER_LEN, veneer};
+use crate::prepared::{FixupValue, Item, Prepared};
 use crate::reloc::RelocationKind;
-use crate::stencil::{Part, Stencil};
-use crate::table::PartEntry;
-use crate::trace::CheckedTrace;
+use crate::stencil::Part;
+use std::cell::RefCell;
+use std::mem::offset_of;
 
 /// A value that does not fit its hole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +56,30 @@ pub struct PatchError {
     pub high: i64,
 }
 
+impl PatchError {
+    /// The error for a hole, of the uop with this position and name, whose field at address `place` cannot hold
+    /// `value`.
+    pub(crate) fn new(
+        (index, name): (usize, String),
+        (part, hole): (Part, &Hole),
+        place: u64,
+        value: u64,
+    ) -> Self {
+        let (low, high) = hole.kind().range().into_inner();
+        Self {
+            index,
+            name,
+            part,
+            offset: hole.offset(),
+            kind: hole.kind(),
+            value: hole.value(),
+            found: exact(hole, place, value),
+            low,
+            high,
+        }
+    }
+}
+
 /// A number in hexadecimal, with its sign.
 fn hex(number: impl Into<i128>) -> String {
     let number = number.into();
@@ -43,9 +87,109 @@ fn hex(number: impl Into<i128>) -> String {
     format!("{sign}{:#x}", number.unsigned_abs())
 }
 
-/// Everything that a trace's holes can be filled with.
-pub(crate) struct Patcher<'a> {
-    pub(crate) trace: &'a CheckedTrace<'a>,
+/// Which code patches. All of them write the same bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Patcher {
+    /// The fastest that this processor can run.
+    #[default]
+    Auto,
+    /// A simple one that goes by stencils and holes and checks everything again: what the others are measured by.
+    Reference,
+    /// For every x86-64 processor.
+    Portable,
+    /// Copies with AVX2.
+    Avx2,
+    /// Copies and patches in one instruction of AVX-512 VBMI2.
+    Avx512,
+}
+
+impl Patcher {
+    /// Every patcher.
+    pub const ALL: [Self; 5] = [
+        Self::Auto,
+        Self::Reference,
+        Self::Portable,
+        Self::Avx2,
+        Self::Avx512,
+    ];
+
+    /// Whether this processor can run it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Auto | Self::Reference | Self::Portable => true,
+            Self::Avx2 => is_x86_feature_detected!("avx2"),
+            Self::Avx512 => {
+                is_x86_feature_detected!("avx512vbmi2") && is_x86_feature_detected!("avx512vl")
+            }
+        }
+    }
+
+    /// The name, in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Reference => "reference",
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+}
+
+/// The loop for a processor.
+type CopyFn = unsafe fn(&[Fragment], &[Item], *mut u8, *mut u32, *mut Link) -> (usize, usize);
+
+/// The loop that a patcher is, chosen once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CopyLoop(CopyFn);
+
+impl CopyLoop {
+    /// The loop of a patcher, if this processor can run it; the reference has none.
+    pub(crate) fn of(patcher: Patcher) -> Option<Self> {
+        let copy: CopyFn = match patcher {
+            Patcher::Auto => {
+                return [Patcher::Avx512, Patcher::Avx2, Patcher::Portable]
+                    .into_iter()
+                    .find_map(Self::of);
+            }
+            _ if !patcher.is_available() => return None,
+            Patcher::Reference => return None,
+            Patcher::Portable => copy_portable,
+            Patcher::Avx2 => copy_avx2,
+            Patcher::Avx512 => copy_avx512,
+        };
+        Some(Self(copy))
+    }
+}
+
+/// A field that is to hold the displacement to a position.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+struct Link {
+    /// The field, from the start of the block.
+    field: u32,
+    /// The position, as an index.
+    to: u32,
+}
+
+/// Where things go while a trace is patched; kept from trace to trace.
+#[derive(Default)]
+struct Scratch {
+    positions: Vec<u32>,
+    links: Vec<Link>,
+}
+
+/// More scratch than this many entries is not kept.
+const KEPT_SCRATCH: usize = 1 << 18;
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Where a block will be and what is around it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings<'a> {
     pub(crate) layout: &'a Layout,
     /// The address at which the block will run.
     pub(crate) base: u64,
@@ -53,180 +197,347 @@ pub(crate) struct Patcher<'a> {
     pub(crate) symbols: &'a [u64],
     /// The symbols that have a veneer, ascending; empty where all are within reach.
     pub(crate) veneers: &'a [u32],
+    pub(crate) id: ExecutorId,
+}
+
+/// Why a block was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// A fixup's value does not fit.
+    Range,
+    /// The block is shorter than the layout says: in a forked child it has no bytes.
+    Room,
+}
+
+/// Writes the whole block.
+///
+/// # Errors
+/// See [`Refused`]. The block then holds rubbish and must not be run.
+pub(crate) fn write(
+    copy: CopyLoop,
+    fragments: &[Fragment],
+    prepared: &Prepared,
+    around: &Surroundings<'_>,
+    block: &mut [u8],
+) -> Result<(), Refused> {
+    if block.len() < (around.layout.len as usize).max(prepared.code_len as usize + SLACK) {
+        return Err(Refused::Room);
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        let Scratch { positions, links } = scratch;
+        // SAFETY: the length was checked above.
+        let links = unsafe { copy_items(copy, fragments, prepared, block, positions, links) };
+        push_positions(positions, prepared, around);
+        resolve(links, positions, block);
+        write_veneers(around, prepared, block);
+        write_data(prepared, around, block);
+        let fitting = fix_up(prepared, positions, around, block);
+        if scratch.positions.capacity() > KEPT_SCRATCH {
+            *scratch = Scratch::default();
+        }
+        fitting
+    })
+}
+
+/// Copies the fragments and fills their words. Notes their positions, and returns their links.
+///
+/// # Safety
+/// The block is longer than the code by [`SLACK`].
+unsafe fn copy_items<'a>(
+    CopyLoop(copy): CopyLoop,
+    fragments: &[Fragment],
+    prepared: &Prepared,
+    block: &mut [u8],
+    positions: &mut Vec<u32>,
+    links: &'a mut Vec<Link>,
+) -> &'a [Link] {
+    let items = &prepared.items[..];
+    let further = 1 + prepared.data_offsets.len() + prepared.symbols.len();
+    positions.clear();
+    positions.reserve(items.len() + further);
+    links.clear();
+    links.reserve(items.len() + 1);
+    // SAFETY: the loop is one that this processor can run, see `CopyLoop::of`. The items are of `fragments`, since a
+    // prepared trace is used with the engine that made it, whose fragments are never removed; their lengths are
+    // `code_len` together, which the caller has made sure there is room for; there is room for as many positions and for one
+    // more link than there are items.
+    let (count, end) = unsafe {
+        copy(
+            fragments,
+            items,
+            block.as_mut_ptr(),
+            positions.as_mut_ptr(),
+            links.as_mut_ptr(),
+        )
+    };
+    debug_assert_eq!(end, prepared.code_len as usize);
+    // SAFETY: the loop has written a position for each item and `count` links.
+    unsafe {
+        positions.set_len(items.len());
+        links.set_len(count);
+    }
+    links
+}
+
+/// Appends the positions of what is not a fragment.
+fn push_positions(positions: &mut Vec<u32>, prepared: &Prepared, around: &Surroundings<'_>) {
+    let data = around.layout.data;
+    positions.push(prepared.code_len);
+    positions.extend(prepared.data_offsets.iter().map(|offset| data + offset));
+    positions.extend(prepared.symbols.iter().map(|symbol| {
+        let veneer = if symbol.called {
+            around.veneers.binary_search(&symbol.index).ok()
+        } else {
+            None
+        };
+        match veneer {
+            Some(slot) => around.layout.veneers + slot as u32 * VENEER_LEN,
+            None => around.symbols[symbol.index as usize].wrapping_sub(around.base) as u32,
+        }
+    }));
+}
+
+/// Adds to each link's field, which holds the addend, S - P.
+fn resolve(links: &[Link], positions: &[u32], block: &mut [u8]) {
+    let code = block.as_mut_ptr();
+    for link in links {
+        let displacement = positions[link.to as usize].wrapping_sub(link.field);
+        // SAFETY: the field is inside a fragment, so it is inside the block.
+        unsafe {
+            let field = code.add(link.field as usize).cast::<u32>();
+            field.write_unaligned(field.read_unaligned().wrapping_add(displacement));
+        }
+    }
+}
+
+/// Copies fragments, for any x86-64.
+///
+/// # Safety
+/// - The items' fragments are among `fragments`.
+/// - At `code` there is room for the items' fragments and [`SLACK`] bytes, at `positions` for a position for each item,
+///   at `links` for a link for each item and one more.
+unsafe fn copy_portable(
+    fragments: &[Fragment],
+    items: &[Item],
+    code: *mut u8,
+    positions: *mut u32,
+    links: *mut Link,
+) -> (usize, usize) {
+    // SAFETY: the caller keeps what `copy_with` asks for, which gives the closure room for `SLACK` bytes.
+    unsafe {
+        copy_with(
+            fragments,
+            items,
+            code,
+            positions,
+            links,
+            |fragment, item, at| {
+                copy_and_put_words(fragment, item, at);
+            },
+        )
+    }
+}
+
+/// As [`copy_portable`].
+///
+/// # Safety
+/// As [`copy_portable`], and the processor has AVX2.
+#[target_feature(enable = "avx2")]
+unsafe fn copy_avx2(
+    fragments: &[Fragment],
+    items: &[Item],
+    code: *mut u8,
+    positions: *mut u32,
+    links: *mut Link,
+) -> (usize, usize) {
+    // SAFETY: the caller keeps what `copy_with` asks for, which gives the closure room for `SLACK` bytes.
+    unsafe {
+        copy_with(
+            fragments,
+            items,
+            code,
+            positions,
+            links,
+            |fragment, item, at| {
+                copy_and_put_words(fragment, item, at);
+            },
+        )
+    }
+}
+
+/// As [`copy_portable`].
+///
+/// # Safety
+/// As [`copy_portable`], and the processor has AVX-512 VBMI2 and VL.
+#[target_feature(enable = "avx512vbmi2,avx512vl")]
+unsafe fn copy_avx512(
+    fragments: &[Fragment],
+    items: &[Item],
+    code: *mut u8,
+    positions: *mut u32,
+    links: *mut Link,
+) -> (usize, usize) {
+    use std::arch::x86_64::{
+        __m256i, _mm_loadl_epi64, _mm256_castsi128_si256, _mm256_load_si256,
+        _mm256_mask_expand_epi8, _mm256_storeu_si256,
+    };
+    // SAFETY: the caller keeps what `copy_with` asks for. The words are 8 bytes and the code 32, aligned as the fragment
+    // is; expanding takes as many bytes of the words as the mask has bits, which is 8 at most.
+    unsafe {
+        copy_with(
+            fragments,
+            items,
+            code,
+            positions,
+            links,
+            |fragment, item, at| {
+                let words = _mm256_castsi128_si256(_mm_loadl_epi64(item.words.as_ptr().cast()));
+                let bytes = _mm256_load_si256(fragment.code.as_ptr().cast::<__m256i>());
+                let patched = _mm256_mask_expand_epi8(bytes, fragment.mask, words);
+                _mm256_storeu_si256(at.cast(), patched);
+            },
+        )
+    }
+}
+
+/// Copies a fragment's code and writes its words over it.
+///
+/// # Safety
+/// At `at` there is room for [`SLACK`] bytes.
+#[inline(always)]
+unsafe fn copy_and_put_words(fragment: &Fragment, item: &Item, at: *mut u8) {
+    // SAFETY: a word starts at most `FRAGMENT_LEN` bytes behind `at`.
+    unsafe {
+        at.copy_from_nonoverlapping(fragment.code.as_ptr(), FRAGMENT_LEN);
+        let [first, second] = fragment.words;
+        at.add(first.into())
+            .cast::<u32>()
+            .write_unaligned(item.words[0]);
+        at.add(second.into())
+            .cast::<u32>()
+            .write_unaligned(item.words[1]);
+    }
+}
+
+/// The loop: `put` writes a fragment. Returns how many links there are and where the code ends.
+///
+/// # Safety
+/// As [`copy_portable`].
+#[inline(always)]
+unsafe fn copy_with(
+    fragments: &[Fragment],
+    items: &[Item],
+    code: *mut u8,
+    positions: *mut u32,
+    links: *mut Link,
+    put: impl Fn(&Fragment, &Item, *mut u8),
+) -> (usize, usize) {
+    let (mut end, mut count) = (0, 0);
+    for (index, item) in items.iter().enumerate() {
+        // SAFETY: the caller keeps what is asked for; `count` is at most `index`.
+        unsafe {
+            let fragment = fragments.get_unchecked(item.fragment as usize);
+            put(fragment, item, code.add(end));
+            positions.add(index).write(end as u32);
+            links.add(count).write(Link {
+                field: end as u32 + u32::from(fragment.link),
+                to: item.link,
+            });
+            count += usize::from(fragment.links);
+            end += usize::from(fragment.len);
+        }
+    }
+    (count, end)
+}
+
+fn write_veneers(around: &Surroundings<'_>, prepared: &Prepared, block: &mut [u8]) {
+    if around.veneers.is_empty() {
+        return;
+    }
+    let start = around.layout.veneers as usize;
+    block[prepared.code_len as usize..start].fill(0xcc);
+    let places = block[start..].chunks_exact_mut(VENEER_LEN as usize);
+    for (place, &symbol) in places.zip(around.veneers) {
+        place.copy_from_slice(&veneer(around.symbols[symbol as usize]));
+    }
+}
+
+/// Writes the data area: what was prepared, with the executor's number.
+fn write_data(prepared: &Prepared, around: &Surroundings<'_>, block: &mut [u8]) {
+    let data = &mut block[around.layout.data as usize..][..prepared.data.len()];
+    data.copy_from_slice(&prepared.data);
+    let id = around.id.0.to_le_bytes();
+    let (header, records) = data.split_at_mut(size_of::<ExecutorHeader>());
+    header[offset_of!(ExecutorHeader, id)..][..id.len()].copy_from_slice(&id);
+    for record in records
+        .chunks_exact_mut(size_of::<ExitRecord>())
+        .take(prepared.exits().len())
+    {
+        record[offset_of!(ExitRecord, executor)..][..id.len()].copy_from_slice(&id);
+    }
+}
+
+/// Fills the fields that fragments do not hold.
+fn fix_up(
+    prepared: &Prepared,
+    positions: &[u32],
+    around: &Surroundings<'_>,
+    block: &mut [u8],
+) -> Result<(), Refused> {
+    // Positions of symbols are displacements of either sign, the others are below 2^30.
+    let address = |position: u32| {
+        let displacement = positions[position as usize].cast_signed();
+        around.base.wrapping_add_signed(displacement.into())
+    };
+    for fixup in &prepared.fixups {
+        let value = match fixup.value {
+            FixupValue::Number(number) => number,
+            FixupValue::Place(position) => address(position),
+            FixupValue::Symbol(symbol) => around.symbols[symbol as usize],
+        };
+        let offset = positions[fixup.start as usize] + fixup.hole.offset();
+        let place = around.base + u64::from(offset);
+        if !fill(&fixup.hole, place, value, &mut block[offset as usize..]) {
+            return Err(Refused::Range);
+        }
+    }
+    Ok(())
 }
 
 /// The opcode of `call rel32`, which stands right before its field.
 const CALL_REL32: u8 = 0xe8;
 
-impl Patcher<'_> {
-    /// Writes the whole block but for its header and exit records.
-    ///
-    /// # Errors
-    /// A value does not fit its hole. The block then holds rubbish and must not be run.
-    pub(crate) fn write(&self, block: &mut [u8]) -> Result<(), PatchError> {
-        for (index, (uop, place)) in self.trace.uops.iter().zip(&self.layout.placed).enumerate() {
-            let entry = self.trace.table.entry(uop.id);
-            self.copy(block, index, Part::Hot, &entry.hot, place.hot)?;
-            if entry.cold.len != 0 {
-                self.copy(block, index, Part::Cold, &entry.cold, place.cold)?;
-            }
-            if entry.data.len != 0 {
-                self.copy(block, index, Part::Data, &entry.data, place.data)?;
-            }
-        }
-        for (slot, &symbol) in self.veneers.iter().enumerate() {
-            self.write_veneer(block, slot, symbol);
-        }
-        Ok(())
-    }
-
-    fn copy(
-        &self,
-        block: &mut [u8],
-        index: usize,
-        part: Part,
-        entry: &PartEntry,
-        start: u32,
-    ) -> Result<(), PatchError> {
-        let stencil = self.trace.table.stencil(entry);
-        let copied = &mut block[start as usize..][..stencil.bytes.len()];
-        copied.copy_from_slice(stencil.bytes);
-        let address = self.base + u64::from(start);
-        for hole in stencil.holes {
-            let place = address + u64::from(hole.offset());
-            let value = self.value(index, hole, stencil);
-            if !fill(hole, place, value, &mut copied[hole.offset() as usize..]) {
-                return Err(self.error(index, part, hole, place, value));
-            }
-        }
-        Ok(())
-    }
-
-    /// S, for the uop at `index`.
-    fn value(&self, index: usize, hole: &Hole, stencil: Stencil<'_>) -> u64 {
-        let uop = &self.trace.uops[index];
-        let place = &self.layout.placed[index];
-        let at = |offset: u32| self.base + u64::from(offset);
-        // The check of the trace has proven that these places exist wherever code goes to them.
-        let hot_of = |index: usize| at(self.layout.placed.get(index).map_or(0, |place| place.hot));
-        match hole.value() {
-            HoleValue::Zero => 0,
-            HoleValue::Oparg => uop.oparg.into(),
-            HoleValue::Operand => uop.operand,
-            HoleValue::Target => uop.target.into(),
-            HoleValue::Continue => hot_of(index + 1),
-            HoleValue::JumpTarget => hot_of(self.trace.places[index].jump as usize),
-            HoleValue::ErrorTarget => hot_of(self.trace.places[index].error as usize),
-            HoleValue::ExitIndex => place.exit.into(),
-            HoleValue::Exit => at(self.layout.exit(place.exit)),
-            HoleValue::Executor => at(self.layout.header),
-            HoleValue::Code => at(place.hot),
-            HoleValue::Cold => at(place.cold),
-            HoleValue::Data => at(place.data),
-            HoleValue::Top => hot_of(1),
-            HoleValue::Symbol => self.symbol(hole, stencil),
-            // Base forms have none of these.
-            HoleValue::Input | HoleValue::Pooled | HoleValue::Leave => 0,
-        }
-    }
-
-    /// A symbol's address, or that of its veneer where it has one and is called.
-    fn symbol(&self, hole: &Hole, stencil: Stencil<'_>) -> u64 {
-        if !self.veneers.is_empty()
-            && is_call(hole, stencil)
-            && let Ok(slot) = self.veneers.binary_search(&hole.symbol())
-        {
-            return self.base
-                + u64::from(self.layout.veneers)
-                + slot as u64 * u64::from(VENEER_LEN);
-        }
-        self.symbols[hole.symbol() as usize]
-    }
-
-    /// `jmp [rip + 0]`, followed by the address it loads.
-    fn write_veneer(&self, block: &mut [u8], slot: usize, symbol: u32) {
-        let start = self.layout.veneers as usize + slot * VENEER_LEN as usize;
-        let veneer = &mut block[start..start + VENEER_LEN as usize];
-        veneer[..6].copy_from_slice(&[0xff, 0x25, 0, 0, 0, 0]);
-        veneer[6..14].copy_from_slice(&self.symbols[symbol as usize].to_le_bytes());
-        veneer[14..].fill(0xcc);
-    }
-
-    #[cold]
-    fn error(&self, index: usize, part: Part, hole: &Hole, place: u64, value: u64) -> PatchError {
-        let (low, high) = hole.kind().range().into_inner();
-        let subtracted = if hole.kind().is_pc_relative() {
-            place
-        } else {
-            0
-        };
-        PatchError {
-            index,
-            name: self
-                .trace
-                .table
-                .uop(self.trace.uops[index].id)
-                .name
-                .to_owned(),
-            part,
-            offset: hole.offset(),
-            kind: hole.kind(),
-            value: hole.value(),
-            found: (i128::from(value) << hole.shift()) + i128::from(hole.addend())
-                - i128::from(subtracted),
-            low,
-            high,
-        }
-    }
-}
-
-/// Whether a hole is the field of a `call rel32`.
-fn is_call(hole: &Hole, stencil: Stencil<'_>) -> bool {
+/// Whether a hole of this code is the field of a `call rel32`.
+pub(crate) fn is_call(hole: &Hole, code: &[u8]) -> bool {
     let before = (hole.offset() as usize)
         .checked_sub(1)
-        .and_then(|before| stencil.bytes.get(before));
+        .and_then(|before| code.get(before));
     before == Some(&CALL_REL32) && hole.kind().is_pc_relative()
 }
 
+/// `(S << shift) + A`, less P where the kind is PC-relative.
+fn exact(hole: &Hole, place: u64, value: u64) -> i128 {
+    // Inputs are signed; every other S is an address or a number that is never negative.
+    let value = if hole.value() == HoleValue::Input {
+        i128::from(value.cast_signed())
+    } else {
+        i128::from(value)
+    };
+    let subtracted = if hole.kind().is_pc_relative() {
+        place
+    } else {
+        0
+    };
+    (value << hole.shift()) + i128::from(hole.addend()) - i128::from(subtracted)
+}
+
 /// Writes `(S << shift) + A`, less P where the kind is PC-relative, if it is in range.
-fn fill(hole: &Hole, place: u64, value: u64, field: &mut [u8]) -> bool {
+pub(crate) fn fill(hole: &Hole, place: u64, value: u64, field: &mut [u8]) -> bool {
     let kind = hole.kind();
     if kind == RelocationKind::Abs64 && hole.shift() == 0 {
         // Any address fits; the sum wraps as the psABI's does.
-        return kind.write(
-            field,
-            value
-                .wrapping_add_signed(hole.addend().into())
-                .cast_signed(),
-        );
+        let sum = value.wrapping_add_signed(hole.addend().into());
+        return kind.write(field, sum.cast_signed());
     }
-    if kind.is_pc_relative() && hole.shift() == 0 {
-        // Addresses are below 2^63, so the difference is exact.
-        let displacement = value.wrapping_sub(place).cast_signed();
-        return displacement
-            .checked_add(hole.addend().into())
-            .is_some_and(|displacement| kind.write(field, displacement));
-    }
-    let subtracted = if kind.is_pc_relative() { place } else { 0 };
-    let exact =
-        (i128::from(value) << hole.shift()) + i128::from(hole.addend()) - i128::from(subtracted);
-    i64::try_from(exact).is_ok_and(|exact| kind.write(field, exact))
-}
-
-/// The symbols that a trace's code calls, each once, ascending.
-pub(crate) fn called_symbols(trace: &CheckedTrace<'_>) -> Vec<u32> {
-    let mut symbols = Vec::new();
-    for uop in trace.uops {
-        let group = trace.table.group(uop.id);
-        for stencil in [group.hot, group.cold] {
-            let calls = stencil
-                .holes
-                .iter()
-                .filter(|hole| hole.value() == HoleValue::Symbol && is_call(hole, stencil));
-            symbols.extend(calls.map(Hole::symbol));
-        }
-    }
-    symbols.sort_unstable();
-    symbols.dedup();
-    symbols
+    i64::try_from(exact(hole, place, value)).is_ok_and(|exact| kind.write(field, exact))
 }
