@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The checked-in tables are what the templates give, and a build elsewhere with another number of threads gives the same
+# The checked-in tables and interpreters are what the templates give, and a build elsewhere with another number of threads gives the same
 # bytes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,4 +17,8 @@ for table in ir-templates/tables/*.mimeo; do
     cmp "$elsewhere/one/${table##*/}" "$table"
     cmp "$elsewhere/three/${table##*/}" "$table"
     "$mimeo" verify "$table"
+done
+for image in ir-templates/tables/*.interp; do
+    cmp "$elsewhere/one/${image##*/}" "$image"
+    cmp "$elsewhere/three/${image##*/}" "$image"
 done

@@ -21,12 +21,19 @@ impl<const N: usize> Image<N> {
 }
 
 const STANDARD_LEN: usize = include_bytes!("../tables/python.interp").len();
+const SCALAR_LEN: usize = include_bytes!("../tables/scalar.interp").len();
 
 /// The image of the standard set's interpreter, in the program's text.
 // SAFETY: the section holds what is in this static and others like it; nothing jumps to it but the interpreter.
 #[unsafe(link_section = ".text.mimeo_interpreter")]
 pub static STANDARD_INTERPRETER: Image<STANDARD_LEN> =
     Image(*include_bytes!("../tables/python.interp"));
+
+/// The image of the scalar set's interpreter, in the program's text.
+// SAFETY: as for the standard set's.
+#[unsafe(link_section = ".text.mimeo_interpreter")]
+pub static SCALAR_INTERPRETER: Image<SCALAR_LEN> =
+    Image(*include_bytes!("../tables/scalar.interp"));
 
 /// The standard set's interpreter, checked: its bytes are those of [`STANDARD_INTERPRETER`] and may be run where they
 /// are.
@@ -35,4 +42,12 @@ pub static STANDARD_INTERPRETER: Image<STANDARD_LEN> =
 /// The embedded bytes are no image that this library reads: the image must be built again.
 pub fn standard_interpreter() -> Result<InterpreterImage<'static>, ImageError> {
     InterpreterImage::parse(STANDARD_INTERPRETER.bytes())
+}
+
+/// The scalar set's interpreter, checked: its bytes are those of [`SCALAR_INTERPRETER`] and may be run where they are.
+///
+/// # Errors
+/// As [`standard_interpreter`].
+pub fn scalar_interpreter() -> Result<InterpreterImage<'static>, ImageError> {
+    InterpreterImage::parse(SCALAR_INTERPRETER.bytes())
 }

@@ -2,8 +2,8 @@
 //! `mimeo-objects`, and *scalar*, unboxed numbers (module `scalar`).
 //!
 //! A file is a family of uops. Names, stack effects and meanings are CPython's; the code is this project's own. The
-//! templates need LLVM (feature `llvm19`); the table that was made of them is checked in and embedded, and needs none. So is the
-//! image of the interpreter that was.
+//! templates need LLVM (feature `llvm19`); the tables and interpreters that were made of them are checked in and embedded,
+//! and need none.
 
 #[cfg(feature = "llvm")]
 mod calls;
@@ -43,7 +43,9 @@ mod truth;
 
 mod image;
 
-pub use image::{STANDARD_INTERPRETER, standard_interpreter};
+pub use image::{
+    Image, SCALAR_INTERPRETER, STANDARD_INTERPRETER, scalar_interpreter, standard_interpreter,
+};
 use mimeo::table::{StencilTable, TableError};
 #[cfg(feature = "llvm")]
 pub use scalar::scalar_templates;

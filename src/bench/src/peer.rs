@@ -3,6 +3,7 @@
 
 mod copying;
 mod cranelift;
+mod interpreting;
 #[cfg(feature = "llvm")]
 mod llvm;
 mod patching;
@@ -11,6 +12,7 @@ use crate::scalar::{ScalarTrace, ScalarTraceError};
 use crate::state::{Left, StateError};
 pub use copying::Copying;
 pub use cranelift::Cranelift;
+pub use interpreting::Interpreting;
 #[cfg(feature = "llvm")]
 pub use llvm::Llvm;
 use mimeo::executor::ThreadState;
@@ -151,6 +153,7 @@ pub fn peers() -> Result<Vec<Box<dyn Peer>>, BenchError> {
     let mut peers: Vec<Box<dyn Peer>> = vec![
         Box::new(Copying::new()),
         Box::new(Patching::new()?),
+        Box::new(Interpreting::new()?),
         Box::new(Cranelift::single_pass()?),
         Box::new(Cranelift::none()?),
         Box::new(Cranelift::speed()?),

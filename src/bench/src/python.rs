@@ -1,7 +1,10 @@
 //! Recorded Python traces, run from their recorded start to their recorded end.
+#![allow(unsafe_code)]
 
 use crate::peer::BenchError;
-use mimeo_objects::recorded::{Document, Program, engine};
+use mimeo::engine::Engine;
+use mimeo::interpreter::Interpreter;
+use mimeo_objects::recorded::{self, Document, Program};
 use std::sync::Arc;
 
 /// A recorded trace.
@@ -47,19 +50,37 @@ impl PythonKernel {
 #[derive(Debug)]
 pub struct PythonEngine {
     name: &'static str,
-    engine: mimeo::engine::Engine,
+    tier: Owned,
+}
+
+#[derive(Debug)]
+enum Owned {
+    Compiled(Engine),
+    Interpreted(Interpreter),
 }
 
 /// Every engine that runs Python traces.
 ///
 /// # Errors
-/// There is no code memory to be had.
+/// There is no code memory to be had, or the embedded image is not that of the embedded table.
 pub fn engines() -> Result<Vec<PythonEngine>, BenchError> {
-    let name = "mimeo";
-    let table =
-        mimeo_ir_templates::standard_table().map_err(|error| BenchError::engine(name, &error))?;
-    let engine = engine(Arc::new(table)).map_err(|error| BenchError::engine(name, &error))?;
-    Ok(vec![PythonEngine { name, engine }])
+    let failed = |error: &dyn std::fmt::Display| BenchError::engine("python", error);
+    let table = Arc::new(mimeo_ir_templates::standard_table().map_err(|error| failed(&error))?);
+    let image = mimeo_ir_templates::standard_interpreter().map_err(|error| failed(&error))?;
+    let engine = recorded::engine(Arc::clone(&table)).map_err(|error| failed(&error))?;
+    // SAFETY: the image is the embedded one, which is in the program's text.
+    let interpreter = unsafe { recorded::interpreter(table, &image) };
+    let interpreter = interpreter.map_err(|error| failed(&error))?;
+    Ok(vec![
+        PythonEngine {
+            name: "mimeo",
+            tier: Owned::Compiled(engine),
+        },
+        PythonEngine {
+            name: "interpreter",
+            tier: Owned::Interpreted(interpreter),
+        },
+    ])
 }
 
 impl PythonEngine {
@@ -74,7 +95,11 @@ impl PythonEngine {
     /// It does not end as it was recorded.
     pub fn run(&self, kernel: &PythonKernel, document: &Document) -> Result<f64, BenchError> {
         let failed = |error: &dyn std::fmt::Display| BenchError::engine(self.name, error);
-        let mut program = Program::new(document, &self.engine).map_err(|error| failed(&error))?;
+        let program = match &self.tier {
+            Owned::Compiled(engine) => Program::new(document, engine),
+            Owned::Interpreted(interpreter) => Program::new(document, interpreter),
+        };
+        let mut program = program.map_err(|error| failed(&error))?;
         let outcome = program.run().map_err(|error| failed(&error))?;
         program
             .check(&outcome)

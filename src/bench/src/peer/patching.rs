@@ -5,12 +5,12 @@ use super::{BenchError, CompileTimes, Compiled, Peer, Run};
 use crate::measure::Work;
 use crate::scalar::ScalarTrace;
 use crate::state::Left;
-use mimeo::engine::Engine;
+use mimeo::engine::{CompileError, Engine};
 use mimeo::executor::{Executor, ThreadState};
 use mimeo::trace::{FrameShape, Trace};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const NAME: &str = "mimeo";
 
@@ -44,29 +44,42 @@ impl Patching {
         traces: &[ScalarTrace],
         repeat: usize,
     ) -> Result<(), BenchError> {
-        let built = traces
-            .iter()
-            .map(|trace| Ok((trace.build(self.engine.table())?, trace.shape())))
-            .collect::<Result<Vec<_>, BenchError>>()?;
-        let compile = |(trace, shape): &(Trace<'_>, FrameShape)| {
-            let executor = self.engine.compile(trace, *shape);
-            executor.map_err(|error| BenchError::engine(NAME, &error))
-        };
+        let failed = |error: CompileError| BenchError::engine(NAME, &error);
+        let built = self.build_all(traces)?;
         // Whatever is made once is made here.
-        for trace in &built {
-            black_box(compile(trace)?);
+        let prepare = |(trace, shape): &(Trace<'_>, FrameShape)| self.engine.prepare(trace, *shape);
+        let prepared = built
+            .iter()
+            .map(prepare)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failed)?;
+        for prepared in &prepared {
+            black_box(self.engine.compile_prepared(prepared).map_err(failed)?);
         }
         for _ in 0..repeat {
-            for trace in &built {
-                match work {
-                    Work::Nothing | Work::Prepare => {}
-                    Work::Patch => {
-                        black_box(compile(trace)?);
+            match work {
+                Work::Nothing => {}
+                Work::Prepare => {
+                    for trace in &built {
+                        black_box(prepare(trace).map_err(failed)?);
+                    }
+                }
+                Work::Patch => {
+                    for prepared in &prepared {
+                        black_box(self.engine.compile_prepared(prepared).map_err(failed)?);
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    fn build_all(
+        &self,
+        traces: &[ScalarTrace],
+    ) -> Result<Vec<(Trace<'_>, FrameShape)>, BenchError> {
+        let build = |trace: &ScalarTrace| Ok((trace.build(self.engine.table())?, trace.shape()));
+        traces.iter().map(build).collect()
     }
 }
 
@@ -92,20 +105,19 @@ impl Peer for Patching {
     }
 
     fn compile_all(&self, traces: &[ScalarTrace]) -> Result<CompileTimes, BenchError> {
-        let built = traces
-            .iter()
-            .map(|trace| Ok((trace.build(self.engine.table())?, trace.shape())))
-            .collect::<Result<Vec<_>, BenchError>>()?;
+        let failed = |error: CompileError| BenchError::engine(NAME, &error);
+        let built = self.build_all(traces)?;
+        let mut prepared = Vec::with_capacity(built.len());
         let start = Instant::now();
         for (trace, shape) in &built {
-            let executor = self
-                .engine
-                .compile(trace, *shape)
-                .map_err(|error| BenchError::engine(NAME, &error))?;
-            black_box(&executor);
+            prepared.push(self.engine.prepare(trace, *shape).map_err(failed)?);
+        }
+        let middle = Instant::now();
+        for prepared in &prepared {
+            black_box(self.engine.compile_prepared(prepared).map_err(failed)?);
         }
         let mut times = CompileTimes::default();
-        times.add(Duration::ZERO, start.elapsed());
+        times.add(middle - start, middle.elapsed());
         Ok(times)
     }
 }
