@@ -7,11 +7,13 @@
 //! | [`table_file`] | where the fields of a table file are |
 //! | [`recorded`] | where the recorded traces are, and documents with a change in them |
 //! | [`allocations`] | an allocator that counts, for tests of leaks |
+//! | [`scalar`] | scalar traces: a plain reference, traces made at random, comparisons |
 //! | [`numbers`] | a generator of numbers that are the same on each run |
 
 pub mod allocations;
 pub mod machine;
 pub mod numbers;
 pub mod recorded;
+pub mod scalar;
 pub mod table_file;
 pub mod toy;

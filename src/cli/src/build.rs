@@ -16,8 +16,8 @@ pub(crate) struct Arguments {
     /// Only this set's files
     #[arg(long, value_name = "NAME", value_parser = SET_NAMES)]
     set: Option<String>,
-    /// The directory, where each set has a table and an interpreter called like it; the default is that of the checked-in ones, seen from
-    /// the top of the project
+    /// The directory, where each set has a table and an interpreter called like it; the default is that of the checked-in
+    /// ones, seen from the top of the project
     #[arg(long, value_name = "DIRECTORY", default_value = "ir-templates/tables")]
     out: PathBuf,
     /// Write nothing; fail when a file differs from what would be written

@@ -7,28 +7,37 @@
 //! The stack is tracked while the IR is built: `pop` reads what `push` left if there is anything, and memory otherwise;
 //! pushed values are stored, and the stack pointer moved, at the way out. What the template declares and what it does
 //! are compared there. This is also where register variants come in: a value that need not be stored is not.
+//!
+//! A template is built several times, once for each form: it is not told in which, and pops and pushes as ever. In a
+//! variant the stack starts with values that are not in memory, as though somebody had just pushed them; on the way to
+//! the next uop some of them stay in registers. Where uops are fused, the next template starts with the stack that the
+//! one before it leaves.
 
 #![allow(
     clippy::missing_errors_doc,
     reason = "every method fails alike, as `TemplateBuilder` says; where there is more to say, it says so"
 )]
 
+mod entry;
 pub(crate) mod inline;
 mod interpreter;
 mod paths;
 mod stack;
 
+pub(crate) use entry::{CONSTANT_INPUT, Continuation};
 pub(crate) use interpreter::Mode;
 pub use paths::ColdPath;
-pub(crate) use paths::Facts;
+pub(crate) use paths::{Facts, InputFacts};
 
 use crate::error::TemplateError;
+use crate::forms::Entry;
 use crate::module::{External, Unit};
 use crate::symbol::{HoleSymbol, PREFIX, is_identifier};
 use crate::template::{Helper, SLOT_SIZE, Type};
+use entry::Entered;
 use inkwell::builder::Builder;
 use inkwell::context::ContextRef;
-use inkwell::types::{BasicMetadataTypeEnum, BasicTypeEnum};
+use inkwell::types::{BasicMetadataTypeEnum, BasicType, BasicTypeEnum};
 use inkwell::values::{
     BasicMetadataValueEnum, BasicValue, BasicValueEnum, FunctionValue, IntValue, PointerValue,
 };
@@ -47,6 +56,12 @@ pub const OPARG_BITS: u8 = 16;
 #[derive(Debug)]
 pub struct Done(());
 
+impl Done {
+    const fn new() -> Self {
+        Self(())
+    }
+}
+
 /// Signed arithmetic that may overflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflowing {
@@ -59,6 +74,15 @@ pub enum Overflowing {
 }
 
 impl Overflowing {
+    /// What takes the operation back, given the result and the right operand: the left one comes out.
+    const fn undo(self) -> Option<&'static str> {
+        match self {
+            Self::Add => Some("subq"),
+            Self::Subtract => Some("addq"),
+            Self::Multiply => None,
+        }
+    }
+
     const fn intrinsic(self) -> &'static str {
         match self {
             Self::Add => "llvm.sadd.with.overflow",
@@ -80,30 +104,26 @@ pub struct TemplateBuilder<'t, 'ctx> {
     cold: bool,
     /// How many slots the stack pointer that `function` is entered with is above the template's at entry.
     entered_above: i32,
+    /// What the template's own form starts with.
+    entered: Entered<'ctx>,
 }
 
 type Built<T> = Result<T, TemplateError>;
 
 impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
-    /// A builder positioned at the start of `function`.
-    pub(crate) fn new(unit: &'t Unit<'t, 'ctx>, function: FunctionValue<'ctx>) -> Self {
-        Self::entering(unit, function, None)
-    }
-
-    /// A builder for a cold function that is entered `cold` slots above the template's stack pointer, or for the hot
-    /// one.
-    fn entering(
-        unit: &'t Unit<'t, 'ctx>,
+    /// A builder for a cold function that is entered `entered_above` slots above the template's stack pointer.
+    fn entering_cold(
+        &self,
         function: FunctionValue<'ctx>,
-        cold: Option<i32>,
-    ) -> Self {
-        let entered_above = cold.unwrap_or(0);
+        entered_above: i32,
+    ) -> TemplateBuilder<'t, 'ctx> {
         Self {
-            unit,
+            unit: self.unit,
             function,
-            stack: Stack::entered_at(unit.stack_parameter(function), entered_above),
-            cold: cold.is_some(),
+            stack: Stack::entered_at(self.unit.stack_parameter(function), entered_above),
+            cold: true,
             entered_above,
+            entered: Entered::default(),
         }
     }
 
@@ -169,6 +189,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// The operand, any 64-bit value.
     pub fn operand(&self) -> Built<IntValue<'ctx>> {
+        if let Some(value) = self.entered.operand {
+            return Ok(value);
+        }
         let pointer = self.operand_pointer()?;
         Ok(self
             .ir()
@@ -183,10 +206,14 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         if self.is_handler() {
             return self.recorded_pointer();
         }
+        if let Some(value) = self.entered.operand {
+            let kind = self.llvm_type(Type::Pointer).into_pointer_type();
+            return Ok(self.ir().build_int_to_ptr(value, kind, "")?);
+        }
         // A symbol in an ordinary operand may be given a 32-bit field; movabs has none but a 64-bit one.
         let hole = self
             .unit
-            .hole_address(HoleSymbol::address(HoleValue::Operand));
+            .hole_address(HoleSymbol::address(HoleValue::Operand).of_element(self.unit.element()));
         self.assembly(false, "movabsq $1, $0", "=r,i", &[hole.into()])
     }
 
@@ -242,7 +269,10 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         if self.is_handler() {
             return self.recorded_number(symbol);
         }
-        let hole = self.unit.hole_address(symbol);
+        let element = self.unit.element();
+        self.unit
+            .note(|facts| facts.note_range(element, symbol.value, symbol.max()));
+        let hole = self.unit.hole_address(symbol.of_element(element));
         Ok(hole.const_to_int(self.context().i64_type()))
     }
 
@@ -256,8 +286,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         ))
     }
 
-    /// An address that inline assembly gives, so that LLVM cannot choose the instruction; where it `stays`, nor its
-    /// place.
+    /// An address that inline assembly gives; see [`assembled`](Self::assembled).
     fn assembly(
         &self,
         stays: bool,
@@ -265,6 +294,21 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         constraints: &str,
         operands: &[BasicMetadataValueEnum<'ctx>],
     ) -> Built<PointerValue<'ctx>> {
+        match self.assembled(Type::Pointer, stays, text, constraints, operands)? {
+            BasicValueEnum::PointerValue(value) => Ok(value),
+            _ => self.misuse("builds inline assembly that gives no pointer"),
+        }
+    }
+
+    /// A value that inline assembly gives, so that LLVM cannot choose the instruction; where it `stays`, nor its place.
+    fn assembled(
+        &self,
+        kind: Type,
+        stays: bool,
+        text: &str,
+        constraints: &str,
+        operands: &[BasicMetadataValueEnum<'ctx>],
+    ) -> Built<BasicValueEnum<'ctx>> {
         let pointer = self.context().ptr_type(Default::default());
         let kinds: Vec<BasicMetadataTypeEnum<'ctx>> = operands
             .iter()
@@ -273,7 +317,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
                 _ => pointer.into(),
             })
             .collect();
-        let signature = pointer.fn_type(&kinds, false);
+        let signature = self.llvm_type(kind).fn_type(&kinds, false);
         let assembly = self.context().create_inline_asm(
             signature,
             text.to_owned(),
@@ -287,8 +331,8 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             .ir()
             .build_indirect_call(signature, assembly, operands, "")?;
         match call.try_as_basic_value().basic() {
-            Some(BasicValueEnum::PointerValue(value)) => Ok(value),
-            _ => self.misuse("builds inline assembly that gives no pointer"),
+            Some(value) => Ok(value),
+            None => self.misuse("builds inline assembly that gives nothing"),
         }
     }
 
@@ -328,8 +372,11 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         Ok((value, overflow))
     }
 
-    /// `left` and `right`, the two values on top of the stack, combined; goes to the jump target where the signed result
-    /// does not fit, with both still there.
+    /// `left` and `right` combined; goes to the jump target, with the stack as it is now, where the signed result does
+    /// not fit.
+    ///
+    /// Where the result takes the place of an operand that the jump target needs, it is taken back there: that costs the
+    /// way on nothing.
     ///
     /// # Errors
     /// As [`jump`](Self::jump).
@@ -340,7 +387,10 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         right: IntValue<'ctx>,
     ) -> Built<IntValue<'ctx>> {
         let (value, overflow) = self.overflowing(operation, left, right)?;
-        self.unlikely(overflow, |b| b.jump())?;
+        self.unlikely(overflow, |mut b| {
+            b.take_back(operation, value, left, right)?;
+            b.jump()
+        })?;
         Ok(value)
     }
 
@@ -479,6 +529,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         helper: &Helper,
         arguments: &[BasicValueEnum<'ctx>],
     ) -> Built<Option<BasicValueEnum<'ctx>>> {
+        self.require_kept_registers("a call")?;
         self.check_external_name(helper.name)?;
         let wanted = helper.arguments.iter().map(|&kind| self.llvm_type(kind));
         if !wanted.eq(arguments.iter().map(BasicValueEnum::get_type)) {
@@ -542,6 +593,18 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             return Ok(());
         }
         self.misuse(format!("uses {what}, but does not declare {declaration}"))
+    }
+
+    /// Operand forms keep all registers and touch no stack: what cannot has no such form.
+    fn require_kept_registers(&self, what: &str) -> Built<()> {
+        self.unit
+            .note(|facts| facts.has_operand_forms = Some(false));
+        match self.unit.entry() {
+            Entry::Operands { .. } => self.misuse(format!(
+                "has {what}, which does not go with operands in registers"
+            )),
+            Entry::Base | Entry::Slots { .. } => Ok(()),
+        }
     }
 
     fn require_no_pending(&self, what: &str) -> Built<()> {

@@ -1,25 +1,30 @@
 //! Template set to table contents: modules of templates are built, optimised and emitted to object files in memory on
 //! several threads, extracted, checked, and put together. The driver, [`compile`], is the list of the stages.
 //!
+//! The base forms come first: what is seen of the templates meanwhile says which variants there are.
+//!
 //! What goes into a module does not depend on the number of threads, and results are put together in the order of the
 //! names: the same templates give the same bytes.
 
 use crate::builder::{Facts, Mode};
+use crate::constants;
 use crate::error::CompileError;
 use crate::extract::{Extracted, ObjectReader, SymbolNames};
+use crate::forms::{self, Entry, Job};
 use crate::module::{BuiltModule, Externals, Padded, build_module};
+use crate::plumbing;
 use crate::target;
-use crate::template::{Template, TemplateSet};
+use crate::template::{Registers, Template, TemplateSet};
 use crate::verify;
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::{FileType, TargetMachine};
-use mimeo::form::RegisterSet;
+use mimeo::form::{Form, OperandForm};
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::stencil::{Part, StencilGroupBuf, UopFlags};
-use mimeo::table::{TableContents, UopContents};
+use mimeo::table::{TableContents, UopContents, VariantContents};
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,9 +34,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const PIPELINE: &str =
     "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg)";
 
-/// Templates per module. One module for all of them costs half as much a template as a module each; several let several
+/// Stencils per module. One module for all of them costs half as much a stencil as a module each; several let several
 /// threads work.
-pub(crate) const TEMPLATES_PER_MODULE: usize = 64;
+pub(crate) const STENCILS_PER_MODULE: usize = 64;
 
 /// How to compile.
 #[derive(Clone, Copy, Debug)]
@@ -55,17 +60,27 @@ impl Default for Options {
 /// the uop.
 pub fn compile(set: &TemplateSet, options: Options) -> Result<TableContents, CompileError> {
     let llvm_version = target::check_version()?;
-    let templates = sorted(set)?;
-    let modules: Vec<&[&Template]> = templates.chunks(TEMPLATES_PER_MODULE).collect();
-    let mut compiled = in_parallel(&modules, options.threads, |templates| {
-        compile_module(set, templates)
-    })?;
+    let added = added(set);
+    let templates = sorted(set, &added)?;
+    let base: Vec<Job<'_>> = templates.iter().copied().map(Job::base).collect();
+    let mut modules = compile_jobs(set, &base, options)?;
+    let facts: Vec<Facts> = modules
+        .iter_mut()
+        .flat_map(|module| std::mem::take(&mut module.facts))
+        .collect();
+    let variants = forms::variants(set, &templates, &facts)?;
+    modules.extend(compile_jobs(set, &variants, options)?);
     let mut externals = Externals::default();
-    for module in &mut compiled {
+    for module in &mut modules {
         externals.merge(std::mem::take(&mut module.externals))?;
     }
-    let digest = digest(set, llvm_version, &compiled);
-    let (symbols, uops) = join(compiled);
+    let digest = digest(set, llvm_version, &modules);
+    let Joined {
+        symbols,
+        uops,
+        variants,
+    } = join(modules);
+    forms::check_sequences(set, &variants)?;
     let version = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
     Ok(TableContents {
         set: set.name.clone(),
@@ -78,8 +93,25 @@ pub fn compile(set: &TemplateSet, options: Options) -> Result<TableContents, Com
         digest,
         symbols,
         uops,
-        variants: Vec::new(),
+        variants,
     })
+}
+
+/// The templates that the compiler adds.
+pub(crate) fn added(set: &TemplateSet) -> Vec<Template> {
+    match set.registers {
+        Registers::Operands => plumbing::templates(),
+        Registers::None | Registers::Slots => Vec::new(),
+    }
+}
+
+fn compile_jobs(
+    set: &TemplateSet,
+    jobs: &[Job<'_>],
+    options: Options,
+) -> Result<Vec<CompiledModule>, CompileError> {
+    let modules: Vec<&[Job<'_>]> = jobs.chunks(STENCILS_PER_MODULE).collect();
+    in_parallel(&modules, options.threads, |jobs| compile_module(set, jobs))
 }
 
 /// [`compile`], to the bytes of a table.
@@ -90,19 +122,23 @@ pub fn compile_to_bytes(set: &TemplateSet, options: Options) -> Result<Vec<u8>, 
     Ok(compile(set, options)?.to_bytes()?)
 }
 
-/// The templates' code as LLVM sees it before any optimisation, as text: for reading and for tests.
+/// The templates' base forms as LLVM sees them before any optimisation, as text: for reading and for tests.
 ///
 /// # Errors
 /// A template is wrong.
 pub fn ir_text(set: &TemplateSet) -> Result<String, CompileError> {
     target::check_version()?;
     let context = Context::create();
-    let built = build_module(&context, set, &sorted(set)?, &Padded::new(), Mode::Stencils)?;
+    let jobs: Vec<Job<'_>> = sorted(set, &[])?.into_iter().map(Job::base).collect();
+    let built = build_module(&context, set, &jobs, &Padded::new(), Mode::Stencils)?;
     Ok(built.module.print_to_string().to_string())
 }
 
-pub(crate) fn sorted(set: &TemplateSet) -> Result<Vec<&Template>, CompileError> {
-    let mut templates: Vec<&Template> = set.templates.iter().collect();
+pub(crate) fn sorted<'t>(
+    set: &'t TemplateSet,
+    added: &'t [Template],
+) -> Result<Vec<&'t Template>, CompileError> {
+    let mut templates: Vec<&Template> = set.templates.iter().chain(added).collect();
     templates.sort_by(|a, b| a.name().cmp(b.name()));
     match templates
         .windows(2)
@@ -149,66 +185,94 @@ pub(crate) fn in_parallel<T: Sync, R: Send, E: Send>(
         .collect()
 }
 
-/// One uop, with where its cold functions start.
-struct CompiledUop {
-    contents: UopContents,
+/// One stencil group, with where its cold functions start.
+struct Compiled {
+    contents: Contents,
     cold_starts: Vec<u32>,
 }
 
-/// One module's uops, with symbols numbered within the module.
+/// What becomes of a stencil group in the table.
+enum Contents {
+    Base(UopContents),
+    Variant(VariantContents),
+}
+
+impl Contents {
+    fn group(&self) -> &StencilGroupBuf {
+        match self {
+            Self::Base(uop) => &uop.group,
+            Self::Variant(variant) => &variant.group,
+        }
+    }
+
+    fn group_mut(&mut self) -> &mut StencilGroupBuf {
+        match self {
+            Self::Base(uop) => &mut uop.group,
+            Self::Variant(variant) => &mut variant.group,
+        }
+    }
+}
+
+/// One module's stencils, with symbols numbered within the module.
 struct CompiledModule {
-    uops: Vec<UopContents>,
+    contents: Vec<Contents>,
+    /// Of the base forms.
+    facts: Vec<Facts>,
     symbols: SymbolNames,
     externals: Externals,
     ir: String,
 }
 
-fn compile_module(
-    set: &TemplateSet,
-    templates: &[&Template],
-) -> Result<CompiledModule, CompileError> {
+fn compile_module(set: &TemplateSet, jobs: &[Job<'_>]) -> Result<CompiledModule, CompileError> {
     let context = Context::create();
     let machine = target::machine()?;
     let mut symbols = SymbolNames::default();
-    let built = build_module(&context, set, templates, &Padded::new(), Mode::Stencils)?;
+    let built = build_module(&context, set, jobs, &Padded::new(), Mode::Stencils)?;
     let ir = built.module.print_to_string().to_string();
-    let compiled = stencils(&machine, &built, templates, &mut symbols)?;
-    let mut uops = Vec::with_capacity(compiled.len());
-    for (template, mut uop) in templates.iter().zip(compiled) {
+    let compiled = stencils(&machine, &built, jobs, &mut symbols)?;
+    let mut contents = Vec::with_capacity(compiled.len());
+    for (job, stencil) in jobs.iter().zip(compiled) {
+        let Some(mut stencil) = stencil else { continue };
         let mut padded = Padded::new();
-        while let Some(function) = misaligned(&uop, &symbols, &padded)? {
+        while let Some(function) = misaligned(&stencil, &symbols, &padded)? {
             padded.insert(function);
-            let built = build_module(&context, set, &[template], &padded, Mode::Stencils)?;
-            uop = stencils(&machine, &built, &[template], &mut symbols)?.swap_remove(0);
+            let job = std::slice::from_ref(job);
+            let built = build_module(&context, set, job, &padded, Mode::Stencils)?;
+            let again = stencils(&machine, &built, job, &mut symbols)?.swap_remove(0);
+            let Some(again) = again else { break };
+            stencil = again;
         }
-        uops.push(uop.contents);
+        contents.push(stencil.contents);
     }
     Ok(CompiledModule {
-        uops,
+        contents,
+        facts: built.facts.into_iter().flatten().collect(),
         symbols,
         externals: built.externals,
         ir,
     })
 }
 
-/// The stencils of a module.
+/// Optimises and emits a module, and extracts its stencils: `None` for those that there are not.
 fn stencils(
     machine: &TargetMachine,
     built: &BuiltModule<'_>,
-    templates: &[&Template],
+    jobs: &[Job<'_>],
     symbols: &mut SymbolNames,
-) -> Result<Vec<CompiledUop>, CompileError> {
+) -> Result<Vec<Option<Compiled>>, CompileError> {
     let object = object_file(machine, &built.module)?;
     let reader = ObjectReader::new(object.as_slice())?;
-    let mut uops = Vec::with_capacity(templates.len());
-    for (template, facts) in templates.iter().zip(&built.facts) {
-        uops.push(describe(
-            template,
-            facts,
-            reader.extract(template.name(), symbols, RegisterSet::default())?,
-        ));
+    let mut compiled = Vec::with_capacity(jobs.len());
+    for (job, facts) in jobs.iter().zip(&built.facts) {
+        compiled.push(match facts {
+            Some(facts) => {
+                let extracted = reader.extract(&job.name, symbols, job.placeholders())?;
+                Some(describe(job, facts, extracted))
+            }
+            None => None,
+        });
     }
-    Ok(uops)
+    Ok(compiled)
 }
 
 /// Optimises and emits a module.
@@ -231,11 +295,55 @@ fn optimise(machine: &TargetMachine, module: &Module<'_>) -> Result<(), CompileE
         .map_err(|message| CompileError::Llvm {
             stage: "optimise a module",
             message: message.to_string(),
-        })
+        })?;
+    constants::make_immediates(module).map_err(|source| CompileError::Template {
+        template: module.get_name().to_string_lossy().into_owned(),
+        source,
+    })
+}
+
+fn describe(job: &Job<'_>, facts: &Facts, extracted: Extracted) -> Compiled {
+    match (&job.entry, job.templates.as_slice()) {
+        (Entry::Base, [template]) => describe_base(template, facts, extracted),
+        _ => describe_variant(job, facts, extracted),
+    }
+}
+
+fn describe_variant(job: &Job<'_>, facts: &Facts, extracted: Extracted) -> Compiled {
+    let form = match &job.entry {
+        Entry::Base => Form::Slots {
+            registers_in: 0,
+            registers_out: 0,
+        },
+        Entry::Slots { registers_in } => Form::Slots {
+            registers_in: *registers_in,
+            registers_out: facts.registers_out.unwrap_or_default(),
+        },
+        Entry::Operands { inputs, output } => Form::Operands(OperandForm {
+            inputs: inputs.clone(),
+            output: *output,
+            intact: facts.intact.unwrap_or_default(),
+            renameable: extracted.renameable,
+        }),
+    };
+    let limits = (0..job.templates.len()).map(|element| facts.limits(element));
+    let (oparg_max, operand_max) = limits.unzip();
+    let names = job.templates.iter().map(|template| template.name());
+    Compiled {
+        contents: Contents::Variant(VariantContents {
+            uops: names.map(str::to_owned).collect(),
+            form,
+            oparg_max,
+            operand_max,
+            group: extracted.group,
+            register_holes: extracted.register_holes,
+        }),
+        cold_starts: extracted.cold_starts,
+    }
 }
 
 /// The metadata is what the template declares, what it was seen to do, and what its code turned out to need.
-fn describe(template: &Template, facts: &Facts, extracted: Extracted) -> CompiledUop {
+fn describe_base(template: &Template, facts: &Facts, extracted: Extracted) -> Compiled {
     let mut flags = template.flags();
     for hole in extracted.group.as_group().holes() {
         flags |= match hole.value() {
@@ -262,25 +370,28 @@ fn describe(template: &Template, facts: &Facts, extracted: Extracted) -> Compile
         locals: template.locals(),
         group: extracted.group,
     };
-    CompiledUop {
-        contents,
+    Compiled {
+        contents: Contents::Base(contents),
         cold_starts: extracted.cold_starts,
     }
 }
 
-/// Checks a uop. The function that calls C with a misaligned stack is returned, unless it was padded already.
+/// Checks a stencil group. The function that calls C with a misaligned stack is returned, unless it was padded already.
 fn misaligned(
-    uop: &CompiledUop,
+    stencil: &Compiled,
     symbols: &SymbolNames,
     padded: &Padded,
 ) -> Result<Option<usize>, CompileError> {
     let names: Vec<&str> = symbols.names().iter().map(String::as_str).collect();
-    let contents = &uop.contents;
-    match verify::check_group(&contents.info(), contents.group.as_group(), &names) {
+    let checked = match &stencil.contents {
+        Contents::Base(uop) => verify::check_group(&uop.info(), uop.group.as_group(), &names),
+        Contents::Variant(_) => return Ok(None),
+    };
+    match checked {
         Ok(_) => Ok(None),
         Err(error) => {
             let function = match error.part {
-                Part::Cold => uop
+                Part::Cold => stencil
                     .cold_starts
                     .partition_point(|&start| start <= error.offset),
                 Part::Hot | Part::Data => 0,
@@ -293,15 +404,22 @@ fn misaligned(
     }
 }
 
-/// Puts the modules' uops together, with the symbols of all of them sorted by name.
-fn join(modules: Vec<CompiledModule>) -> (Vec<String>, Vec<UopContents>) {
+/// The modules put together.
+struct Joined {
+    symbols: Vec<String>,
+    uops: Vec<UopContents>,
+    variants: Vec<VariantContents>,
+}
+
+/// Puts the modules' stencils together, with the symbols of all of them sorted by name.
+fn join(modules: Vec<CompiledModule>) -> Joined {
     let mut names: Vec<String> = modules
         .iter()
         .flat_map(|module| module.used_symbols())
         .collect();
     names.sort();
     names.dedup();
-    let mut uops = Vec::new();
+    let (mut uops, mut variants) = (Vec::new(), Vec::new());
     for module in modules {
         let renumbered: Vec<u32> = module
             .symbols
@@ -313,21 +431,32 @@ fn join(modules: Vec<CompiledModule>) -> (Vec<String>, Vec<UopContents>) {
                     .map_or(u32::MAX, |index| index as u32)
             })
             .collect();
-        uops.extend(module.uops.into_iter().map(|mut uop| {
-            renumber(&mut uop.group, &renumbered);
-            uop
-        }));
+        for mut contents in module.contents {
+            renumber(contents.group_mut(), &renumbered);
+            match contents {
+                Contents::Base(uop) => uops.push(uop),
+                Contents::Variant(variant) => variants.push(variant),
+            }
+        }
     }
-    (names, uops)
+    Joined {
+        symbols: names,
+        uops,
+        variants,
+    }
 }
 
 impl CompiledModule {
     /// A stencil that was compiled twice may have referred to more the first time.
     fn used_symbols(&self) -> Vec<String> {
-        let holes = self
-            .uops
-            .iter()
-            .flat_map(|uop| uop.group.as_group().holes().copied().collect::<Vec<_>>());
+        let holes = self.contents.iter().flat_map(|contents| {
+            contents
+                .group()
+                .as_group()
+                .holes()
+                .copied()
+                .collect::<Vec<_>>()
+        });
         holes
             .filter(|hole| hole.value() == HoleValue::Symbol)
             .filter_map(|hole| self.symbols.names().get(hole.symbol() as usize).cloned())
@@ -358,6 +487,7 @@ fn digest(
         hasher.update(bytes);
     };
     part(set.name.as_bytes());
+    part(format!("{:?} {:?}", set.registers, set.supernodes).as_bytes());
     part(format!("{:?}", set.frame).as_bytes());
     part(&set.environment);
     part(
@@ -370,8 +500,13 @@ fn digest(
     );
     for module in modules {
         part(module.ir.as_bytes());
-        for uop in &module.uops {
-            part(format!("{:?}", uop.info()).as_bytes());
+        for contents in &module.contents {
+            match contents {
+                Contents::Base(uop) => part(format!("{:?}", uop.info()).as_bytes()),
+                Contents::Variant(variant) => {
+                    part(format!("{:?} {:?}", variant.uops, variant.form).as_bytes());
+                }
+            }
         }
     }
     *hasher.finalize().as_bytes()

@@ -32,6 +32,14 @@ pub enum CompileError {
     /// Two templates share a name.
     #[error("template {0} is defined twice")]
     Duplicate(String),
+    /// A sequence of uops cannot be fused.
+    #[error("the sequence {sequence} cannot be fused: {problem}")]
+    Sequence {
+        /// The uops' names.
+        sequence: String,
+        /// Why not.
+        problem: String,
+    },
     /// The IR that the templates built is not valid.
     #[error("the IR of {templates} is not valid: {message}")]
     InvalidIr {

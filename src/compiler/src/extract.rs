@@ -530,7 +530,9 @@ impl<'a, 'data> Extraction<'a, 'data> {
         match target {
             Target::Hole(meaning) => {
                 self.note_range(meaning);
-                Ok(hole(meaning.value, 0)?.with_shift(meaning.shift))
+                Ok(hole(meaning.value, 0)?
+                    .with_shift(meaning.shift)
+                    .with_element(meaning.element))
             }
             Target::Symbol(name) => {
                 Ok(hole(HoleValue::Symbol, 0)?.with_symbol(self.symbols.index(&name)))
@@ -738,7 +740,11 @@ fn check_width(
 ) -> Result<(), ExtractProblem> {
     let is_number = matches!(
         hole.value,
-        HoleValue::Oparg | HoleValue::Operand | HoleValue::Target | HoleValue::ExitIndex
+        HoleValue::Oparg
+            | HoleValue::Operand
+            | HoleValue::Target
+            | HoleValue::ExitIndex
+            | HoleValue::Input
     );
     if kind.is_pc_relative() && is_number {
         return Err(ExtractProblem::Relative {
@@ -750,8 +756,8 @@ fn check_width(
     if kind.is_pc_relative() || kind == RelocationKind::Abs64 {
         return Ok(());
     }
-    let low = i128::from(addend);
-    let high = (i128::from(hole.max()) << hole.shift) + low;
+    let low = (i128::from(hole.min()) << hole.shift) + i128::from(addend);
+    let high = (i128::from(hole.max()) << hole.shift) + i128::from(addend);
     let holds = wide(kind.range());
     if holds.contains(&low) && holds.contains(&high) {
         return Ok(());

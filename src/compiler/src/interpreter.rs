@@ -3,9 +3,10 @@
 //! [`mimeo::interpreter`] for how it runs.
 
 use crate::builder::Mode;
-use crate::codegen::{Options, TEMPLATES_PER_MODULE, in_parallel, object_file, sorted};
+use crate::codegen::{Options, STENCILS_PER_MODULE, added, in_parallel, object_file, sorted};
 use crate::error::CompileError;
 use crate::extract::{ObjectReader, SymbolNames};
+use crate::forms::Job;
 use crate::module::{Padded, build_module};
 use crate::target;
 use crate::template::{Template, TemplateSet};
@@ -29,9 +30,10 @@ pub fn compile_interpreter(
     options: Options,
 ) -> Result<ImageContents, CompileError> {
     target::check_version()?;
-    let templates = sorted(set)?;
+    let added = added(set);
+    let templates = sorted(set, &added)?;
     let symbols = symbols(set, &templates)?;
-    let modules: Vec<&[&Template]> = templates.chunks(TEMPLATES_PER_MODULE).collect();
+    let modules: Vec<&[&Template]> = templates.chunks(STENCILS_PER_MODULE).collect();
     let handlers = in_parallel(&modules, options.threads, |templates| {
         compile_module(set, templates, &symbols)
     })?
@@ -49,8 +51,18 @@ pub fn compile_interpreter(
 /// The names of the symbols that templates use, in the order of the table through which handlers find them.
 fn symbols(set: &TemplateSet, templates: &[&Template]) -> Result<Vec<String>, CompileError> {
     let context = Context::create();
-    let built = build_module(&context, set, templates, &Padded::new(), Mode::Stencils)?;
+    let built = build_module(
+        &context,
+        set,
+        &base_forms(templates),
+        &Padded::new(),
+        Mode::Stencils,
+    )?;
     Ok(built.externals.names())
+}
+
+fn base_forms<'t>(templates: &[&'t Template]) -> Vec<Job<'t>> {
+    templates.iter().copied().map(Job::base).collect()
 }
 
 fn compile_module(
@@ -88,7 +100,7 @@ fn handlers(
 ) -> Result<Vec<Handler>, CompileError> {
     let context = Context::create();
     let mode = Mode::Interpreter(symbols);
-    let built = build_module(&context, set, templates, padded, mode)?;
+    let built = build_module(&context, set, &base_forms(templates), padded, mode)?;
     let object = object_file(machine, &built.module)?;
     let reader = ObjectReader::new(object.as_slice())?;
     // The checker refuses every reference to a symbol.

@@ -7,7 +7,9 @@
 //!
 //! The files are the stages:
 //! - `template`, `builder`: what authors of uops write, and what refuses wrong templates by name;
-//! - `module`: templates to one IR module, with external symbols that stand for [holes](symbol);
+//! - `forms`, `plumbing`: which [forms](mimeo::form) there are of each uop and sequence, and the uops that are added;
+//! - `module`, `constants`: templates to one IR module, with external symbols that stand for [holes](symbol), some of
+//!   which become immediates;
 //! - `target`, `codegen`: the LLVM that is linked, optimisation, object files in memory, and the driver,
 //!   [`compile`](codegen::compile);
 //! - `interpreter`: the same templates to an interpreter's image, [`compile_interpreter`](interpreter::compile_interpreter);
@@ -63,15 +65,21 @@
 pub mod builder;
 #[cfg(feature = "llvm")]
 pub mod codegen;
+#[cfg(feature = "llvm")]
+mod constants;
 pub mod disassemble;
 pub mod error;
 pub mod extract;
+#[cfg(feature = "llvm")]
+mod forms;
 #[cfg(feature = "llvm")]
 pub mod interpreter;
 #[cfg(feature = "llvm")]
 pub mod limit;
 #[cfg(feature = "llvm")]
 mod module;
+#[cfg(feature = "llvm")]
+mod plumbing;
 pub mod symbol;
 #[cfg(feature = "llvm")]
 pub mod target;

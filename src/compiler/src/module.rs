@@ -3,13 +3,18 @@
 //! Every stencil is a function with one signature, because a `musttail` call needs caller and callee to agree. Each
 //! function, hot or cold, gets a section of its own, so that the object file keeps every jump between them as a
 //! relocation.
+//!
+//! A stencil is made from a [`Job`]: one template or several that run one after the other, and the form in which they
+//! take their values. What a register carries on the way out decides what the code in between keeps: a stencil passes
+//! on what others may rely on, and poison for the rest, so that nothing is saved for nobody.
 
 use crate::builder::inline::Site;
-use crate::builder::{Facts, Mode, TemplateBuilder, VALUE_REGISTERS};
+use crate::builder::{Continuation, Facts, Mode, TemplateBuilder, VALUE_REGISTERS};
 use crate::error::{CompileError, TemplateError};
+use crate::forms::{Entry, Job};
 use crate::symbol::HoleSymbol;
 use crate::target::PRESERVE_NONE;
-use crate::template::{FrameLayout, Helper, Template, TemplateSet, Type};
+use crate::template::{FrameLayout, Helper, Registers, Template, TemplateSet, Type};
 use inkwell::GlobalVisibility;
 use inkwell::attributes::{Attribute, AttributeLoc};
 use inkwell::builder::Builder;
@@ -18,38 +23,40 @@ use inkwell::intrinsics::Intrinsic;
 use inkwell::module::{FlagBehavior, Linkage, Module};
 use inkwell::types::{BasicMetadataTypeEnum, BasicType, BasicTypeEnum, FunctionType};
 use inkwell::values::{
-    BasicMetadataValueEnum, BasicValue, CallSiteValue, FunctionValue, GlobalValue,
-    InstructionValue, IntValue, LLVMTailCallKind, PointerValue,
+    AnyValueEnum, BasicMetadataValueEnum, BasicValue, BasicValueEnum, BasicValueUse, CallSiteValue,
+    FunctionValue, GlobalValue, InstructionOpcode, InstructionValue, IntValue, LLVMTailCallKind,
+    PointerValue,
 };
+use mimeo::form::{Class, Register};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// The section of a template's hot code.
-pub(crate) fn hot_section(template: &str) -> String {
-    format!(".text.{template}")
+/// The section of a stencil's hot code.
+pub(crate) fn hot_section(stencil: &str) -> String {
+    format!(".text.{stencil}")
 }
 
-/// The symbol of a template's hot code. No helper's name holds a dot, nor does a template's.
-fn hot_symbol(template: &str) -> String {
-    format!("{template}.hot")
+/// The symbol of a stencil's hot code. No helper's name holds a dot, nor does a template's.
+fn hot_symbol(stencil: &str) -> String {
+    format!("{stencil}.hot")
 }
 
-/// The section of a template's cold function `index`.
-pub(crate) fn cold_section(template: &str, index: usize) -> String {
-    format!(".text.{}", cold_symbol(template, index))
+/// The section of a stencil's cold function `index`.
+pub(crate) fn cold_section(stencil: &str, index: usize) -> String {
+    format!(".text.{}", cold_symbol(stencil, index))
 }
 
-/// The symbol of a template's cold function `index`.
-pub(crate) fn cold_symbol(template: &str, index: usize) -> String {
-    format!("{template}.cold{index}")
+/// The symbol of a stencil's cold function `index`.
+pub(crate) fn cold_symbol(stencil: &str, index: usize) -> String {
+    format!("{stencil}.cold{index}")
 }
 
 /// A module with the code of some templates, and what was learned while it was built.
 pub(crate) struct BuiltModule<'ctx> {
     pub(crate) module: Module<'ctx>,
-    /// In the order of the templates.
-    pub(crate) facts: Vec<Facts>,
+    /// In the order of the jobs. `None` where a template has no such form.
+    pub(crate) facts: Vec<Option<Facts>>,
     pub(crate) externals: Externals,
 }
 
@@ -125,14 +132,14 @@ impl Externals {
     }
 }
 
-/// Builds one module; `padded` applies to every template in it.
+/// Builds one module; `padded` applies to every stencil in it.
 ///
 /// # Errors
 /// A template is wrong, or the IR it built is not valid.
 pub(crate) fn build_module<'ctx>(
     context: &'ctx Context,
     set: &TemplateSet,
-    templates: &[&Template],
+    jobs: &[Job<'_>],
     padded: &Padded,
     mode: Mode<'_>,
 ) -> Result<BuiltModule<'ctx>, CompileError> {
@@ -142,25 +149,12 @@ pub(crate) fn build_module<'ctx>(
     let alignment = context.i32_type().const_int(8, false);
     module.add_basic_value_flag("override-stack-alignment", FlagBehavior::Error, alignment);
     let builder = context.create_builder();
-    let mut facts = Vec::with_capacity(templates.len());
+    let mut facts = Vec::with_capacity(jobs.len());
     let externals = RefCell::default();
-    for template in templates {
-        let unit = Unit {
-            module: &module,
-            builder: &builder,
-            template,
-            frame: set.frame,
-            mode,
-            externals: &externals,
-            facts: RefCell::default(),
-            cold_functions: Cell::new(0),
-            site: None,
-        };
-        let wrong = |source| CompileError::Template {
-            template: template.name().to_owned(),
-            source,
-        };
-        facts.push(unit.build(padded).map_err(wrong)?);
+    for job in jobs {
+        facts.push(build_stencil(
+            &module, &builder, set, job, mode, &externals, padded,
+        )?);
     }
     module.verify().map_err(|message| CompileError::InvalidIr {
         templates: invalid_function(&module).unwrap_or_else(|| set.name.clone()),
@@ -173,6 +167,69 @@ pub(crate) fn build_module<'ctx>(
     })
 }
 
+/// Builds a job's templates one after the other into one function. `None` is a variant that they do not have.
+fn build_stencil<'ctx>(
+    module: &Module<'ctx>,
+    builder: &Builder<'ctx>,
+    set: &TemplateSet,
+    job: &Job<'_>,
+    mode: Mode<'_>,
+    externals: &RefCell<Externals>,
+    padded: &Padded,
+) -> Result<Option<Facts>, CompileError> {
+    let mut facts = Facts::default();
+    let mut cold_functions = 0;
+    let mut from = None;
+    for (element, template) in job.templates.iter().enumerate() {
+        let unit = Unit {
+            module,
+            builder,
+            template,
+            job,
+            element: element as u8,
+            frame: set.frame,
+            mode,
+            registers: match mode.is_interpreter() {
+                // Handlers keep nothing in registers.
+                true => Registers::None,
+                false => set.registers,
+            },
+            externals,
+            facts: RefCell::new(std::mem::take(&mut facts)),
+            cold_functions: Cell::new(cold_functions),
+            continuation: RefCell::default(),
+            reads: RefCell::default(),
+            site: None,
+        };
+        let built = match from {
+            None => unit.build_first(),
+            Some(from) => unit.build_next(from),
+        };
+        let built = built.and_then(|()| match element + 1 == job.templates.len() {
+            true => unit.finish(padded),
+            false => Ok(()),
+        });
+        match built {
+            Ok(()) => {}
+            // Its base form is right: it is only that it cannot be had in this one.
+            Err(TemplateError::Misuse(_)) if job.entry != Entry::Base => {
+                unit.abandon()?;
+                return Ok(None);
+            }
+            Err(source) => {
+                return Err(CompileError::Template {
+                    template: template.name().to_owned(),
+                    source,
+                });
+            }
+        }
+        from = unit.continuation.take();
+        cold_functions = unit.cold_functions.get();
+        facts = unit.facts.into_inner();
+    }
+    Ok(Some(facts))
+}
+
 /// The first template with a function that is not valid by itself.
 fn invalid_function(module: &Module<'_>) -> Option<String> {
     let wrong = module
@@ -182,44 +239,130 @@ fn invalid_function(module: &Module<'_>) -> Option<String> {
     Some(name.split('.').next().unwrap_or_default().to_owned())
 }
 
-/// One template while it is built, with the module around it.
+/// One template while it is built, with the stencil and the module around it.
 pub(crate) struct Unit<'t, 'ctx> {
     module: &'t Module<'ctx>,
     builder: &'t Builder<'ctx>,
     template: &'t Template,
+    job: &'t Job<'t>,
+    /// Which of the job's templates it is.
+    element: u8,
     frame: FrameLayout,
     mode: Mode<'t>,
+    registers: Registers,
     externals: &'t RefCell<Externals>,
     facts: RefCell<Facts>,
     cold_functions: Cell<usize>,
+    /// Where the next of the job's templates starts.
+    continuation: RefCell<Option<Continuation<'ctx>>>,
+    /// What the base form reads of the stack it is entered with, by depth below the top.
+    reads: RefCell<Vec<(usize, IntValue<'ctx>)>>,
     /// Where the code goes in a trace that is one function; `None` for stencils.
     site: Option<&'t Site<'t, 'ctx>>,
 }
 
 impl<'t, 'ctx> Unit<'t, 'ctx> {
-    fn build(&self, padded: &Padded) -> Result<Facts, TemplateError> {
+    /// Builds the first of a job's templates.
+    fn build_first(&self) -> Result<(), TemplateError> {
         self.template.check(self.frame)?;
-        let name = self.template.name();
+        let name = &self.job.name;
         let function = self.stencil_function(&hot_symbol(name), &hot_section(name));
         let entry = self.context().append_basic_block(function, "");
         self.builder.position_at_end(entry);
-        self.template.build(TemplateBuilder::new(self, function))?;
+        self.template
+            .build(TemplateBuilder::start(self, function)?)?;
+        Ok(())
+    }
+
+    /// Builds another one where the one before it continues.
+    fn build_next(&self, from: Continuation<'ctx>) -> Result<(), TemplateError> {
+        self.template.build(TemplateBuilder::go_on(self, from))?;
+        Ok(())
+    }
+
+    /// What there is to do when all templates are built.
+    fn finish(&self, padded: &Padded) -> Result<(), TemplateError> {
         for &index in padded {
             self.pad_frame(match index.checked_sub(1) {
-                None => Some(function),
-                Some(cold) => self.module.get_function(&cold_symbol(name, cold)),
+                None => self.hot_function(),
+                Some(cold) => self.cold_function_at(cold),
             })?;
         }
         self.check_cold_paths()?;
-        let facts = *self.facts.borrow();
-        facts.check(self.template)?;
-        Ok(facts)
+        let mut facts = self.facts.borrow_mut();
+        if self.is_base() {
+            facts.check(self.template)?;
+            facts.calls = self.has_calls();
+            self.find_masks(&mut facts);
+        }
+        Ok(())
+    }
+
+    fn hot_function(&self) -> Option<FunctionValue<'ctx>> {
+        self.module.get_function(&hot_symbol(&self.job.name))
+    }
+
+    fn cold_function_at(&self, index: usize) -> Option<FunctionValue<'ctx>> {
+        self.module
+            .get_function(&cold_symbol(&self.job.name, index))
+    }
+
+    fn functions(&self) -> impl Iterator<Item = FunctionValue<'ctx>> {
+        let cold = (0..self.cold_functions.get()).filter_map(|index| self.cold_function_at(index));
+        self.hot_function().into_iter().chain(cold)
+    }
+
+    /// Makes what was built so far valid, for nobody to use.
+    fn abandon(&self) -> Result<(), CompileError> {
+        for block in self
+            .functions()
+            .flat_map(|function| function.get_basic_blocks())
+        {
+            if block.get_terminator().is_none() {
+                self.builder.position_at_end(block);
+                self.builder
+                    .build_unreachable()
+                    .map_err(|source| CompileError::Template {
+                        template: self.template.name().to_owned(),
+                        source: source.into(),
+                    })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the code calls anything besides other stencils.
+    fn has_calls(&self) -> bool {
+        let blocks = self
+            .functions()
+            .flat_map(|function| function.get_basic_blocks());
+        blocks
+            .flat_map(|block| block.get_instructions())
+            .filter_map(|instruction| CallSiteValue::try_from(instruction).ok())
+            .filter(|call| call.get_call_convention() != PRESERVE_NONE)
+            .any(|call| match call.get_called_fn_value() {
+                Some(function) => !function.get_name().to_bytes().starts_with(b"llvm."),
+                // A call of an address, unless it is of inline assembly, which no instruction computes.
+                None => {
+                    let instruction: Option<InstructionValue<'ctx>> =
+                        call.try_as_basic_value().instruction();
+                    let instruction = instruction.or_else(|| {
+                        call.try_as_basic_value()
+                            .basic()
+                            .and_then(|value| value.as_instruction_value())
+                    });
+                    let callee = instruction.and_then(|instruction| {
+                        let last = instruction.get_num_operands().checked_sub(1)?;
+                        instruction.get_operand(last)?.value()
+                    });
+                    callee.is_some_and(|callee| callee.as_instruction_value().is_some())
+                }
+            })
     }
 
     fn check_cold_paths(&self) -> Result<(), TemplateError> {
-        let name = self.template.name();
         let unused = (0..self.cold_functions.get())
-            .filter_map(|index| self.module.get_function(&cold_symbol(name, index)))
+            .filter_map(|index| self.cold_function_at(index))
             .filter(|function| {
                 let address = function.as_global_value().as_pointer_value();
                 address.get_first_use().is_none()
@@ -242,18 +385,25 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         externals: &RefCell<Externals>,
         site: &Site<'_, 'ctx>,
     ) -> Result<(), TemplateError> {
+        let job = Job::base(template);
         let unit = Unit {
             module,
             builder,
             template,
+            job: &job,
+            element: 0,
             frame: set.frame,
+            mode: Mode::Stencils,
+            // Nothing is in a register that LLVM has not chosen.
+            registers: Registers::None,
             externals,
             facts: RefCell::default(),
             cold_functions: Cell::new(0),
-            mode: Mode::Stencils,
+            continuation: RefCell::default(),
+            reads: RefCell::default(),
             site: Some(site),
         };
-        template.build(TemplateBuilder::new(&unit, site.function()))?;
+        template.build(TemplateBuilder::start(&unit, site.function())?)?;
         Ok(())
     }
 
@@ -277,6 +427,74 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         self.mode
     }
 
+    /// Whether this is the base form, with all values in memory.
+    pub(crate) fn is_base(&self) -> bool {
+        self.job.entry == Entry::Base
+    }
+
+    /// The form.
+    pub(crate) fn entry(&self) -> &'t Entry {
+        &self.job.entry
+    }
+
+    /// Which of the fused templates this is.
+    pub(crate) fn element(&self) -> u8 {
+        self.element
+    }
+
+    /// Whether what continues goes on with another of the fused templates.
+    pub(crate) fn is_followed(&self) -> bool {
+        usize::from(self.element) + 1 < self.job.templates.len()
+    }
+
+    /// The registers that the set's stencils may keep values in.
+    pub(crate) fn registers(&self) -> Registers {
+        self.registers
+    }
+
+    /// Notes that a value is read which stands at `place`, from the stack's top at entry.
+    pub(crate) fn note_read(&self, place: Option<i32>, kind: Type, value: BasicValueEnum<'ctx>) {
+        let depth = place.and_then(|place| usize::try_from(-1 - place).ok());
+        let (true, Some(depth)) = (self.is_base(), depth) else {
+            return;
+        };
+        let class = match kind {
+            Type::F64 => Class::Float,
+            Type::Pointer | Type::I64 | Type::I32 => Class::General,
+        };
+        self.note(|facts| facts.note_read(depth, class));
+        if let (Type::I64, BasicValueEnum::IntValue(value)) = (kind, value) {
+            self.reads.borrow_mut().push((depth, value));
+        }
+    }
+
+    /// Finds the values of which only the low bits count, as shift counts do.
+    fn find_masks(&self, facts: &mut Facts) {
+        for (depth, value) in self.reads.borrow().iter() {
+            if let Some(input) = facts.inputs.get_mut(*depth) {
+                // A value that is read twice is not looked at: no shift is.
+                let again = input.mask_bits.is_some();
+                input.mask_bits = mask_of(*value).filter(|_| !again);
+            }
+        }
+    }
+
+    /// Leaves the next template the place where it starts.
+    ///
+    /// # Errors
+    /// There is one already.
+    pub(crate) fn continue_at(
+        &self,
+        continuation: Continuation<'ctx>,
+    ) -> Result<(), TemplateError> {
+        match self.continuation.replace(Some(continuation)) {
+            None => Ok(()),
+            Some(_) => Err(TemplateError::Misuse(
+                "continues in more than one place, so that nothing can be fused behind it".into(),
+            )),
+        }
+    }
+
     pub(crate) fn frame_layout(&self) -> FrameLayout {
         self.frame
     }
@@ -296,15 +514,32 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
 
     // ---- Functions ---------------------------------------------------------------------------------------------
 
+    /// The registers that stencils have for values.
+    fn value_registers(&self) -> impl Iterator<Item = Register> + use<> {
+        let count = match self.registers {
+            Registers::None => VALUE_REGISTERS as u8,
+            Registers::Slots => Register::PER_CLASS,
+            Registers::Operands => Register::COUNT,
+        };
+        Register::all().take(count.into())
+    }
+
+    /// The type that a register has in the signature.
+    fn register_type(&self, register: Register) -> BasicTypeEnum<'ctx> {
+        match register.class() {
+            Class::General => self.context().i64_type().into(),
+            Class::Float => self.context().f64_type().into(),
+        }
+    }
+
     /// frame, stack pointer, thread state, and the values that travel in registers.
     pub(crate) fn signature(&self) -> FunctionType<'ctx> {
         let pointer: BasicMetadataTypeEnum<'ctx> =
             self.context().ptr_type(Default::default()).into();
-        let first_value = self.mode.first_value();
-        let mut parameters = vec![pointer; first_value];
-        parameters.resize(
-            first_value + VALUE_REGISTERS,
-            self.context().i64_type().into(),
+        let mut parameters = vec![pointer; self.mode.first_value()];
+        parameters.extend(
+            self.value_registers()
+                .map(|register| BasicMetadataTypeEnum::from(self.register_type(register))),
         );
         self.context().void_type().fn_type(&parameters, false)
     }
@@ -334,7 +569,7 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
     pub(crate) fn cold_function(&self) -> FunctionValue<'ctx> {
         let index = self.cold_functions.get();
         self.cold_functions.set(index + 1);
-        let name = self.template.name();
+        let name = &self.job.name;
         let function = self.stencil_function(&cold_symbol(name, index), &cold_section(name, index));
         self.add_attributes(function, &["noinline", "cold"]);
         function
@@ -375,14 +610,24 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         self.pointer_parameter(function, 3)
     }
 
-    pub(crate) fn value_parameter(
+    /// What a register holds at the function's entry.
+    pub(crate) fn register_parameter(
         &self,
         function: FunctionValue<'ctx>,
-        index: usize,
-    ) -> IntValue<'ctx> {
-        match function.get_nth_param((self.mode.first_value() + index) as u32) {
-            Some(parameter) => parameter.into_int_value(),
-            None => self.context().i64_type().get_poison(),
+        register: Register,
+    ) -> BasicValueEnum<'ctx> {
+        function
+            .get_nth_param(self.mode.first_value() as u32 + u32::from(register.as_u8()))
+            .unwrap_or_else(|| poison(self.register_type(register)))
+    }
+
+    /// Whether stencils rely on what the register held before.
+    fn passes_on(&self, register: Register) -> bool {
+        match (self.registers, &self.job.entry) {
+            (Registers::Operands, Entry::Operands { .. }) => true,
+            // The others are dead where a base form starts.
+            (Registers::Operands, _) => usize::from(register.index()) >= VALUE_REGISTERS,
+            (Registers::None | Registers::Slots, _) => false,
         }
     }
 
@@ -394,7 +639,7 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         callee: FunctionValue<'ctx>,
         caller: FunctionValue<'ctx>,
         stack: PointerValue<'ctx>,
-        values: &[IntValue<'ctx>],
+        values: &[(Register, BasicValueEnum<'ctx>)],
     ) -> Result<(), TemplateError> {
         let call = self
             .builder
@@ -408,7 +653,7 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         callee: PointerValue<'ctx>,
         caller: FunctionValue<'ctx>,
         stack: PointerValue<'ctx>,
-        values: &[IntValue<'ctx>],
+        values: &[(Register, BasicValueEnum<'ctx>)],
     ) -> Result<(), TemplateError> {
         let arguments = self.arguments(caller, stack, values);
         let call = self
@@ -424,11 +669,12 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         Ok(())
     }
 
+    /// What a stencil function hands to another: `values` in these registers, what it must pass on in others.
     pub(crate) fn arguments(
         &self,
         caller: FunctionValue<'ctx>,
         stack: PointerValue<'ctx>,
-        values: &[IntValue<'ctx>],
+        values: &[(Register, BasicValueEnum<'ctx>)],
     ) -> Vec<BasicMetadataValueEnum<'ctx>> {
         let mut arguments: Vec<BasicMetadataValueEnum<'ctx>> = vec![
             self.frame_parameter(caller).into(),
@@ -438,16 +684,16 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         if self.mode.is_interpreter() {
             arguments.push(self.record_parameter(caller).into());
         }
-        arguments.extend(
-            values
-                .iter()
-                .map(|&value| BasicMetadataValueEnum::from(value)),
-        );
-        // A register that carries nothing costs nothing.
-        arguments.resize(
-            self.mode.first_value() + VALUE_REGISTERS,
-            self.context().i64_type().get_poison().into(),
-        );
+        arguments.extend(self.value_registers().map(|register| {
+            let value = values.iter().find(|(given, _)| *given == register);
+            let argument = match value {
+                Some((_, value)) => *value,
+                None if self.passes_on(register) => self.register_parameter(caller, register),
+                // A register that carries nothing costs nothing.
+                None => poison(self.register_type(register)),
+            };
+            BasicMetadataValueEnum::from(argument)
+        }));
         arguments
     }
 
@@ -466,7 +712,7 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
             let limit = (symbol.max() << symbol.shift) + (1 << symbol.shift);
             let i64_type = self.context().i64_type();
             let range = [
-                i64_type.const_zero().into(),
+                i64_type.const_int(symbol.min() as u64, true).into(),
                 i64_type.const_int(limit, false).into(),
             ];
             global.set_metadata(self.context().metadata_node(&range), kind);
@@ -598,4 +844,52 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         call.add_attribute(AttributeLoc::Param(0), element);
         Ok(())
     }
+}
+
+fn poison(kind: BasicTypeEnum<'_>) -> BasicValueEnum<'_> {
+    match kind {
+        BasicTypeEnum::FloatType(kind) => kind.get_poison().into(),
+        BasicTypeEnum::PointerType(kind) => kind.get_poison().into(),
+        BasicTypeEnum::IntType(kind) => kind.get_poison().into(),
+        other => other.const_zero(),
+    }
+}
+
+/// The number of low bits that every use of the value takes alone.
+fn mask_of(value: IntValue<'_>) -> Option<u8> {
+    let mut uses = std::iter::successors(value.get_first_use(), |found| found.get_next_use());
+    let first = mask_in(uses.next()?)?;
+    uses.all(|found| mask_in(found) == Some(first))
+        .then_some(first)
+}
+
+fn mask_in(found: BasicValueUse<'_>) -> Option<u8> {
+    let AnyValueEnum::IntValue(user) = found.get_user() else {
+        return None;
+    };
+    let user = user.as_instruction_value()?;
+    if is_rotation(user) {
+        // It takes its count modulo the width.
+        let count = user.get_operand(2)?.value()?;
+        return (count == found.get_used_value().value()?).then_some(6);
+    }
+    if user.get_opcode() != InstructionOpcode::And {
+        return None;
+    }
+    let mask = (0..2).find_map(|index| match user.get_operand(index)?.value()? {
+        BasicValueEnum::IntValue(value) => value.get_zero_extended_constant(),
+        _ => None,
+    })?;
+    let bits = mask.trailing_ones() as u8;
+    ((1..32).contains(&bits) && mask == (1 << bits) - 1).then_some(bits)
+}
+
+fn is_rotation(user: InstructionValue<'_>) -> bool {
+    let function = CallSiteValue::try_from(user)
+        .ok()
+        .and_then(|call| call.get_called_fn_value());
+    function.is_some_and(|function| {
+        let name = function.get_name().to_bytes();
+        name == b"llvm.fshl.i64" || name == b"llvm.fshr.i64"
+    })
 }

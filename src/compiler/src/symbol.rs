@@ -2,14 +2,24 @@
 //!
 //! A hole is an external symbol whose name starts with `_JIT_`, as in CPython's templates: `_JIT_CONTINUE`,
 //! `_JIT_OPARG`, ... A hole for a value also says how large the value may be and how far it is shifted left, because one
-//! operand may stand in several fields of different widths: `_JIT_OPARG.u16.shl3` is eight times an oparg below 2^16.
+//! operand may stand in several fields of different widths: `_JIT_OPARG.u16.shl3` is eight times an oparg below 2^16,
+//! and `_JIT_INPUT.s32` any i32. Where uops are fused it also says of which uop it is, and a constant input says which:
+//! `_JIT_OPARG.u16.e1` is the second uop's oparg.
 //! A name with the prefix that means nothing is an error; it is never taken for somebody's function.
 
+use mimeo::form::{MAX_FUSED, MAX_INPUTS};
 use mimeo::hole::{HoleValue, MAX_SHIFT};
 use std::fmt;
 
 /// The prefix of every hole's symbol.
 pub const PREFIX: &str = "_JIT_";
+
+/// Elements are fused uops, or inputs, whichever there are more of.
+const MAX_ELEMENTS: u8 = if MAX_FUSED > MAX_INPUTS {
+    MAX_FUSED as u8
+} else {
+    MAX_INPUTS as u8
+};
 
 /// Whether a name is one that C could give a function: letters, digits and `_`, no digit first.
 ///
@@ -25,10 +35,14 @@ pub(crate) fn is_identifier(name: &str) -> bool {
 pub struct HoleSymbol {
     /// What fills the hole.
     pub value: HoleValue,
-    /// The value is below 2^`bits`; 64 for addresses.
+    /// The value is below 2^`bits`; 64 for addresses. Where it is signed, below 2^(`bits` - 1) and not below its negative.
     pub bits: u8,
     /// The value is shifted left this far.
     pub shift: u8,
+    /// Which of the fused uops it is of, or which input.
+    pub element: u8,
+    /// Whether the value may be negative.
+    pub signed: bool,
 }
 
 impl HoleSymbol {
@@ -38,6 +52,8 @@ impl HoleSymbol {
             value,
             bits: 64,
             shift: 0,
+            element: 0,
+            signed: false,
         }
     }
 
@@ -47,7 +63,16 @@ impl HoleSymbol {
             value,
             bits,
             shift: 0,
+            element: 0,
+            signed: false,
         }
+    }
+
+    /// A hole for a number of `bits` bits, sign-extended.
+    pub const fn signed(value: HoleValue, bits: u8) -> Self {
+        let mut hole = Self::number(value, bits);
+        hole.signed = true;
+        hole
     }
 
     /// The same hole, shifted left.
@@ -57,12 +82,29 @@ impl HoleSymbol {
         self
     }
 
+    /// The same hole, of the fused uop or the input with this index.
+    #[must_use]
+    pub const fn of_element(mut self, element: u8) -> Self {
+        self.element = element;
+        self
+    }
+
     /// The largest unshifted value.
     pub const fn max(self) -> u64 {
-        if self.bits >= 64 {
+        let bits = self.bits - self.signed as u8;
+        if bits >= 64 {
             u64::MAX
         } else {
-            (1 << self.bits) - 1
+            (1 << bits) - 1
+        }
+    }
+
+    /// The smallest unshifted value.
+    pub const fn min(self) -> i64 {
+        if self.signed {
+            -(1 << (self.bits - 1))
+        } else {
+            0
         }
     }
 
@@ -96,9 +138,22 @@ impl HoleSymbol {
                     .ok()
                     .filter(|bits| (1..=64).contains(bits))
                     .ok_or_else(|| format!("{part:?} is not a width of 1 to 64 bits"))?;
+            } else if let Some(bits) = part.strip_prefix('s').map(str::parse::<u8>) {
+                hole.signed = true;
+                hole.bits = bits
+                    .ok()
+                    .filter(|bits| (2..=32).contains(bits))
+                    .ok_or_else(|| format!("{part:?} is not a signed width of 2 to 32 bits"))?;
+            } else if let Some(element) = part.strip_prefix('e').map(str::parse::<u8>) {
+                hole.element = element
+                    .ok()
+                    .filter(|element| (1..MAX_ELEMENTS).contains(element))
+                    .ok_or_else(|| {
+                        format!("{part:?} is not an element of 1 to {}", MAX_ELEMENTS - 1)
+                    })?;
             } else {
                 return Err(format!(
-                    "{part:?} is neither a width (u16) nor a shift (shl3)"
+                    "{part:?} is neither a width (u16, s32), a shift (shl3) nor an element (e1)"
                 ));
             }
         }
@@ -114,10 +169,14 @@ impl fmt::Display for HoleSymbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}", self.value)?;
         if self.bits < 64 {
-            write!(f, ".u{}", self.bits)?;
+            let sign = if self.signed { 's' } else { 'u' };
+            write!(f, ".{sign}{}", self.bits)?;
         }
         if self.shift != 0 {
             write!(f, ".shl{}", self.shift)?;
+        }
+        if self.element != 0 {
+            write!(f, ".e{}", self.element)?;
         }
         Ok(())
     }
@@ -136,6 +195,12 @@ mod tests {
             HoleSymbol::number(HoleValue::Oparg, 16).shifted(3),
             HoleSymbol::number(HoleValue::Target, 31),
             HoleSymbol::address(HoleValue::Operand),
+            HoleSymbol::signed(HoleValue::Input, 32),
+            HoleSymbol::number(HoleValue::Input, 6).of_element(1),
+            HoleSymbol::address(HoleValue::Pooled).of_element(3),
+            HoleSymbol::number(HoleValue::Oparg, 16)
+                .shifted(3)
+                .of_element(2),
         ] {
             assert_eq!(HoleSymbol::parse(&symbol.to_string()), Ok(Some(symbol)));
         }
@@ -144,6 +209,20 @@ mod tests {
                 .shifted(3)
                 .to_string(),
             "_JIT_OPARG.u16.shl3"
+        );
+    }
+
+    #[test]
+    fn limits_of_values() {
+        let limits = |hole: HoleSymbol| (hole.min(), hole.max());
+        assert_eq!(
+            limits(HoleSymbol::signed(HoleValue::Input, 32)),
+            (i32::MIN.into(), i32::MAX as u64)
+        );
+        assert_eq!(limits(HoleSymbol::number(HoleValue::Input, 6)), (0, 63));
+        assert_eq!(
+            limits(HoleSymbol::address(HoleValue::Operand)),
+            (0, u64::MAX)
         );
     }
 
@@ -162,6 +241,11 @@ mod tests {
             "_JIT_SYMBOL",
             "_JIT_ZERO",
             "_JIT_OPARG.16",
+            "_JIT_OPARG.e0",
+            "_JIT_OPARG.e6",
+            "_JIT_INPUT.s33",
+            "_JIT_INPUT.s1",
+            "_JIT_INPUT.e1.s32",
             "_JIT_OPARG.u65",
             "_JIT_OPARG.u0",
             "_JIT_OPARG.shl7",

@@ -147,6 +147,12 @@ impl Template {
         self.with(UopFlags::SWAPS)
     }
 
+    /// Says that a variant reads the oparg, though the base form does not.
+    #[must_use]
+    pub(crate) fn reads_oparg(self) -> Self {
+        self.with(UopFlags::OPARG)
+    }
+
     fn with(mut self, flag: UopFlags) -> Self {
         self.flags |= flag;
         self

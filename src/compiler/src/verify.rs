@@ -16,6 +16,9 @@ mod frame;
 mod graph;
 mod handler;
 mod instruction;
+mod renaming;
+mod values;
+mod variant;
 mod violation;
 
 pub use frame::{BasePointer, Frame};
@@ -24,12 +27,15 @@ pub use instruction::Field;
 pub use violation::{VerifyError, Violation};
 
 use crate::disassemble::{hole_text, instruction_text};
+use frame::Frames;
 use graph::{ENTRY, Graph, Node, Place, Target};
 use iced_x86::{FlowControl, Instruction};
 use instruction::{Access, memory_access};
+use mimeo::form::{Form, Register, RegisterHole, RegisterSet};
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{Part, Stencil, StencilGroup, UopFlags, UopInfo};
+use std::fmt;
 
 /// The largest part of a stencil group that is looked at, in bytes: far beyond any uop, and so small that no sum of
 /// offsets, displacements and addends overflows.
@@ -50,7 +56,47 @@ pub struct Report {
     pub max_stack: u64,
 }
 
-/// Checks one stencil group. The calls are what is proven, in order.
+/// A uop whose stencils go through `jmp [r15]`: where traces of operand sets leave, with the exit record in r15. The
+/// compiler adds it to those sets.
+const LEAVE_UOP: &str = "_LEAVE";
+
+/// The registers that base forms of operand sets keep, because locals of a trace may be pinned in them: all value
+/// registers but the first three of each class.
+pub const PINNED: RegisterSet = pinned();
+
+const fn pinned() -> RegisterSet {
+    let mut set = RegisterSet(0);
+    let mut index = 3;
+    while index < Register::PER_CLASS {
+        if let (Some(general), Some(float)) = (Register::general(index), Register::float(index)) {
+            set = set.with(general).with(float);
+        }
+        index += 1;
+    }
+    set
+}
+
+/// A variant: which uops it runs, and how it takes and leaves their values.
+#[derive(Clone, Copy, Debug)]
+pub struct VariantInfo<'a> {
+    /// The uops, in the order in which they run, with the limits that the variant was compiled for.
+    pub uops: &'a [UopInfo<'a>],
+    /// How values come and go.
+    pub form: &'a Form,
+}
+
+impl fmt::Display for VariantInfo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.uops.iter().map(|uop| uop.name).collect();
+        let separator = match self.form {
+            Form::Slots { .. } => "",
+            Form::Operands(_) => " ",
+        };
+        write!(f, "{}{separator}{}", names.join("+"), self.form)
+    }
+}
+
+/// Checks the base form of a uop whose values are all in memory, so that it keeps no register.
 ///
 /// `symbols` are the names that the holes' symbol indices mean.
 ///
@@ -62,36 +108,122 @@ pub fn check_group(
     group: StencilGroup<'_>,
     symbols: &[&str],
 ) -> Result<Report, VerifyError> {
+    check_base(uop, group, RegisterSet::default(), symbols)
+}
+
+/// Checks the base form of a uop, which keeps the registers `kept` on every way out: [`PINNED`] in operand sets.
+///
+/// # Errors
+/// As [`check_group`].
+pub fn check_base(
+    uop: &UopInfo<'_>,
+    group: StencilGroup<'_>,
+    kept: RegisterSet,
+    symbols: &[&str],
+) -> Result<Report, VerifyError> {
     let checker = Checker {
-        uop,
+        name: uop.name.to_owned(),
+        uops: std::slice::from_ref(uop),
+        registers: Registers::Base { kept },
         group,
         symbols,
         is_handler: false,
     };
-    checker.parts_and_holes_are_well_formed()?;
-    checker.data_holes_are_addresses()?;
-    let graph = checker.reachable_code_decodes()?;
-    checker.other_bytes_are_padding(&graph)?;
-    checker.every_hole_is_in_an_instruction(&graph)?;
-    checker.indirect_calls_are_known(&graph)?;
-    checker.data_is_used_within_bounds(&graph)?;
-    checker.control_continues_as_declared(&graph)?;
-    let max_stack = checker.stack_is_level(&graph)?;
-    checker.holes_are_declared()?;
+    let (graph, frames) = checker.group_keeps_the_rules()?;
     checker.declared_ways_out_exist()?;
-    Ok(graph.report(max_stack))
+    Ok(graph.report(frames.deepest))
+}
+
+/// Checks a variant: all rules of base forms, and those of its form.
+///
+/// # Errors
+/// As [`check_group`].
+pub fn check_variant(
+    variant: &VariantInfo<'_>,
+    group: StencilGroup<'_>,
+    register_holes: &[RegisterHole],
+    symbols: &[&str],
+) -> Result<Report, VerifyError> {
+    let checker = Checker {
+        name: variant.to_string(),
+        uops: variant.uops,
+        registers: Registers::Form(variant.form),
+        group,
+        symbols,
+        is_handler: false,
+    };
+    checker.form_is_possible()?;
+    let (graph, frames) = checker.group_keeps_the_rules()?;
+    checker.placeholders_can_be_renamed(&graph, variant.form, register_holes)?;
+    Ok(graph.report(frames.deepest))
 }
 
 /// What is checked.
 struct Checker<'a> {
-    uop: &'a UopInfo<'a>,
+    /// The stencil's name, for errors.
+    name: String,
+    /// The uops that it runs.
+    uops: &'a [UopInfo<'a>],
+    registers: Registers<'a>,
     group: StencilGroup<'a>,
     symbols: &'a [&'a str],
     /// Whether it is an interpreter's handler and not a stencil: see [`check_handler`].
     is_handler: bool,
 }
 
+/// What the stencil does with the value registers.
+#[derive(Clone, Copy)]
+enum Registers<'a> {
+    /// All values are in memory.
+    Base {
+        /// The registers that are kept all the same.
+        kept: RegisterSet,
+    },
+    /// As the form says.
+    Form(&'a Form),
+}
+
 impl<'a> Checker<'a> {
+    /// What is proven of every stencil; the calls say what, in order.
+    fn group_keeps_the_rules(&self) -> Result<(Graph<'a>, Frames), VerifyError> {
+        self.parts_and_holes_are_well_formed()?;
+        self.data_holes_are_addresses()?;
+        let graph = self.reachable_code_decodes()?;
+        self.other_bytes_are_padding(&graph)?;
+        self.every_hole_is_in_an_instruction(&graph)?;
+        self.indirect_calls_are_known(&graph)?;
+        self.data_is_used_within_bounds(&graph)?;
+        self.constants_are_inputs(&graph)?;
+        self.control_continues_as_declared(&graph)?;
+        let frames = self.stack_is_level(&graph)?;
+        let values = self.values(&graph, &frames.before, self.live_on_entry());
+        if let Registers::Form(_) = self.registers {
+            self.only_live_registers_are_read(&graph, &values)?;
+        }
+        self.ways_out_keep_registers(&graph, &values)?;
+        self.holes_are_declared()?;
+        Ok((graph, frames))
+    }
+
+    /// The form is one that there can be for the uops.
+    fn form_is_possible(&self) -> Result<(), VerifyError> {
+        let error = |what| Err(self.error(ENTRY, Violation::Form(what)));
+        let Some((_, all_but_last)) = self.uops.split_last() else {
+            return error("runs no uop");
+        };
+        let terminates = |uop: &UopInfo<'_>| uop.flags.contains(UopFlags::TERMINAL);
+        match self.registers {
+            _ if all_but_last.iter().any(terminates) => error("goes on behind a terminal uop"),
+            registers if registers.exceeds_slots() => error("has more than 3 values in registers"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this is the way out of traces of operand sets.
+    fn is_leave(&self) -> bool {
+        self.uops.last().is_some_and(|uop| uop.name == LEAVE_UOP)
+    }
+
     /// Every part and each of its holes means something.
     fn parts_and_holes_are_well_formed(&self) -> Result<(), VerifyError> {
         for (part, stencil) in self.group.parts() {
@@ -235,7 +367,8 @@ impl<'a> Checker<'a> {
 
     /// A terminal uop never continues with the next uop; any other does on some way.
     fn control_continues_as_declared(&self, graph: &Graph<'_>) -> Result<(), VerifyError> {
-        let terminal = self.uop.flags.contains(UopFlags::TERMINAL);
+        let last = self.uops.last();
+        let terminal = last.is_some_and(|uop| uop.flags.contains(UopFlags::TERMINAL));
         let is_empty = graph.entry == Target::Continue;
         let continuing = graph
             .nodes()
@@ -248,19 +381,35 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Each hole's value is one that the uop's flags announce.
+    /// Each hole's value is one that the flags of its uop announce. Constants that are inputs, which are of no uop, have
+    /// been looked at.
     fn holes_are_declared(&self) -> Result<(), VerifyError> {
         for (part, stencil) in self.group.parts() {
             for hole in stencil.holes {
-                let value = hole.value();
-                let flags = UopFlags::announcing(value);
-                if !flags.is_empty() && !self.uop.flags.intersects(flags) {
-                    let violation = Violation::Undeclared { value, flags };
-                    return Err(self.error(Place::of(part, hole), violation));
-                }
+                self.hole_is_declared(hole)
+                    .map_err(|violation| self.error(Place::of(part, hole), violation))?;
             }
         }
         Ok(())
+    }
+
+    fn hole_is_declared(&self, hole: &Hole) -> Result<(), Violation> {
+        let value = hole.value();
+        if matches!(value, HoleValue::Input | HoleValue::Pooled) {
+            return Ok(());
+        }
+        let (element, count) = (hole.element(), self.uops.len());
+        let Some(uop) = self.uops.get(usize::from(element)) else {
+            return Err(Violation::NoElement { element, count });
+        };
+        let flags = match value {
+            HoleValue::Leave => UopFlags::EXIT_RECORD,
+            value => UopFlags::announcing(value),
+        };
+        match flags.is_empty() || uop.flags.intersects(flags) {
+            true => Ok(()),
+            false => Err(Violation::Undeclared { value, flags }),
+        }
     }
 
     /// The ways out that the flags announce are there: traces prepare labels and records for them.
@@ -269,13 +418,19 @@ impl<'a> Checker<'a> {
         let ways: [&'static [HoleValue]; 4] =
             [&[JumpTarget], &[ErrorTarget], &[Exit, ExitIndex], &[Top]];
         for values in ways {
-            let flags = self.uop.flags & UopFlags::announcing(values[0]);
+            let flags = self.flags() & UopFlags::announcing(values[0]);
             let mut holes = self.group.holes();
             if !flags.is_empty() && !holes.any(|hole| values.contains(&hole.value())) {
                 return Err(self.error(ENTRY, Violation::NeverUsed { flags, values }));
             }
         }
         Ok(())
+    }
+
+    /// The flags of all uops together.
+    fn flags(&self) -> UopFlags {
+        let flags = self.uops.iter().map(|uop| uop.flags);
+        flags.fold(UopFlags::empty(), UopFlags::union)
     }
 
     fn part(&self, part: Part) -> Stencil<'a> {
@@ -297,7 +452,7 @@ impl<'a> Checker<'a> {
 
     fn error(&self, place: Place, violation: Violation) -> VerifyError {
         VerifyError {
-            uop: self.uop.name.to_owned(),
+            uop: self.name.clone(),
             part: place.part,
             offset: place.offset,
             instruction: None,

@@ -16,7 +16,7 @@ use crate::fragment::{
 use crate::hole::HoleValue;
 use crate::layout::{MAX_LEN, TooLarge};
 use crate::patch::PatchError;
-use crate::prepared::{Fixup, FixupValue, Item, Placement, Prepared, SymbolUse, TraceFacts};
+use crate::prepared::{Fixup, FixupValue, Item, Link, Placement, Prepared, SymbolUse, TraceFacts};
 use crate::stencil::Part;
 use crate::table::{MAX_ALIGN, StencilTable, UopId, VariantId};
 use crate::trace::FrameShape;
@@ -85,6 +85,11 @@ impl LabelId {
     /// For arguments of stencils that do not go there.
     pub(crate) const NONE: Self = Self(u32::MAX);
 
+    /// The label at this position.
+    pub(crate) const fn new(index: u32) -> Self {
+        Self(index)
+    }
+
     /// The position among the labels.
     pub(crate) fn index(self) -> usize {
         self.0 as usize
@@ -146,9 +151,9 @@ impl<'e> Assembler<'e> {
     ) -> Self {
         let output = Output {
             regions: [
-                Vec::with_capacity(uops + uops / 2),
-                Vec::new(),
-                Vec::with_capacity(uops / 2),
+                Region::with_capacity(uops + uops / 2),
+                Region::default(),
+                Region::with_capacity(uops / 4),
             ],
             labels: vec![UNBOUND; 2],
             label_places: vec![u32::MAX; 2],
@@ -350,8 +355,8 @@ fn destination(kind: u32, number: usize) -> Destination {
 /// What was assembled so far.
 #[derive(Debug, Default)]
 struct Output {
-    /// The items of hot code, of stubs, of cold code; links are [`Destination`]s.
-    regions: [Vec<Item>; 3],
+    /// Hot code, stubs, cold code.
+    regions: [Region; 3],
     in_cold: bool,
     hot_len: u64,
     code_len: u64,
@@ -376,6 +381,38 @@ struct Output {
     constant_numbers: HashMap<u32, u32, BuildHasherDefault<Mixer>>,
     fixups: Vec<Fixup>,
     error: Option<CompileError>,
+}
+
+/// The fragments of one region.
+#[derive(Debug, Default)]
+struct Region {
+    items: Vec<Item>,
+    /// Links count items from the start of the region and lead to [`Destination`]s.
+    links: Vec<Link>,
+}
+
+impl Region {
+    fn with_capacity(items: usize) -> Self {
+        Self {
+            items: Vec::with_capacity(items),
+            links: Vec::with_capacity(items / 2),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    fn push(&mut self, item: Item, link: Option<(u32, Destination)>) {
+        if let Some((offset, to)) = link {
+            self.links.push(Link {
+                item: self.items.len() as u32,
+                offset,
+                to,
+            });
+        }
+        self.items.push(item);
+    }
 }
 
 /// What the links of one stencil can lead to.
@@ -440,12 +477,12 @@ impl Output {
             self.inputs.push(arguments.inputs);
         }
         for piece in fragments.pieces(&instance.hot) {
-            let item = self.item(piece, Part::Hot, &surroundings)?;
-            self.regions[region].push(item);
+            let (item, link) = self.item(piece, Part::Hot, &surroundings)?;
+            self.regions[region].push(item, link);
         }
         for piece in fragments.pieces(&instance.cold) {
-            let item = self.item(piece, Part::Cold, &surroundings)?;
-            self.regions[COLD as usize].push(item);
+            let (item, link) = self.item(piece, Part::Cold, &surroundings)?;
+            self.regions[COLD as usize].push(item, link);
         }
         for &odd in fragments.fixups(instance) {
             let fixup = self.fixup(odd, &surroundings);
@@ -498,7 +535,7 @@ impl Output {
         piece: &Piece,
         part: Part,
         surroundings: &Surroundings<'_>,
-    ) -> Result<Item, Problem> {
+    ) -> Result<(Item, Option<(u32, Destination)>), Problem> {
         let mut words = [0; 2];
         for (filled, word) in words.iter_mut().zip(&piece.words) {
             let Some(word) = word else { break };
@@ -509,17 +546,17 @@ impl Output {
                 value,
             })?;
         }
-        let link = match piece.link {
-            LinkTo::Nothing => 0,
-            LinkTo::Value(value) => surroundings.destination(value),
-            LinkTo::Pooled(input) => surroundings.pooled(input),
-            LinkTo::Symbol { index, called } => self.symbol(index, called),
+        let to = match piece.link {
+            LinkTo::Nothing => None,
+            LinkTo::Value(value) => Some(surroundings.destination(value)),
+            LinkTo::Pooled(input) => Some(surroundings.pooled(input)),
+            LinkTo::Symbol { index, called } => Some(self.symbol(index, called)),
         };
-        Ok(Item {
+        let item = Item {
             fragment: piece.fragment,
-            link,
             words,
-        })
+        };
+        Ok((item, to.map(|to| (piece.link_offset, to))))
     }
 
     fn symbol(&mut self, index: u32, called: bool) -> Destination {
@@ -583,11 +620,19 @@ impl Output {
             }
         }
         let positions = self.positions();
-        let [mut items, stubs, cold] = std::mem::take(&mut self.regions);
-        items.extend_from_slice(&stubs);
-        items.extend_from_slice(&cold);
-        for item in &mut items {
-            item.link = positions.of(item.link);
+        let [mut region, stubs, cold] = std::mem::take(&mut self.regions);
+        for further in [stubs, cold] {
+            let first = region.len() as u32;
+            region.items.extend_from_slice(&further.items);
+            let moved = further.links.iter().map(|link| Link {
+                item: first + link.item,
+                ..*link
+            });
+            region.links.extend(moved);
+        }
+        let Region { items, mut links } = region;
+        for link in &mut links {
+            link.to = positions.of(link.to);
         }
         for fixup in &mut self.fixups {
             fixup.start = positions.of(fixup.start);
@@ -604,6 +649,7 @@ impl Output {
         Ok(Prepared {
             shared: Arc::clone(shared),
             items,
+            links,
             code_len: self.code_len as u32,
             data,
             data_offsets,

@@ -1,4 +1,5 @@
-//! Code memory: a persistent arena of memory that is written through one mapping and run from through another.
+//! Code memory: a persistent arena of memory that is written through one mapping and run from through another, or, where
+//! the system forbids that, written first and run from afterwards.
 //!
 //! # The problem
 //! A trace is compiled in about a microsecond, so nothing that asks the kernel may happen per trace: fresh memory that
@@ -6,15 +7,17 @@
 //! at one address, code must lie within rel32 of the helpers it calls, and memory must be reused as executors die.
 //!
 //! # The strategy
-//! A *segment* is a memory file (memfd) mapped twice for good: one view may be written, the other executed. A *block*
+//! A *segment* is a memory file (memfd) mapped twice for good: one view may be written, the other executed; see below for
+//! systems that refuse this. A *block*
 //! is a part of a segment. What may be done with it is encoded in who owns it: a [`CodeBlock`] can be written and is
 //! consumed by [`CodeBlock::seal`]; a [`SealedBlock`] can be run, and of it only data words can be changed, atomically.
 //! Dropping either returns the memory. All that the arena does in the common case is a mutex, an addition, and on
 //! dropping a fill.
 //!
 //! # Invariants
-//! 1. No mapping is writable and executable. The file is sealed against new writable mappings as soon as it has its
-//!    one; the kernel then refuses to make the executable view writable (`F_SEAL_FUTURE_WRITE`, Linux 5.1).
+//! 1. No mapping is writable and executable. In dual mode the file is sealed against new writable mappings as soon as it
+//!    has its one; the kernel then refuses to make the executable view writable (`F_SEAL_FUTURE_WRITE`, Linux 5.1). In
+//!    protect mode a page is either, by turns: only its owner has it changed, when it is sealed and when it is freed.
 //! 2. Every byte of a segment is in exactly one of: a live block, the region being carved, the free list, the retired
 //!    list. Blocks are therefore disjoint, and `&mut [u8]` into one is exclusive.
 //! 3. Retired memory holds nothing but int3, so a stale jump traps at once, and it is not handed out before every core
@@ -31,18 +34,22 @@
 //! should be asked of it: another thread may have held the mutex when the process forked. A child that wants to run
 //! code makes an arena of its own.
 //!
-//! # A second backend
-//! Only `mapping.rs` knows that there are two views. A backend for systems that forbid the second supplies what
-//! `DualMapping` does: where a byte is written and where it executes, and `publish`, in which it would change
-//! protections. [`GRANULE`] and [`CodeArena::data_start`] become the page size there, as protection goes by pages.
+//! # Two modes
+//! What a segment is made of is up to the [mode](Mode), and only `backend.rs` knows of it. *Dual* is the two views. *Protect*
+//! is one private mapping, for systems that have no memory files or do not let them be executed: its pages are written
+//! first, and made executable, and no longer writable, when a block is sealed. Protection goes by pages there, so blocks
+//! and [data areas](CodeArena::data_start) start at multiples of the page size, and sealing and dropping a block take a
+//! system call each. [`Mode::Auto`] tries the first and falls back on the second.
 #![allow(unsafe_code)]
 
+mod backend;
 mod coherence;
 mod mapping;
 mod pool;
 
+use backend::{Backend, Segment};
 use coherence::Barrier;
-use mapping::{DualMapping, ForkGuard, within_reach};
+use mapping::{ForkGuard, refusal, within_reach};
 use pool::{Pool, Span};
 use std::fmt;
 use std::io;
@@ -51,8 +58,8 @@ use std::slice;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Blocks start at multiples of this and so do their data areas, in bytes: a cache line, so that neither two blocks nor
-/// code and data share one.
+/// Blocks start at multiples of this at least and so do their data areas, in bytes: a cache line, so that neither two
+/// blocks nor code and data share one. In protect mode both start at multiples of the page size.
 pub const GRANULE: usize = 64;
 
 /// How far from every byte of a segment the address of [`Placement::Near`] may be, in bytes: what a rel32 reaches, less
@@ -121,7 +128,7 @@ pub enum CodeMemoryError {
          {maximum} allowed in segments of {segment_len}"
     )]
     OutOfMemory {
-        /// Bytes wanted, rounded up to [`GRANULE`].
+        /// Bytes wanted, rounded up to [`GRANULE`] or, in protect mode, to pages.
         requested: usize,
         /// Bytes in live blocks.
         in_use: usize,
@@ -168,9 +175,25 @@ pub enum Placement {
     FarFrom(usize),
 }
 
+/// How it is arranged that code can be written and executed without ever being both at once. See the
+/// [module](self#two-modes).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Dual where the system lets this process have it, otherwise protect.
+    #[default]
+    Auto,
+    /// Two views of one memory file: no system calls for a block.
+    Dual,
+    /// One mapping whose pages are made executable when they are sealed. Linux has 65,530 mappings for a process at first
+    /// (`vm.max_map_count`), of which a block takes up to two.
+    Protect,
+}
+
 /// How an arena is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArenaOptions {
+    /// How memory is written and executed.
+    pub mode: Mode,
     /// Where segments go.
     pub placement: Placement,
     /// Bytes in a segment, rounded up to pages; also the largest block. Segments take memory only as they are used.
@@ -184,6 +207,7 @@ impl Default for ArenaOptions {
     /// most 1 GiB, so that all of it can lie within reach of one address.
     fn default() -> Self {
         Self {
+            mode: Mode::Auto,
             placement: Placement::Anywhere,
             segment_len: 16 << 20,
             max_len: 1 << 30,
@@ -198,7 +222,7 @@ pub struct ArenaStats {
     pub segments: usize,
     /// Bytes in all segments.
     pub reserved: usize,
-    /// Bytes in live blocks, each rounded up to [`GRANULE`].
+    /// Bytes in live blocks, each rounded up to [`GRANULE`] or, in protect mode, to pages.
     pub in_use: usize,
     /// Bytes freed that wait for the next barrier.
     pub retired: usize,
@@ -221,6 +245,7 @@ pub struct SegmentInfo {
 
 /// An arena of code memory. See the module's documentation for how it works.
 pub struct CodeArena {
+    backend: Backend,
     placement: Placement,
     segment_len: usize,
     max_len: usize,
@@ -233,7 +258,7 @@ pub struct CodeArena {
 /// What the mutex protects.
 #[derive(Default)]
 struct State {
-    segments: Vec<DualMapping>,
+    segments: Vec<Segment>,
     pool: Pool,
     in_use: usize,
     blocks: usize,
@@ -258,25 +283,37 @@ impl CodeArena {
             .checked_next_multiple_of(PAGE)
             .filter(|&len| len <= mapping::MAX_LEN)
             .ok_or(too_large)?;
-        let arena = Self {
+        if segment_len > options.max_len {
+            let nothing = ArenaStats::default();
+            return Err(full(nothing, segment_len, options.max_len, segment_len));
+        }
+        let (backend, first) = Backend::open(options.mode, segment_len, options.placement)?;
+        let mut state = State::default();
+        state.add(first);
+        Ok(Arc::new(Self {
+            backend,
             placement: options.placement,
             segment_len,
             max_len: options.max_len,
             reclaim_batch: RECLAIM_BATCH.min(segment_len / 4),
             barrier: Barrier::register(),
             fork_guard: ForkGuard::new()?,
-            state: Mutex::default(),
-        };
-        arena.grow(&mut arena.lock(), segment_len)?;
-        Ok(Arc::new(arena))
+            state: Mutex::new(state),
+        }))
     }
 
-    /// Whether this process may have executable memory.
+    /// In which mode this process may have executable memory: what [`Mode::Auto`] comes to.
     ///
     /// # Errors
-    /// Says why not.
-    pub fn probe() -> Result<(), CodeMemoryError> {
-        DualMapping::new(PAGE, Placement::Anywhere).map(drop)
+    /// Says why it may not have any.
+    pub fn probe() -> Result<Mode, CodeMemoryError> {
+        let (backend, _) = Backend::open(Mode::Auto, PAGE, Placement::Anywhere)?;
+        Ok(backend.mode())
+    }
+
+    /// The mode that the arena works in: dual or protect.
+    pub fn mode(&self) -> Mode {
+        self.backend.mode()
     }
 
     /// A block of `len` bytes to write code and data into.
@@ -292,7 +329,7 @@ impl CodeArena {
         }
         let span_len = len
             .max(1)
-            .checked_next_multiple_of(GRANULE)
+            .checked_next_multiple_of(self.backend.granule())
             .filter(|&span_len| span_len <= self.segment_len)
             .ok_or(CodeMemoryError::TooLarge {
                 requested: len,
@@ -310,15 +347,17 @@ impl CodeArena {
             write,
             address,
             len,
+            published: 0,
         }))
     }
 
-    /// Where the data area starts in a block with `code_len` bytes of code: the next multiple of [`GRANULE`].
+    /// Where the data area starts in a block with `code_len` bytes of code: the next multiple of [`GRANULE`] or, in protect
+    /// mode, of the page size.
     ///
-    /// Layout must ask this rather than assume it; a backend with one mapping needs a page boundary there.
+    /// Layout must ask this rather than assume it.
     pub fn data_start(&self, code_len: usize) -> usize {
         code_len
-            .checked_next_multiple_of(GRANULE)
+            .checked_next_multiple_of(self.backend.granule())
             .unwrap_or(usize::MAX)
     }
 
@@ -329,7 +368,7 @@ impl CodeArena {
 
     /// The segments, in the order in which they were mapped.
     pub fn segments(&self) -> Vec<SegmentInfo> {
-        let info = |segment: &DualMapping| {
+        let info = |segment: &Segment| {
             let range = segment.executable_range();
             SegmentInfo {
                 address: range.start,
@@ -345,7 +384,7 @@ impl CodeArena {
         self.fork_guard.is_original()
     }
 
-    /// Takes `len` bytes, a multiple of [`GRANULE`], reclaiming or growing where needed.
+    /// Takes `len` bytes, a multiple of the granule, reclaiming or growing where needed.
     ///
     /// Growing is preferred to a barrier for less than a batch: what that wastes is bounded by the batch, while an arena
     /// that is nearly full would pay for a barrier at every allocation.
@@ -378,24 +417,9 @@ impl CodeArena {
             .checked_add(self.segment_len)
             .is_none_or(|len| len > self.max_len)
         {
-            return Err(CodeMemoryError::OutOfMemory {
-                requested,
-                in_use: stats.in_use,
-                retired: stats.retired,
-                reserved: stats.reserved,
-                maximum: self.max_len,
-                segment_len: self.segment_len,
-            });
+            return Err(full(stats, requested, self.max_len, self.segment_len));
         }
-        let segment = state.segments.len();
-        state
-            .segments
-            .push(DualMapping::new(self.segment_len, self.placement)?);
-        state.pool.add(Span {
-            segment,
-            offset: 0,
-            len: self.segment_len,
-        });
+        state.add(self.backend.segment(self.segment_len, self.placement)?);
         Ok(())
     }
 
@@ -407,9 +431,30 @@ impl CodeArena {
         state.pool.retire(span);
     }
 
+    /// Gives up a span that cannot be written any more: it stays as it is, and in use.
+    fn abandon(&self) {
+        self.lock().blocks -= 1;
+    }
+
     /// The state. Nothing panics while it is locked, so a poisoned mutex does not mean a broken state.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn full(
+    stats: ArenaStats,
+    requested: usize,
+    maximum: usize,
+    segment_len: usize,
+) -> CodeMemoryError {
+    CodeMemoryError::OutOfMemory {
+        requested,
+        in_use: stats.in_use,
+        retired: stats.retired,
+        reserved: stats.reserved,
+        maximum,
+        segment_len,
     }
 }
 
@@ -434,6 +479,16 @@ impl fmt::Debug for CodeArena {
 }
 
 impl State {
+    /// Adds a segment that is new, and therefore zero.
+    fn add(&mut self, segment: Segment) {
+        self.pool.add(Span {
+            segment: self.segments.len(),
+            offset: 0,
+            len: segment.executable_range().len(),
+        });
+        self.segments.push(segment);
+    }
+
     fn stats(&self) -> ArenaStats {
         ArenaStats {
             segments: self.segments.len(),
@@ -475,6 +530,8 @@ struct Allocation {
     address: usize,
     /// What was asked for; at most `span.len`.
     len: usize,
+    /// How many bytes from the start were published as code: whole granules.
+    published: usize,
 }
 
 // SAFETY: `write` points to memory that this value alone owns (invariant 2) and that stays mapped as long as `arena`
@@ -516,10 +573,18 @@ impl Allocation {
 
 impl Drop for Allocation {
     fn drop(&mut self) {
-        if self.arena.is_usable() {
-            self.bytes_mut(self.span.len).fill(INT3);
-            self.arena.retire(self.span);
+        if !self.arena.is_usable() {
+            return;
         }
+        // SAFETY: what was published is ours until it is retired, and who ran it answers for that nothing does any more.
+        let withdrawn = unsafe { self.arena.backend.withdraw(self.write, self.published) };
+        // This can only fail where the kernel has no memory, or no mapping more, to note the change with.
+        if withdrawn.is_err() {
+            self.arena.abandon();
+            return;
+        }
+        self.bytes_mut(self.span.len).fill(INT3);
+        self.arena.retire(self.span);
     }
 }
 
@@ -527,7 +592,7 @@ impl Drop for Allocation {
 pub struct CodeBlock(Allocation);
 
 impl CodeBlock {
-    /// The address at which the block's first byte will execute: P of its relocations. A multiple of [`GRANULE`].
+    /// The address at which the block's first byte will execute: P of its relocations. A multiple of [`GRANULE`] at least.
     pub fn address(&self) -> usize {
         self.0.address
     }
@@ -555,11 +620,12 @@ impl CodeBlock {
     /// Ends the writing: the first `code_len` bytes are code from now on, and those from
     /// [`CodeArena::data_start`] are data.
     ///
-    /// The gap between them, or to the end of the memory, is filled with int3. Whoever gets the address from this thread by means that order memory (a
-    /// lock, a channel, an atomic with release and acquire) can run the code.
+    /// The gap between them, or to the end of the memory, is filled with int3. Whoever gets the address from this thread by
+    /// means that order memory (a lock, a channel, an atomic with release and acquire) can run the code.
     ///
     /// # Errors
-    /// When the block has fewer than `code_len` bytes; it is freed then.
+    /// When the block has fewer than `code_len` bytes, and in protect mode when the system refuses to make it executable;
+    /// it is freed then.
     pub fn seal(mut self, code_len: usize) -> Result<SealedBlock, CodeMemoryError> {
         let len = self.len();
         if code_len > len {
@@ -569,7 +635,14 @@ impl CodeBlock {
         if let Some(gap) = self.0.bytes_mut(data_start).get_mut(code_len..) {
             gap.fill(INT3);
         }
-        DualMapping::publish();
+        let code_end = data_start.min(self.0.span.len);
+        if self.0.arena.is_usable() {
+            // First, because what fails may be done in part.
+            self.0.published = code_end;
+            // SAFETY: the block is ours, and spans and data areas start at multiples of the backend's granule.
+            unsafe { self.0.arena.backend.publish(self.0.write, code_end) }
+                .map_err(|source| refusal("executing code", code_end, source))?;
+        }
         Ok(SealedBlock {
             allocation: self.0,
             code_len,
@@ -644,8 +717,8 @@ impl SealedBlock {
         if !in_data || !offset.is_multiple_of(align_of::<AtomicU64>()) {
             return None;
         }
-        // SAFETY: the word is in the data area of our block, mapped and initialised; blocks start at multiples of 64, so
-        // it is aligned. References into the data area are made here only, all of them atomic and of this width and
+        // SAFETY: the word is in the data area of our block, mapped writable and initialised; blocks start at multiples of
+        // 64 at least, so it is aligned. References into the data area are made here only, all of them atomic and of this width and
         // alignment, and they end before `self` is dropped and the memory filled.
         Some(unsafe { AtomicU64::from_ptr(self.allocation.write.add(offset).as_ptr().cast()) })
     }
@@ -662,7 +735,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use rustix::io::Errno;
-    use rustix::mm::{MprotectFlags, MsyncFlags};
+    use rustix::mm::{MapFlags, MprotectFlags, MsyncFlags, ProtFlags};
+    use rustix::process::{Resource, Rlimit};
     use std::collections::BTreeSet;
     use std::ffi::c_void;
     use std::io::ErrorKind;
@@ -676,13 +750,27 @@ mod tests {
 
     const KIB: usize = 1 << 10;
 
-    fn arena(placement: Placement, segment_len: usize, max_len: usize) -> Arc<CodeArena> {
-        CodeArena::new(ArenaOptions {
+    const MODES: [Mode; 2] = [Mode::Dual, Mode::Protect];
+
+    fn arena(mode: Mode, segment_len: usize, max_len: usize) -> Arc<CodeArena> {
+        placed(mode, Placement::Anywhere, segment_len, max_len)
+    }
+
+    fn placed(
+        mode: Mode,
+        placement: Placement,
+        segment_len: usize,
+        max_len: usize,
+    ) -> Arc<CodeArena> {
+        let arena = CodeArena::new(ArenaOptions {
+            mode,
             placement,
             segment_len,
             max_len,
-        })
-        .expect("executable memory is there")
+        });
+        let arena = arena.expect("executable memory is there");
+        assert_eq!(arena.mode(), mode);
+        arena
     }
 
     /// `mov eax, number; ret`.
@@ -757,32 +845,49 @@ mod tests {
 
     #[test]
     fn executable_memory_can_be_had() {
-        CodeArena::probe().unwrap();
+        let mode = CodeArena::probe().unwrap();
+        let options = ArenaOptions {
+            segment_len: 4 * KIB,
+            ..ArenaOptions::default()
+        };
+        assert_eq!(CodeArena::new(options).unwrap().mode(), mode);
+        assert_ne!(mode, Mode::Auto);
     }
 
     #[test]
     fn code_runs_at_the_address_it_was_given() {
-        let arena = arena(Placement::Anywhere, 64 * KIB, 64 * KIB);
-        let blocks: Vec<_> = (0..100)
-            .map(|number| sealed(&arena, &returning(number)))
-            .collect();
-        for (number, block) in (0..).zip(&blocks) {
-            assert_eq!(call(block), number);
-            assert_eq!(block.code(), returning(number));
-            assert_eq!(executable_bytes(block.address(), 6), returning(number));
+        for mode in MODES {
+            let arena = arena(mode, 400 * KIB, 400 * KIB);
+            let blocks: Vec<_> = (0..100)
+                .map(|number| sealed(&arena, &returning(number)))
+                .collect();
+            for (number, block) in (0..).zip(&blocks) {
+                assert_eq!(call(block), number);
+                assert_eq!(block.code(), returning(number));
+                assert_eq!(executable_bytes(block.address(), 6), returning(number));
+            }
         }
     }
 
     #[test]
     fn a_block_runs_in_threads_that_exist_before_it_does() {
-        let arena = arena(Placement::Anywhere, 4 * KIB, 4 * KIB);
+        blocks_run_in_another_thread(Mode::Dual, 4 * KIB, 20_000);
+    }
+
+    #[test]
+    fn a_block_of_protected_pages_runs_in_threads_that_exist_before_it_does() {
+        blocks_run_in_another_thread(Mode::Protect, 64 * KIB, 5_000);
+    }
+
+    fn blocks_run_in_another_thread(mode: Mode, segment_len: usize, count: u32) {
+        let arena = arena(mode, segment_len, segment_len);
         let (send, receive) = mpsc::channel::<(u32, SealedBlock)>();
         let runner = thread::spawn(move || {
             for (number, block) in receive {
                 assert_eq!(call(&block), number);
             }
         });
-        for number in 0..20_000 {
+        for number in 0..count {
             // The other thread frees: room comes back when it has got so far.
             let block = loop {
                 match arena.allocate(64) {
@@ -807,14 +912,22 @@ mod tests {
 
     #[test]
     fn threads_allocate_run_and_free_concurrently() {
-        let arena = arena(Placement::Anywhere, 16 * KIB, 256 * KIB);
+        threads_share(&arena(Mode::Dual, 16 * KIB, 256 * KIB), 5_000);
+    }
+
+    #[test]
+    fn threads_allocate_run_and_free_protected_pages_concurrently() {
+        threads_share(&arena(Mode::Protect, 128 * KIB, 512 * KIB), 1_000);
+    }
+
+    fn threads_share(arena: &Arc<CodeArena>, steps: u32) {
         let work = |thread: u32| {
             let mut kept: Vec<(u32, SealedBlock)> = Vec::new();
-            for step in 0..5_000u32 {
+            for step in 0..steps {
                 let number = thread << 16 | step;
                 let mut code = returning(number).to_vec();
                 code.resize(6 + step as usize * 37 % 1_000, INT3);
-                kept.push((number, sealed(&arena, &code)));
+                kept.push((number, sealed(arena, &code)));
                 if kept.len() == 20 {
                     let (number, block) = kept.swap_remove(step as usize % 20);
                     assert_eq!(call(&block), number);
@@ -845,7 +958,12 @@ mod tests {
         ];
         for target in targets {
             for segment_len in [4 * KIB, 1 << 20, 16 << 20] {
-                let near = arena(Placement::Near(target), segment_len, 4 * segment_len);
+                let near = placed(
+                    Mode::Dual,
+                    Placement::Near(target),
+                    segment_len,
+                    4 * segment_len,
+                );
                 let blocks: Vec<_> = (0..4)
                     .map(|_| near.allocate(segment_len).unwrap())
                     .collect();
@@ -862,7 +980,12 @@ mod tests {
                         assert!(i32::try_from(target.wrapping_sub(place) as i64).is_ok());
                     }
                 }
-                let far = arena(Placement::FarFrom(target), segment_len, 2 * segment_len);
+                let far = placed(
+                    Mode::Dual,
+                    Placement::FarFrom(target),
+                    segment_len,
+                    2 * segment_len,
+                );
                 let blocks: Vec<_> = (0..2).map(|_| far.allocate(segment_len).unwrap()).collect();
                 for (block, segment) in blocks.iter().zip(far.segments()) {
                     assert!(
@@ -888,26 +1011,32 @@ mod tests {
 
     #[test]
     fn near_falls_back_to_anywhere() {
-        let arena = arena(Placement::Near(usize::MAX), 4 * KIB, 4 * KIB);
-        assert!(!arena.segments()[0].in_reach);
-        assert_eq!(call(&sealed(&arena, &returning(7))), 7);
+        for mode in MODES {
+            let arena = placed(mode, Placement::Near(usize::MAX), 4 * KIB, 4 * KIB);
+            assert!(!arena.segments()[0].in_reach);
+            assert_eq!(call(&sealed(&arena, &returning(7))), 7);
+        }
+    }
+
+    #[test]
+    fn protected_pages_are_near_too() {
+        let target = arena as fn(_, _, _) -> _ as usize;
+        let near = placed(Mode::Protect, Placement::Near(target), 1 << 20, 1 << 20);
+        assert!(sealed(&near, &returning(1)).reaches(target));
+        let far = placed(Mode::Protect, Placement::FarFrom(target), 1 << 20, 1 << 20);
+        assert!(!sealed(&far, &returning(1)).reaches(target));
     }
 
     #[test]
     fn nothing_is_writable_and_executable_nor_can_become_it() {
-        let arena = arena(Placement::Anywhere, 64 * KIB, 64 * KIB);
+        let arena = arena(Mode::Dual, 64 * KIB, 64 * KIB);
         let block = sealed(&arena, &returning(1));
         let views = views_at(block.address());
         let mut permissions: Vec<&str> =
             views.iter().map(|view| view.permissions.as_str()).collect();
         permissions.sort_unstable();
         assert_eq!(permissions, ["r-xs", "rw-s"]);
-        // Of the whole process: valgrind, which has such mappings of its own, fails this test.
-        let is_both =
-            |line: &MapsLine| line.permissions.contains('w') && line.permissions.contains('x');
-        let both: Vec<MapsLine> = maps().into_iter().filter(is_both).collect();
-        assert!(both.is_empty(), "{both:?}");
-
+        nothing_is_both();
         let page: *mut c_void = ptr::with_exposed_provenance_mut(arena.segments()[0].address);
         let writable = MprotectFlags::READ | MprotectFlags::WRITE;
         // SAFETY: what is asked for is refused.
@@ -916,9 +1045,167 @@ mod tests {
         assert_eq!(call(&block), 1);
     }
 
+    /// Of the whole process: valgrind, which has such mappings of its own, fails these tests.
+    fn nothing_is_both() {
+        let is_both =
+            |line: &MapsLine| line.permissions.contains('w') && line.permissions.contains('x');
+        let both: Vec<MapsLine> = maps().into_iter().filter(is_both).collect();
+        assert!(both.is_empty(), "{both:?}");
+    }
+
+    fn permissions_at(address: usize) -> String {
+        let line = maps()
+            .into_iter()
+            .find(|line| line.range.contains(&address));
+        line.expect("the address is mapped").permissions
+    }
+
+    #[test]
+    fn protected_pages_are_writable_or_executable_by_turns() {
+        let arena = arena(Mode::Protect, 64 * KIB, 64 * KIB);
+        let address = |offset| arena.segments()[0].address + offset;
+        let mut first = arena.allocate(PAGE + 8).unwrap();
+        assert_eq!(permissions_at(first.address()), "rw-p");
+        first.bytes_mut()[..6].copy_from_slice(&returning(1));
+        let first = first.seal(6).unwrap();
+        assert_eq!(permissions_at(address(0)), "r-xp");
+        assert_eq!(permissions_at(address(PAGE)), "rw-p", "its data");
+        nothing_is_both();
+
+        // A page that a block runs in stays as it is while others are written, sealed and dropped.
+        let second = arena.allocate(8).unwrap();
+        assert_eq!(second.address(), address(2 * PAGE));
+        let second = second.seal(8).unwrap();
+        assert_eq!(permissions_at(address(2 * PAGE)), "r-xp");
+        nothing_is_both();
+        drop(second);
+        assert_eq!(permissions_at(address(2 * PAGE)), "rw-p");
+        assert_eq!(permissions_at(address(0)), "r-xp");
+        assert_eq!(call(&first), 1);
+        drop(first);
+        assert_eq!(permissions_at(address(0)), "rw-p");
+        nothing_is_both();
+    }
+
+    /// Memory that cannot be written any more is not used again, and the arena goes on without it.
+    #[test]
+    fn a_block_that_cannot_be_withdrawn_is_given_up() {
+        let arena = arena(Mode::Protect, 64 * KIB, 64 * KIB);
+        let block = arena.allocate(2 * PAGE).unwrap();
+        // A page of a file that is open for reading may be executed, but not written.
+        let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+        let page: *mut c_void = ptr::with_exposed_provenance_mut(block.address() + PAGE);
+        let flags = MapFlags::SHARED | MapFlags::FIXED;
+        // SAFETY: the page is our block's, and nothing refers to it.
+        unsafe { rustix::mm::mmap(page, PAGE, ProtFlags::READ, flags, &file, 0) }.unwrap();
+        let block = block.seal(2 * PAGE).unwrap();
+        drop(block);
+        let stats = arena.stats();
+        assert_eq!(
+            (stats.blocks, stats.in_use, stats.retired),
+            (0, 2 * PAGE, 0)
+        );
+        assert_eq!(call(&sealed(&arena, &returning(3))), 3);
+    }
+
+    /// Whether this is the process to run the test named `name` in, which is to change what the whole process may do. If
+    /// not, it is made here and has to succeed.
+    fn in_process_of_its_own(name: &str) -> bool {
+        const VARIABLE: &str = "MIMEO_TEST_IN_PROCESS_OF_ITS_OWN";
+        if std::env::var_os(VARIABLE).is_some() {
+            return true;
+        }
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &format!("code_memory::tests::{name}")])
+            .env(VARIABLE, "1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && text.contains("1 passed"),
+            "{text}"
+        );
+        false
+    }
+
+    fn opened(mode: Mode) -> Result<Arc<CodeArena>, CodeMemoryError> {
+        CodeArena::new(ArenaOptions {
+            mode,
+            segment_len: 64 * KIB,
+            ..ArenaOptions::default()
+        })
+    }
+
+    #[test]
+    fn without_memory_files_pages_are_protected() {
+        if !in_process_of_its_own("without_memory_files_pages_are_protected") {
+            return;
+        }
+        let none = Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
+        rustix::process::setrlimit(Resource::Nofile, none).unwrap();
+        let error = opened(Mode::Dual).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                CodeMemoryError::MemoryFile {
+                    call: "memfd_create",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        let arena = opened(Mode::Auto).unwrap();
+        assert_eq!(arena.mode(), Mode::Protect);
+        assert_eq!(CodeArena::probe().unwrap(), Mode::Protect);
+        assert_eq!(call(&sealed(&arena, &returning(4))), 4);
+    }
+
+    /// Under `PR_SET_MDWE` (Linux 6.3), as under systemd's `MemoryDenyWriteExecute`, no page becomes executable that was
+    /// not when it was mapped.
+    #[test]
+    fn where_pages_do_not_become_executable_there_are_two_views() {
+        if !in_process_of_its_own("where_pages_do_not_become_executable_there_are_two_views") {
+            return;
+        }
+        const PRCTL: usize = 157;
+        const PR_SET_MDWE: usize = 65;
+        const PR_MDWE_REFUSE_EXEC_GAIN: usize = 1;
+        let mut result = PRCTL;
+        // SAFETY: this forbids things to this process and touches none of its memory.
+        unsafe {
+            std::arch::asm!(
+                "syscall",
+                inout("rax") result,
+                in("rdi") PR_SET_MDWE,
+                in("rsi") PR_MDWE_REFUSE_EXEC_GAIN,
+                in("rdx") 0,
+                in("r10") 0,
+                in("r8") 0,
+                out("rcx") _,
+                out("r11") _,
+                options(nostack),
+            );
+        }
+        if result != 0 {
+            println!("skipped: this kernel has no PR_SET_MDWE");
+            return;
+        }
+        let error = opened(Mode::Protect).unwrap_err();
+        assert!(
+            matches!(error, CodeMemoryError::ExecutableRefused { .. }),
+            "{error}"
+        );
+        let arena = opened(Mode::Auto).unwrap();
+        assert_eq!(arena.mode(), Mode::Dual);
+        assert_eq!(call(&sealed(&arena, &returning(5))), 5);
+    }
+
     #[test]
     fn freed_memory_and_gaps_are_int3() {
-        let arena = arena(Placement::Anywhere, 64 * KIB, 64 * KIB);
+        let arena = arena(Mode::Dual, 64 * KIB, 64 * KIB);
         let mut block = arena.allocate(300).unwrap();
         block.bytes_mut().fill(0x90);
         let address = block.address();
@@ -945,13 +1232,34 @@ mod tests {
     }
 
     #[test]
+    fn freed_pages_and_gaps_are_int3() {
+        let arena = arena(Mode::Protect, 64 * KIB, 64 * KIB);
+        let mut block = arena.allocate(PAGE + 300).unwrap();
+        block.bytes_mut().fill(0x90);
+        let address = block.address();
+        let block = block.seal(70).unwrap();
+        assert_eq!(executable_bytes(address, 70), [0x90; 70]);
+        assert_eq!(executable_bytes(address + 70, PAGE - 70), [INT3; PAGE - 70]);
+        assert_eq!(executable_bytes(address + PAGE, 300), [0x90; 300]);
+        drop(block);
+        assert_eq!(executable_bytes(address, 2 * PAGE), [INT3; 2 * PAGE]);
+    }
+
+    #[test]
     fn data_words_are_atomic_and_code_is_refused() {
-        let arena = arena(Placement::Anywhere, 64 * KIB, 64 * KIB);
-        // mov rax, [rip + 0x39]; ret: the word at offset 64.
-        let code = [0x48, 0x8b, 0x05, 0x39, 0, 0, 0, 0xc3];
-        let mut block = arena.allocate(100).unwrap();
+        for mode in MODES {
+            words_are_atomic(&arena(mode, 64 * KIB, 64 * KIB));
+        }
+    }
+
+    fn words_are_atomic(arena: &Arc<CodeArena>) {
+        let data = arena.data_start(8);
+        // mov rax, [rip + data - 7]; ret: the first word of the data.
+        let mut code = [0x48, 0x8b, 0x05, 0, 0, 0, 0, 0xc3];
+        code[3..7].copy_from_slice(&(data as u32 - 7).to_le_bytes());
+        let mut block = arena.allocate(data + 36).unwrap();
         block.bytes_mut()[..code.len()].copy_from_slice(&code);
-        block.bytes_mut()[64..72].copy_from_slice(&5u64.to_le_bytes());
+        block.bytes_mut()[data..data + 8].copy_from_slice(&5u64.to_le_bytes());
         let block = block.seal(code.len()).unwrap();
         let load: *const u8 = ptr::with_exposed_provenance(block.address());
         // SAFETY: the block is that function.
@@ -959,7 +1267,7 @@ mod tests {
         assert_eq!(load(), 5);
         thread::scope(|scope| {
             for _ in 0..4 {
-                let word = block.atomic_u64(64).unwrap();
+                let word = block.atomic_u64(data).unwrap();
                 scope.spawn(move || {
                     for _ in 0..1_000 {
                         word.fetch_add(1, Ordering::Relaxed);
@@ -969,13 +1277,13 @@ mod tests {
         });
         assert_eq!(load(), 4_005);
 
-        let allowed: Vec<usize> = (0..200)
+        let allowed: Vec<usize> = (0..2 * data)
             .filter(|&offset| block.atomic_u64(offset).is_some())
             .collect();
-        assert_eq!(allowed, [64, 72, 80, 88]);
+        assert_eq!(allowed, [data, data + 8, data + 16, data + 24]);
         assert!(block.atomic_u64(usize::MAX).is_none());
         assert!(
-            sealed(&arena, &code).atomic_u64(64).is_none(),
+            sealed(arena, &code).atomic_u64(data).is_none(),
             "a block without data"
         );
         assert_eq!(arena.data_start(0), 0);
@@ -985,7 +1293,7 @@ mod tests {
 
     #[test]
     fn mappings_go_with_the_last_owner() {
-        let arena = arena(Placement::Anywhere, 4 * KIB, 8 * KIB);
+        let arena = arena(Mode::Dual, 4 * KIB, 8 * KIB);
         let blocks = [
             sealed(&arena, &[0xc3; 4 * KIB]),
             sealed(&arena, &[0xc3; 4 * KIB]),
@@ -1011,6 +1319,7 @@ mod tests {
     #[test]
     fn impossible_requests_are_typed_errors() {
         let options = |segment_len, max_len| ArenaOptions {
+            mode: Mode::Dual,
             placement: Placement::Anywhere,
             segment_len,
             max_len,
@@ -1059,16 +1368,18 @@ mod tests {
 
     #[test]
     fn empty_blocks_are_blocks() {
-        let arena = arena(Placement::Anywhere, 4 * KIB, 4 * KIB);
-        let mut blocks = [arena.allocate(0).unwrap(), arena.allocate(0).unwrap()];
-        assert_ne!(blocks[0].address(), blocks[1].address());
-        assert!(blocks[0].is_empty() && blocks[0].bytes_mut().is_empty());
-        assert_eq!(arena.stats().in_use, 2 * GRANULE);
+        for (mode, granule) in [(Mode::Dual, GRANULE), (Mode::Protect, PAGE)] {
+            let arena = arena(mode, 8 * KIB, 8 * KIB);
+            let mut blocks = [arena.allocate(0).unwrap(), arena.allocate(0).unwrap()];
+            assert_ne!(blocks[0].address(), blocks[1].address());
+            assert!(blocks[0].is_empty() && blocks[0].bytes_mut().is_empty());
+            assert_eq!(arena.stats().in_use, 2 * granule);
+        }
     }
 
     #[test]
     fn compiling_and_dropping_over_and_over_stays_in_one_place() {
-        let arena = arena(Placement::Anywhere, 16 << 20, 16 << 20);
+        let arena = arena(Mode::Dual, 16 << 20, 16 << 20);
         let mut addresses = BTreeSet::new();
         for number in 0..2_000 {
             let mut block = arena.allocate(17 * KIB).unwrap();
@@ -1088,17 +1399,25 @@ mod tests {
 
     #[test]
     fn a_forked_child_has_no_code_and_does_no_harm() {
-        let arena = arena(Placement::Anywhere, 4 * KIB, 4 * KIB);
-        let block = sealed(&arena, &returning(42));
+        for (mode, views) in [(Mode::Dual, 2), (Mode::Protect, 1)] {
+            fork_with(&arena(mode, 16 * KIB, 16 * KIB), views);
+        }
+    }
+
+    fn fork_with(arena: &Arc<CodeArena>, expected_views: usize) {
+        let block = sealed(arena, &returning(42));
         let mut open = Some(arena.allocate(8).unwrap());
-        let mut dying = Some(sealed(&arena, &returning(43)));
+        let mut dying = Some(sealed(arena, &returning(43)));
         let dying_address = dying.as_ref().map(SealedBlock::address).unwrap();
-        let child_arena = Arc::clone(&arena);
-        let views = views_at(block.address())
-            .into_iter()
-            .map(|view| view.range.start)
-            .collect::<Vec<_>>();
-        assert_eq!(views.len(), 2);
+        let child_arena = Arc::clone(arena);
+        let views = match arena.mode() {
+            Mode::Protect => vec![block.address()],
+            _ => views_at(block.address())
+                .into_iter()
+                .map(|view| view.range.start)
+                .collect(),
+        };
+        assert_eq!(views.len(), expected_views);
         let is_mapped = |&view: &usize| {
             let page: *mut c_void = ptr::with_exposed_provenance_mut(view);
             // SAFETY: this changes nothing; it fails where nothing is mapped.
@@ -1169,15 +1488,15 @@ mod tests {
     const SEGMENTS: usize = 3;
 
     /// What the arena must agree with: the live blocks, and the byte each is filled with.
-    #[derive(Default)]
     struct Model {
+        granule: usize,
         live: Vec<(CodeBlock, u8)>,
     }
 
     impl Model {
         fn spans(&self) -> Vec<Range<usize>> {
             let span = |(block, _): &(CodeBlock, u8)| {
-                block.address()..block.address() + block.len().max(1).next_multiple_of(GRANULE)
+                block.address()..block.address() + block.len().max(1).next_multiple_of(self.granule)
             };
             let mut spans: Vec<_> = self.live.iter().map(span).collect();
             spans.sort_unstable_by_key(|span| span.start);
@@ -1216,7 +1535,7 @@ mod tests {
             match arena.allocate(len) {
                 Ok(mut block) => {
                     prop_assert_eq!(block.len(), len);
-                    prop_assert!(block.address().is_multiple_of(GRANULE));
+                    prop_assert!(block.address().is_multiple_of(self.granule));
                     prop_assert!(
                         block
                             .bytes_mut()
@@ -1230,7 +1549,7 @@ mod tests {
                     let segments = arena.segments();
                     prop_assert_eq!(segments.len(), SEGMENTS);
                     prop_assert!(
-                        self.largest_gap(&segments) < len,
+                        self.largest_gap(&segments) < len.max(1).next_multiple_of(self.granule),
                         "there was room for {}",
                         len
                     );
@@ -1287,9 +1606,9 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
         #[test]
-        fn blocks_never_overlap_and_all_memory_returns(steps in steps()) {
-            let arena = arena(Placement::Anywhere, SEGMENT, SEGMENTS * SEGMENT);
-            let mut model = Model::default();
+        fn blocks_never_overlap_and_all_memory_returns(mode in prop::sample::select(&MODES[..]), steps in steps()) {
+            let arena = arena(mode, SEGMENT, SEGMENTS * SEGMENT);
+            let mut model = Model { granule: arena.data_start(1), live: Vec::new() };
             for (number, step) in steps.into_iter().enumerate() {
                 match step {
                     Step::Allocate(len) => model.allocate(&arena, len, number as u8)?,

@@ -9,7 +9,7 @@ use crate::layout::{Layout, TooLarge};
 use crate::patch::{self, CopyLoop, PatchError, Patcher, Refused, Surroundings};
 use crate::prepared::{Prepared, SymbolUse};
 use crate::reference;
-use crate::select::select;
+use crate::select::{Index, Selection, select};
 use crate::table::StencilTable;
 use crate::trace::{FrameShape, Trace, TraceError};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -75,6 +75,8 @@ pub struct Engine {
     arena: Arc<CodeArena>,
     shared: Arc<Shared>,
     fragments: RwLock<Fragments>,
+    /// The table's variants, to select from.
+    index: Index,
     /// The fastest loop that this processor can run.
     copy_loop: Option<CopyLoop>,
 }
@@ -128,6 +130,7 @@ impl Engine {
         let addresses = || symbols.iter().map(|&address| address as usize);
         let symbol_range = addresses().min().zip(addresses().max());
         Self {
+            index: Index::new(&table),
             table,
             symbols,
             symbol_range,
@@ -161,6 +164,19 @@ impl Engine {
     /// # Errors
     /// The trace is wrong or too large, or a value does not fit its hole.
     pub fn prepare(&self, trace: &Trace<'_>, shape: FrameShape) -> Result<Prepared, CompileError> {
+        self.prepare_with(trace, shape, Selection::default())
+    }
+
+    /// As [`prepare`](Self::prepare), with what selection may make use of.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn prepare_with(
+        &self,
+        trace: &Trace<'_>,
+        shape: FrameShape,
+        selection: Selection,
+    ) -> Result<Prepared, CompileError> {
         if !std::ptr::eq(trace.table(), &*self.table) {
             return Err(CompileError::OtherTable {
                 found: trace.table().set().to_owned(),
@@ -170,7 +186,7 @@ impl Engine {
         let checked = trace.check(shape)?;
         let uops = checked.uops.len();
         let mut assembler = Assembler::new(&self.table, &self.symbols, &self.fragments, uops);
-        select(&checked, &mut assembler);
+        select(&checked, &self.index, selection, &mut assembler);
         assembler.finish(shape, uops, &self.shared)
     }
 
@@ -314,7 +330,7 @@ impl Engine {
                 .fragments
                 .read()
                 .unwrap_or_else(PoisonError::into_inner);
-            match patch::write(copy, &fragments.fragments, prepared, around, block) {
+            match patch::write(copy, &fragments, prepared, around, block) {
                 Ok(()) => return Ok(()),
                 Err(Refused::Room) => return Err(CodeMemoryError::Forked.into()),
                 Err(Refused::Range) => {}

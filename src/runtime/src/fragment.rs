@@ -4,7 +4,8 @@
 //! is, how many holes it has, of which kinds. A *fragment* has always the same shape: up to 32 bytes of code, up to two
 //! *words* (4-byte fields whose contents are known when the trace is prepared) and at most one *link* (a PC-relative
 //! field whose destination is in the block, or a symbol). A stencil is cut into as many as it takes. Patching is then
-//! the same few instructions for each fragment of each stencil, without a branch: see [`patch`](crate::patch).
+//! the same few instructions for each fragment of each stencil, without a branch: see [`patch`](crate::patch). Links are
+//! resolved afterwards.
 //!
 //! - 8-byte fields are two words. The word of a narrower field takes in the code bytes behind it.
 //! - The code of a fragment holds the addends of its link.
@@ -36,21 +37,47 @@ pub(crate) const SLACK: usize = FRAGMENT_LEN + 4;
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Fragment {
-    /// The code, with the addends of links; what is behind its `len` bytes does not matter.
+    /// The code, with the addends of links and with zeros where words are; what is behind its length does not matter.
     pub(crate) code: [u8; FRAGMENT_LEN],
-    /// The bytes that words take, a bit each; 4 bits in a row for each word, fewer where it ends behind the fragment.
-    pub(crate) mask: u32,
-    /// Where the words are, ascending and 4 bytes apart at least; behind the code where there is none.
-    pub(crate) words: [u8; 2],
-    /// Where the link's field is.
-    pub(crate) link: u8,
-    /// 1 where there is a link, else 0.
-    pub(crate) links: u8,
-    /// Bytes of code, 1 to 32.
-    pub(crate) len: u8,
+    /// Which byte of the two words, 0 to 7, goes here; [`NO_BYTE`] where none does. A mask for `pshufb`.
+    pub(crate) control: [u8; FRAGMENT_LEN],
 }
 
 const _: () = assert!(size_of::<Fragment>() == 64);
+
+/// `pshufb` makes a byte with this control zero.
+const NO_BYTE: u8 = 0x80;
+
+/// Where a fragment's words are, for patchers without byte shuffles.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WordPlaces {
+    /// The bytes that words take, a bit each; 4 bits in a row for each word, fewer where it ends behind the fragment.
+    pub(crate) mask: u32,
+    /// Where the words are, ascending and 4 bytes apart at least; behind the code where there is none.
+    pub(crate) offsets: [u8; 2],
+}
+
+/// A fragment and its length, in one number that needs no look at the fragment to know where the next one goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FragmentId(u32);
+
+impl FragmentId {
+    fn new(index: usize, len: usize) -> Self {
+        Self((index as u32) << 6 | len as u32)
+    }
+
+    /// The position among the engine's fragments.
+    #[inline(always)]
+    pub(crate) fn index(self) -> usize {
+        (self.0 >> 6) as usize
+    }
+
+    /// Bytes of code, 1 to 32.
+    #[inline(always)]
+    pub(crate) fn len(self) -> usize {
+        (self.0 & 63) as usize
+    }
+}
 
 /// What a word is filled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,9 +160,10 @@ pub(crate) enum LinkTo {
 /// A fragment with what its fields are filled with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Piece {
-    /// The fragment's index.
-    pub(crate) fragment: u32,
+    pub(crate) fragment: FragmentId,
     pub(crate) link: LinkTo,
+    /// Where the link's field is, from the start of the fragment.
+    pub(crate) link_offset: u32,
     pub(crate) words: [Option<Word>; 2],
 }
 
@@ -190,6 +218,8 @@ pub(crate) struct Instance {
 #[derive(Debug, Default)]
 pub(crate) struct Fragments {
     pub(crate) fragments: Vec<Fragment>,
+    /// As many as there are fragments.
+    pub(crate) word_places: Vec<WordPlaces>,
     pieces: Vec<Piece>,
     fixups: Vec<OddHole>,
     instances: Vec<Instance>,
@@ -373,16 +403,17 @@ impl Fragments {
         let (start, len) = (range.start, range.len());
         let mut fragment = Fragment {
             code: [0; FRAGMENT_LEN],
-            mask: 0,
-            words: [FRAGMENT_LEN as u8; 2],
-            link: 0,
-            links: 0,
-            len: len as u8,
+            control: [NO_BYTE; FRAGMENT_LEN],
         };
         fragment.code[..len].copy_from_slice(&bytes[range]);
+        let mut places = WordPlaces {
+            mask: 0,
+            offsets: [FRAGMENT_LEN as u8; 2],
+        };
         let mut piece = Piece {
-            fragment: self.fragments.len() as u32,
+            fragment: FragmentId::new(self.fragments.len(), len),
             link: LinkTo::Nothing,
+            link_offset: 0,
             words: [None; 2],
         };
         let mut words = 0;
@@ -390,21 +421,30 @@ impl Fragments {
             let offset = field.offset - start;
             match field.filled {
                 Filled::Link(to) => {
-                    fragment.link = offset as u8;
-                    fragment.links = 1;
                     piece.link = to;
+                    piece.link_offset = offset as u32;
                 }
                 Filled::Word(mut word) => {
-                    fragment.words[words] = offset as u8;
-                    // What is shifted out stands behind the fragment.
-                    fragment.mask |= ((0xf_u64) << offset) as u32;
                     word.context = context(&fragment.code, offset, field.width);
                     piece.words[words] = Some(word);
+                    places.offsets[words] = offset as u8;
+                    // What does not fit stands behind the fragment.
+                    for (byte, at) in (offset..FRAGMENT_LEN).take(4).enumerate() {
+                        places.mask |= 1 << at;
+                        fragment.control[at] = (4 * words + byte) as u8;
+                    }
                     words += 1;
                 }
             }
         }
+        // Words are merged into the code, and hold the code's bytes in their contexts.
+        for (code, &control) in fragment.code.iter_mut().zip(&fragment.control) {
+            if control != NO_BYTE {
+                *code = 0;
+            }
+        }
         self.fragments.push(fragment);
+        self.word_places.push(places);
         piece
     }
 }

@@ -53,7 +53,7 @@ mod patch;
 mod prepared;
 mod reference;
 pub mod reloc;
-mod select;
+pub mod select;
 pub mod stencil;
 pub mod table;
 pub mod trace;

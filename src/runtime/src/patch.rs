@@ -1,9 +1,9 @@
 //! Patching: copies a prepared trace's fragments to their places and fills their fields.
 //!
-//! The loop does the same for each fragment, whatever stencil it is of: copy 32 bytes, of which those behind the
-//! fragment are soon overwritten by the next; write two words, behind the copy where there are fewer; note where the
-//! fragment is; note its link, in a list that grows by none or one. Nothing depends on what the fragment holds, so
-//! nothing is mispredicted. Then each link of the list gets its displacement, for which all positions are known.
+//! The loop does the same for each fragment, whatever stencil it is of: note where it goes; copy 32 bytes, of which those
+//! behind the fragment are soon overwritten by the next, and two words into them or behind them. Nothing depends on what
+//! the fragment holds, so nothing is mispredicted. Then each link gets its displacement, for which all positions are
+//! known.
 //!
 //! # Why this writes nothing wrong
 //! Bytes of the code belong to one fragment each. All that is written in front of that fragment's own copy is
@@ -18,12 +18,16 @@
 #![allow(unsafe_code)]
 
 use crate::executor::{ExecutorHeader, ExecutorId, ExitRecord};
-use crate::fragment::{FRAGMENT_LEN, Fragment, SLACK};
+use crate::fragment::{FRAGMENT_LEN, Fragments, SLACK};
 use crate::hole::{Hole, HoleValue};
 use crate::layout::{Layout, VENEER_LEN, veneer};
-use crate::prepared::{FixupValue, Item, Prepared};
+use crate::prepared::{FixupValue, Item, Link, Prepared};
 use crate::reloc::RelocationKind;
 use crate::stencil::Part;
+use std::arch::x86_64::{
+    _mm_loadl_epi64, _mm256_castsi128_si256, _mm256_load_si256, _mm256_mask_expand_epi8,
+    _mm256_or_si256, _mm256_set1_epi64x, _mm256_shuffle_epi8, _mm256_storeu_si256,
+};
 use std::cell::RefCell;
 use std::mem::offset_of;
 
@@ -137,8 +141,8 @@ impl Patcher {
     }
 }
 
-/// The loop for a processor.
-type CopyFn = unsafe fn(&[Fragment], &[Item], *mut u8, *mut u32, *mut Link) -> (usize, usize);
+/// The loop for a processor: see [`copy_portable`].
+type CopyFn = unsafe fn(&Fragments, &[Item], *mut u8, *mut u32) -> usize;
 
 /// The loop that a patcher is, chosen once.
 #[derive(Clone, Copy, Debug)]
@@ -163,28 +167,12 @@ impl CopyLoop {
     }
 }
 
-/// A field that is to hold the displacement to a position.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-struct Link {
-    /// The field, from the start of the block.
-    field: u32,
-    /// The position, as an index.
-    to: u32,
-}
-
-/// Where things go while a trace is patched; kept from trace to trace.
-#[derive(Default)]
-struct Scratch {
-    positions: Vec<u32>,
-    links: Vec<Link>,
-}
-
-/// More scratch than this many entries is not kept.
-const KEPT_SCRATCH: usize = 1 << 18;
+/// More positions than this are not kept from trace to trace.
+const KEPT_POSITIONS: usize = 1 << 18;
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    /// Where fragments are, while a trace is patched.
+    static POSITIONS: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Where a block will be and what is around it.
@@ -215,7 +203,7 @@ pub(crate) enum Refused {
 /// See [`Refused`]. The block then holds rubbish and must not be run.
 pub(crate) fn write(
     copy: CopyLoop,
-    fragments: &[Fragment],
+    fragments: &Fragments,
     prepared: &Prepared,
     around: &Surroundings<'_>,
     block: &mut [u8],
@@ -223,60 +211,44 @@ pub(crate) fn write(
     if block.len() < (around.layout.len as usize).max(prepared.code_len as usize + SLACK) {
         return Err(Refused::Room);
     }
-    SCRATCH.with_borrow_mut(|scratch| {
-        let Scratch { positions, links } = scratch;
+    POSITIONS.with_borrow_mut(|positions| {
         // SAFETY: the length was checked above.
-        let links = unsafe { copy_items(copy, fragments, prepared, block, positions, links) };
+        unsafe { copy_items(copy, fragments, prepared, block, positions) };
         push_positions(positions, prepared, around);
-        resolve(links, positions, block);
+        resolve(&prepared.links, positions, block);
         write_veneers(around, prepared, block);
         write_data(prepared, around, block);
         let fitting = fix_up(prepared, positions, around, block);
-        if scratch.positions.capacity() > KEPT_SCRATCH {
-            *scratch = Scratch::default();
+        if positions.capacity() > KEPT_POSITIONS {
+            *positions = Vec::new();
         }
         fitting
     })
 }
 
-/// Copies the fragments and fills their words. Notes their positions, and returns their links.
+/// Copies the fragments and fills their words, and notes their positions.
 ///
 /// # Safety
 /// The block is longer than the code by [`SLACK`].
-unsafe fn copy_items<'a>(
+unsafe fn copy_items(
     CopyLoop(copy): CopyLoop,
-    fragments: &[Fragment],
+    fragments: &Fragments,
     prepared: &Prepared,
     block: &mut [u8],
     positions: &mut Vec<u32>,
-    links: &'a mut Vec<Link>,
-) -> &'a [Link] {
+) {
     let items = &prepared.items[..];
-    let further = 1 + prepared.data_offsets.len() + prepared.symbols.len();
     positions.clear();
-    positions.reserve(items.len() + further);
-    links.clear();
-    links.reserve(items.len() + 1);
+    positions.reserve(items.len() + 1 + prepared.data_offsets.len() + prepared.symbols.len());
     // SAFETY: the loop is one that this processor can run, see `CopyLoop::of`. The items are of `fragments`, since a
     // prepared trace is used with the engine that made it, whose fragments are never removed; their lengths are
-    // `code_len` together, which the caller has made sure there is room for; there is room for as many positions and for one
-    // more link than there are items.
-    let (count, end) = unsafe {
-        copy(
-            fragments,
-            items,
-            block.as_mut_ptr(),
-            positions.as_mut_ptr(),
-            links.as_mut_ptr(),
-        )
-    };
-    debug_assert_eq!(end, prepared.code_len as usize);
-    // SAFETY: the loop has written a position for each item and `count` links.
+    // `code_len` together, which the caller has made sure there is room for; and there is room for their positions, all
+    // of which are written.
     unsafe {
+        let end = copy(fragments, items, block.as_mut_ptr(), positions.as_mut_ptr());
+        debug_assert_eq!(end, prepared.code_len as usize);
         positions.set_len(items.len());
-        links.set_len(count);
     }
-    links
 }
 
 /// Appends the positions of what is not a fragment.
@@ -299,155 +271,124 @@ fn push_positions(positions: &mut Vec<u32>, prepared: &Prepared, around: &Surrou
 
 /// Adds to each link's field, which holds the addend, S - P.
 fn resolve(links: &[Link], positions: &[u32], block: &mut [u8]) {
-    let code = block.as_mut_ptr();
     for link in links {
-        let displacement = positions[link.to as usize].wrapping_sub(link.field);
-        // SAFETY: the field is inside a fragment, so it is inside the block.
-        unsafe {
-            let field = code.add(link.field as usize).cast::<u32>();
-            field.write_unaligned(field.read_unaligned().wrapping_add(displacement));
+        let place = positions[link.item as usize] + link.offset;
+        let displacement = positions[link.to as usize].wrapping_sub(place);
+        if let Some(field) = block
+            .get_mut(place as usize..)
+            .and_then(<[u8]>::first_chunk_mut)
+        {
+            let addend = u32::from_le_bytes(*field);
+            *field = addend.wrapping_add(displacement).to_le_bytes();
         }
     }
 }
 
-/// Copies fragments, for any x86-64.
+/// Copies fragments, for any x86-64: to `code` one behind the other, their positions to `positions`. Returns where the
+/// code ends.
 ///
 /// # Safety
 /// - The items' fragments are among `fragments`.
-/// - At `code` there is room for the items' fragments and [`SLACK`] bytes, at `positions` for a position for each item,
-///   at `links` for a link for each item and one more.
+/// - At `code` there is room for the items' fragments and [`SLACK`] bytes, at `positions` for a position for each item.
 unsafe fn copy_portable(
-    fragments: &[Fragment],
+    fragments: &Fragments,
     items: &[Item],
     code: *mut u8,
     positions: *mut u32,
-    links: *mut Link,
-) -> (usize, usize) {
-    // SAFETY: the caller keeps what `copy_with` asks for, which gives the closure room for `SLACK` bytes.
+) -> usize {
+    // SAFETY: the caller keeps what `copy_with` asks for. An item's fragment has word places. A word starts at most
+    // `FRAGMENT_LEN` bytes behind `at`, where there is room for `SLACK` bytes.
     unsafe {
-        copy_with(
-            fragments,
-            items,
-            code,
-            positions,
-            links,
-            |fragment, item, at| {
-                copy_and_put_words(fragment, item, at);
-            },
-        )
+        copy_with(items, code, positions, |item, at| {
+            let index = item.fragment.index();
+            let fragment = fragments.fragments.get_unchecked(index);
+            let [first, second] = fragments.word_places.get_unchecked(index).offsets;
+            at.copy_from_nonoverlapping(fragment.code.as_ptr(), FRAGMENT_LEN);
+            at.add(first.into())
+                .cast::<u32>()
+                .write_unaligned(item.words[0]);
+            at.add(second.into())
+                .cast::<u32>()
+                .write_unaligned(item.words[1]);
+        })
     }
 }
 
-/// As [`copy_portable`].
+/// As [`copy_portable`]: shuffles the words' bytes to their places and merges them into the code.
 ///
 /// # Safety
 /// As [`copy_portable`], and the processor has AVX2.
 #[target_feature(enable = "avx2")]
 unsafe fn copy_avx2(
-    fragments: &[Fragment],
+    fragments: &Fragments,
     items: &[Item],
     code: *mut u8,
     positions: *mut u32,
-    links: *mut Link,
-) -> (usize, usize) {
-    // SAFETY: the caller keeps what `copy_with` asks for, which gives the closure room for `SLACK` bytes.
+) -> usize {
+    let fragments = fragments.fragments.as_ptr();
+    // SAFETY: the caller keeps what `copy_with` asks for. An item has 8 bytes of words, a fragment 32 bytes of code and
+    // 32 of control, which are aligned to 32; at `at` there is room for 32.
     unsafe {
-        copy_with(
-            fragments,
-            items,
-            code,
-            positions,
-            links,
-            |fragment, item, at| {
-                copy_and_put_words(fragment, item, at);
-            },
-        )
+        copy_with(items, code, positions, |item, at| {
+            let fragment = fragments.add(item.fragment.index());
+            let words = item.words.as_ptr().cast::<i64>().read_unaligned();
+            let bytes = _mm256_load_si256((&raw const (*fragment).code).cast());
+            let control = _mm256_load_si256((&raw const (*fragment).control).cast());
+            // The shuffle works on each half of the register by itself: both have the words.
+            let words = _mm256_shuffle_epi8(_mm256_set1_epi64x(words), control);
+            _mm256_storeu_si256(at.cast(), _mm256_or_si256(bytes, words));
+        })
     }
 }
 
-/// As [`copy_portable`].
+/// As [`copy_portable`]: expands the words' bytes into the code.
 ///
 /// # Safety
 /// As [`copy_portable`], and the processor has AVX-512 VBMI2 and VL.
 #[target_feature(enable = "avx512vbmi2,avx512vl")]
 unsafe fn copy_avx512(
-    fragments: &[Fragment],
+    fragments: &Fragments,
     items: &[Item],
     code: *mut u8,
     positions: *mut u32,
-    links: *mut Link,
-) -> (usize, usize) {
-    use std::arch::x86_64::{
-        __m256i, _mm_loadl_epi64, _mm256_castsi128_si256, _mm256_load_si256,
-        _mm256_mask_expand_epi8, _mm256_storeu_si256,
-    };
-    // SAFETY: the caller keeps what `copy_with` asks for. The words are 8 bytes and the code 32, aligned as the fragment
-    // is; expanding takes as many bytes of the words as the mask has bits, which is 8 at most.
+) -> usize {
+    let places = fragments.word_places.as_ptr();
+    let fragments = fragments.fragments.as_ptr();
+    // SAFETY: the caller keeps what `copy_with` asks for. An item has 8 bytes of words, of which as many are taken as
+    // the mask has bits, 8 at most; a fragment has 32 bytes of code, aligned to 32, and word places; at `at` there is
+    // room for 32.
     unsafe {
-        copy_with(
-            fragments,
-            items,
-            code,
-            positions,
-            links,
-            |fragment, item, at| {
-                let words = _mm256_castsi128_si256(_mm_loadl_epi64(item.words.as_ptr().cast()));
-                let bytes = _mm256_load_si256(fragment.code.as_ptr().cast::<__m256i>());
-                let patched = _mm256_mask_expand_epi8(bytes, fragment.mask, words);
-                _mm256_storeu_si256(at.cast(), patched);
-            },
-        )
+        copy_with(items, code, positions, |item, at| {
+            let index = item.fragment.index();
+            let bytes = _mm256_load_si256((&raw const (*fragments.add(index)).code).cast());
+            let words = _mm256_castsi128_si256(_mm_loadl_epi64(item.words.as_ptr().cast()));
+            let patched = _mm256_mask_expand_epi8(bytes, (*places.add(index)).mask, words);
+            _mm256_storeu_si256(at.cast(), patched);
+        })
     }
 }
 
-/// Copies a fragment's code and writes its words over it.
+/// The loop: `put` writes a fragment. Returns where the code ends.
 ///
 /// # Safety
-/// At `at` there is room for [`SLACK`] bytes.
-#[inline(always)]
-unsafe fn copy_and_put_words(fragment: &Fragment, item: &Item, at: *mut u8) {
-    // SAFETY: a word starts at most `FRAGMENT_LEN` bytes behind `at`.
-    unsafe {
-        at.copy_from_nonoverlapping(fragment.code.as_ptr(), FRAGMENT_LEN);
-        let [first, second] = fragment.words;
-        at.add(first.into())
-            .cast::<u32>()
-            .write_unaligned(item.words[0]);
-        at.add(second.into())
-            .cast::<u32>()
-            .write_unaligned(item.words[1]);
-    }
-}
-
-/// The loop: `put` writes a fragment. Returns how many links there are and where the code ends.
-///
-/// # Safety
-/// As [`copy_portable`].
+/// As [`copy_portable`]; `put` writes at most [`SLACK`] bytes.
 #[inline(always)]
 unsafe fn copy_with(
-    fragments: &[Fragment],
     items: &[Item],
     code: *mut u8,
     positions: *mut u32,
-    links: *mut Link,
-    put: impl Fn(&Fragment, &Item, *mut u8),
-) -> (usize, usize) {
-    let (mut end, mut count) = (0, 0);
+    put: impl Fn(&Item, *mut u8),
+) -> usize {
+    let mut end = 0;
     for (index, item) in items.iter().enumerate() {
-        // SAFETY: the caller keeps what is asked for; `count` is at most `index`.
+        // SAFETY: the caller keeps what is asked for.
         unsafe {
-            let fragment = fragments.get_unchecked(item.fragment as usize);
-            put(fragment, item, code.add(end));
             positions.add(index).write(end as u32);
-            links.add(count).write(Link {
-                field: end as u32 + u32::from(fragment.link),
-                to: item.link,
-            });
-            count += usize::from(fragment.links);
-            end += usize::from(fragment.len);
+            put(item, code.add(end));
         }
+        end += item.fragment.len();
     }
-    (count, end)
+    end
 }
 
 fn write_veneers(around: &Surroundings<'_>, prepared: &Prepared, block: &mut [u8]) {

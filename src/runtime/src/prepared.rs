@@ -3,6 +3,7 @@
 use crate::assemble::{LabelId, Renaming, StencilId, UopArguments};
 use crate::executor::{ExitInfo, Shared};
 use crate::form::MAX_INPUTS;
+use crate::fragment::FragmentId;
 use crate::hole::Hole;
 use crate::trace::FrameShape;
 use std::fmt;
@@ -12,15 +13,23 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct Item {
-    /// Its index among the engine's fragments.
-    pub(crate) fragment: u32,
-    /// Where its link leads, as an index of the positions; any of them where it has no link.
-    pub(crate) link: u32,
+    pub(crate) fragment: FragmentId,
     /// What its words hold.
     pub(crate) words: [u32; 2],
 }
 
-const _: () = assert!(size_of::<Item>() == 16);
+const _: () = assert!(size_of::<Item>() == 12);
+
+/// A field that is to hold the displacement to a place, on top of the addend that it holds already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// The item that the field is in.
+    pub(crate) item: u32,
+    /// Where in the item.
+    pub(crate) offset: u32,
+    /// The place, as an index of the positions.
+    pub(crate) to: u32,
+}
 
 /// A symbol that links lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +93,7 @@ pub struct Prepared {
     /// The fragments, in the order of the code. Their positions, in this order, are followed by those of: the end of the
     /// code; the things in `data_offsets`; `symbols`.
     pub(crate) items: Vec<Item>,
+    pub(crate) links: Vec<Link>,
     /// Bytes of code, without veneers.
     pub(crate) code_len: u32,
     /// The data area, with 0 for the executor's number.

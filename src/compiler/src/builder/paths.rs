@@ -5,11 +5,13 @@ use super::stack::{Delta, Stack};
 use super::{Built, Done, TemplateBuilder, VALUE_REGISTERS};
 use crate::error::TemplateError;
 use crate::symbol::HoleSymbol;
-use crate::template::{Template, Type};
+use crate::template::{Registers, Template, Type};
 use inkwell::basic_block::BasicBlock;
-use inkwell::values::{BasicValueEnum, FunctionValue, IntValue};
+use inkwell::values::{BasicValueEnum, FunctionValue, IntValue, PointerValue};
+use mimeo::form::{Class, MAX_FUSED, Register};
 use mimeo::hole::HoleValue;
 use mimeo::stencil::{StackEffect, UopFlags};
+use std::rc::Rc;
 
 /// How often a branch is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             stack: self.stack.clone(),
             cold: self.cold,
             entered_above: self.entered_above,
+            entered: self.entered.clone(),
         }
     }
 
@@ -103,8 +106,31 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
                  but continues with a change of {found}"
             ));
         }
-        self.unit.note(|facts| facts.continues = true);
-        self.leave_to(HoleValue::Continue)
+        self.note_outputs();
+        self.go_to_next()
+    }
+
+    /// Notes what the next uop finds.
+    fn note_outputs(&self) {
+        let pushed = usize::from(self.unit.template().effect().pushed.fixed);
+        let held = self.stack.pending.iter().rev();
+        let mut outputs: Vec<Option<Class>> = held
+            .take(pushed)
+            .map(|value| match value {
+                BasicValueEnum::FloatValue(_) => Some(Class::Float),
+                _ => Some(Class::General),
+            })
+            .collect();
+        // Those below them stay where they are.
+        outputs.resize(pushed, None);
+        outputs.reverse();
+        self.unit.note(|facts| {
+            facts.continues = true;
+            let before = facts.outputs.replace(outputs);
+            if before.is_some_and(|before| facts.outputs != Some(before)) {
+                facts.has_operand_forms = Some(false);
+            }
+        });
     }
 
     /// Goes to the uop that the trace's jump label names, with the stack as it is now.
@@ -117,6 +143,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         }
         self.note_leaving_effect()?;
         self.unit.note(|facts| facts.jumps = true);
+        if self.has_operands() {
+            return self.jump_with_inputs();
+        }
         self.leave_to(HoleValue::JumpTarget)
     }
 
@@ -127,6 +156,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     /// The template does not declare `may_error()`.
     pub fn error(mut self) -> Built<Done> {
         self.require(UopFlags::ERROR, "an error", "may_error()")?;
+        self.require_kept_registers("an error")?;
         self.unit.note(|facts| facts.errors = true);
         // From where the stack stands now, if that is known: a second pointer would take a second register.
         let (base, above) = match self.stack.base_offset {
@@ -134,6 +164,10 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             None => (self.unit.stack_parameter(self.function), self.entered_above),
         };
         let top = self.slot(base, self.i64((-above).into()))?;
+        let survivors = Rc::clone(&self.entered.survivors);
+        for (index, value) in (self.entered.lowest()..).zip(survivors.iter()) {
+            self.store(*value, self.slot(top, self.i64(index.into()))?, 0)?;
+        }
         self.stack.reset(top);
         self.leave_to(HoleValue::ErrorTarget)
     }
@@ -144,6 +178,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     /// The template does not declare `restarts()`, or the depth differs.
     pub fn top(self) -> Built<Done> {
         self.require(UopFlags::TOP, "the trace's top", "restarts()")?;
+        self.require_kept_registers("a way to the top")?;
         if self.stack.total() != Delta::default() {
             return self.misuse(format!(
                 "goes to the trace's top with a stack that is deeper by {}",
@@ -163,6 +198,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         if self.unit.site().is_some() {
             return self.leave_inlined();
         }
+        self.require_kept_registers("a side exit")?;
         if !self.cold && !self.flags().contains(UopFlags::TERMINAL) {
             self.flush()?;
             return self.outline(&[], |b, _| b.side_exit());
@@ -173,17 +209,24 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         if self.is_handler() {
             return self.leave_through_record(stack);
         }
-        let record = self.unit.hole_address(HoleSymbol::address(HoleValue::Exit));
+        let symbol = HoleSymbol::address(HoleValue::Exit).of_element(self.unit.element());
+        let record = self.unit.hole_address(symbol);
         let address = self.assembly(false, "leaq ${1:c}(%rip), $0", "=r,i", &[record.into()])?;
+        if self.unit.registers() == Registers::Operands {
+            // The trace's way out writes pinned locals back before it follows the record.
+            let leave = HoleSymbol::address(HoleValue::Leave);
+            let leave = self.unit.control_hole(leave);
+            let values = self.exit_record(address)?;
+            self.unit.tail_call(leave, self.function, stack, &values)?;
+            return Ok(Done(()));
+        }
         let entry = self
             .ir()
             .build_load(self.llvm_type(Type::Pointer), record, "entry")?
             .into_pointer_value();
-        let address = self
-            .ir()
-            .build_ptr_to_int(address, self.context().i64_type(), "")?;
+        let values = self.exit_record(address)?;
         self.unit
-            .tail_call_indirect(entry, self.function, stack, &[address])?;
+            .tail_call_indirect(entry, self.function, stack, &values)?;
         Ok(Done(()))
     }
 
@@ -230,7 +273,10 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         if self.unit.site().is_some() {
             return self.joined_path(values, path);
         }
-        self.require_no_pending("a cold path")?;
+        self.require_kept_registers("a cold path")?;
+        if self.unit.is_base() {
+            self.require_no_pending("a cold path")?;
+        }
         if values.len() > VALUE_REGISTERS {
             return self.misuse(format!(
                 "hands {} values to a cold path, the limit is {VALUE_REGISTERS}",
@@ -242,19 +288,26 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         };
         let here = self.current_block()?;
         let function = self.unit.cold_function();
-        let mut inner = Self::entering(self.unit, function, Some(base_offset));
+        let mut inner = self.entering_cold(function, base_offset);
         inner.stack.below = self.stack.below;
         inner.stack.depth = self.stack.depth;
         self.ir()
             .position_at_end(self.context().append_basic_block(function, ""));
-        let received = values
-            .iter()
-            .enumerate()
-            .map(|(index, &value)| {
-                let word = self.unit.value_parameter(function, index);
-                inner.convert(word.into(), kind_of(value))
-            })
-            .collect::<Built<Vec<_>>>()?;
+        let receive = |values: &[BasicValueEnum<'ctx>], first: u8| {
+            let registers = (first..).map_while(Register::general);
+            values
+                .iter()
+                .zip(registers)
+                .map(|(&value, register)| {
+                    let word = self.unit.register_parameter(function, register);
+                    inner.convert(word, kind_of(value))
+                })
+                .collect::<Built<Vec<_>>>()
+        };
+        let held = receive(&self.stack.pending, 0)?;
+        let received = receive(values, self.first_handed_register())?;
+        inner.entered = self.entered.in_cold_code(&held);
+        inner.stack.pending = held;
         path(inner, &received)?;
         self.ir().position_at_end(here);
         Ok(ColdPath {
@@ -312,16 +365,54 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         if let Some(joined) = &path.joined {
             return self.join(joined, values);
         }
-        let words = values
-            .iter()
-            .map(|&value| self.as_word(value))
-            .collect::<Built<Vec<_>>>()?;
+        let mut registers = self.held_words()?;
+        registers.extend(self.in_registers(values)?);
         self.unit
-            .tail_call(path.function, self.function, self.stack.base, &words)?;
+            .tail_call(path.function, self.function, self.stack.base, &registers)?;
         Ok(Done(()))
     }
 
-    fn leave_to(self, value: HoleValue) -> Built<Done> {
+    /// The first of the registers in which values are handed to cold code: in variants those of slots are taken.
+    fn first_handed_register(&self) -> u8 {
+        match self.unit.is_base() {
+            true => 0,
+            false => VALUE_REGISTERS as u8,
+        }
+    }
+
+    /// The values as they are handed over.
+    fn in_registers(
+        &self,
+        values: &[BasicValueEnum<'ctx>],
+    ) -> Built<Vec<(Register, BasicValueEnum<'ctx>)>> {
+        let registers = (self.first_handed_register()..).map_while(Register::general);
+        let values = values.iter().zip(registers);
+        values
+            .map(|(&value, register)| Ok((register, self.as_word(value)?.into())))
+            .collect()
+    }
+
+    /// The hole of a way out, which is this uop's where there are several.
+    pub(super) fn way_out(&self, value: HoleValue) -> HoleSymbol {
+        let symbol = HoleSymbol::address(value);
+        match value {
+            HoleValue::Continue => symbol,
+            _ => symbol.of_element(self.unit.element()),
+        }
+    }
+
+    /// The address of the exit record as the code that it names takes it.
+    fn exit_record(
+        &self,
+        address: PointerValue<'ctx>,
+    ) -> Built<Vec<(Register, BasicValueEnum<'ctx>)>> {
+        let first = Register::general(0).into_iter();
+        first
+            .map(|register| Ok((register, self.as_word(address.into())?.into())))
+            .collect()
+    }
+
+    pub(super) fn leave_to(self, value: HoleValue) -> Built<Done> {
         if self.unit.site().is_some() {
             return self.branch_to(value);
         }
@@ -329,7 +420,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         if self.is_handler() {
             return self.dispatch(value, stack);
         }
-        let function = self.unit.control_hole(HoleSymbol::address(value));
+        let function = self.unit.control_hole(self.way_out(value));
         self.unit.tail_call(function, self.function, stack, &[])?;
         Ok(Done(()))
     }
@@ -364,7 +455,7 @@ fn kind_of(value: BasicValueEnum<'_>) -> Type {
 }
 
 /// What a template was seen to do while it was built.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) continues: bool,
     pub(crate) errors: bool,
@@ -373,9 +464,71 @@ pub(crate) struct Facts {
     pub(crate) jumps: bool,
     /// The stack effect on the way to the jump target or out of the trace.
     pub(crate) leaving_effect: Option<StackEffect>,
+    /// What is known of the values that the base form takes, the highest first.
+    pub(crate) inputs: Vec<InputFacts>,
+    /// The classes of the values that the next uop finds on top, the lowest first; `None` for one that stays as it was.
+    pub(crate) outputs: Option<Vec<Option<Class>>>,
+    /// Whether it can do with all values in registers; known where it cannot.
+    pub(crate) has_operand_forms: Option<bool>,
+    /// Whether it calls functions.
+    pub(crate) calls: bool,
+    /// The values that a variant with slots leaves in registers.
+    pub(crate) registers_out: Option<u8>,
+    /// The inputs that an operand form leaves on the stack where it jumps.
+    pub(crate) intact: Option<u8>,
+    /// The largest oparg and operand of each of the fused uops, where there is one.
+    limits: [Limits; MAX_FUSED],
+}
+
+/// What is known of a value that a template takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InputFacts {
+    /// What it was read as; `None` where it never was.
+    pub(crate) class: Option<Class>,
+    /// It counts only modulo 2 to this power.
+    pub(crate) mask_bits: Option<u8>,
+}
+
+/// The largest values that a uop was compiled for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Limits {
+    oparg: Option<u64>,
+    operand: Option<u64>,
 }
 
 impl Facts {
+    /// Notes that a hole holds numbers up to `max`.
+    pub(super) fn note_range(&mut self, element: u8, value: HoleValue, max: u64) {
+        let Some(limits) = self.limits.get_mut(usize::from(element)) else {
+            return;
+        };
+        let noted = match value {
+            HoleValue::Oparg => &mut limits.oparg,
+            HoleValue::Operand => &mut limits.operand,
+            _ => return,
+        };
+        *noted = Some(noted.map_or(max, |known| known.min(max)));
+    }
+
+    /// The largest oparg and operand that fused uop `element` was compiled for.
+    pub(crate) fn limits(&self, element: usize) -> (u32, u64) {
+        let limits = self.limits.get(element).copied().unwrap_or_default();
+        let oparg = u64::from(u16::MAX);
+        let oparg = limits.oparg.unwrap_or(oparg).min(oparg);
+        (oparg as u32, limits.operand.unwrap_or(u64::MAX))
+    }
+
+    /// Notes how the value `depth` below the top at entry was read.
+    pub(crate) fn note_read(&mut self, depth: usize, class: Class) {
+        if self.inputs.len() <= depth {
+            self.inputs.resize(depth + 1, InputFacts::default());
+        }
+        let known = self.inputs[depth].class.replace(class);
+        if known.is_some_and(|known| known != class) {
+            self.has_operand_forms = Some(false);
+        }
+    }
+
     /// Whether everything that the template declares is there.
     pub(crate) fn check(&self, template: &Template) -> Result<(), TemplateError> {
         let flags = template.flags();

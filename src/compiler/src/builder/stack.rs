@@ -75,6 +75,11 @@ impl Delta {
             + i64::from(self.low_bit) * low_bit
     }
 
+    /// The number, if it does not depend on the oparg.
+    pub(super) fn as_fixed(self) -> Option<i32> {
+        (self.per_oparg == 0 && self.low_bit == 0).then_some(self.fixed)
+    }
+
     fn is_negative(self) -> bool {
         self.fixed < 0 || self.per_oparg < 0 || self.low_bit < 0
     }
@@ -126,18 +131,36 @@ impl<'ctx> Stack<'ctx> {
         }
     }
 
+    /// Has `values` on top of what is in memory at entry: the top at entry is above them.
+    pub(super) fn hold(&mut self, values: Vec<BasicValueEnum<'ctx>>) {
+        let held = values.len() as i32;
+        self.base_offset = self.base_offset.map(|offset| offset - held);
+        self.depth = self.depth - Delta::fixed(held);
+        self.pending = values;
+    }
+
+    /// Counts from here on: this is where another template starts.
+    pub(super) fn enter(&mut self) {
+        let deeper = self.total().as_fixed();
+        self.base_offset = self
+            .base_offset
+            .zip(deeper)
+            .map(|(offset, deeper)| offset - deeper);
+        self.depth = Delta::fixed(-(self.pending.len() as i32));
+    }
+
     /// How much deeper the stack is than at entry.
     pub(super) fn total(&self) -> Delta {
         self.depth + Delta::fixed(self.pending.len() as i32)
     }
 
-    /// Whether both stand at the same place, wherever they count from, with everything in memory.
+    /// Whether both stand at the same place, wherever they count from, with as many values that are not in memory.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        let place = |stack: &Self| (stack.base_offset, stack.below, stack.depth);
-        self.base_offset.is_some()
-            && place(self) == place(other)
-            && self.pending.is_empty()
-            && other.pending.is_empty()
+        let place = |stack: &Self| {
+            let held = stack.pending.len();
+            (stack.base_offset, stack.below, stack.depth, held)
+        };
+        self.base_offset.is_some() && place(self) == place(other)
     }
 
     /// Everything is in memory now, up to `end`.
@@ -193,6 +216,9 @@ impl<'ctx> TemplateBuilder<'_, 'ctx> {
             .pending
             .truncate(self.stack.pending.len() - pending);
         let in_memory = slots(count - pending);
+        if in_memory == 0 {
+            return Ok(());
+        }
         self.stack.below += in_memory;
         self.stack.depth = self.stack.depth - Delta::fixed(in_memory);
         self.check_reach(self.stack.depth)
@@ -206,12 +232,15 @@ impl<'ctx> TemplateBuilder<'_, 'ctx> {
             return self.convert(self.stack.pending[pending - 1 - depth], kind);
         }
         let below = slots(depth - pending) + 1;
-        self.check_reach(self.stack.depth - Delta::fixed(below))?;
+        let place = self.stack.depth - Delta::fixed(below);
+        self.check_reach(place)?;
         let address = self.slot(
             self.stack.base,
             self.i64((-(self.stack.below + below)).into()),
         )?;
-        Ok(self.ir().build_load(self.llvm_type(kind), address, "")?)
+        let value = self.ir().build_load(self.llvm_type(kind), address, "")?;
+        self.unit.note_read(place.as_fixed(), kind, value);
+        Ok(value)
     }
 
     /// Reads the pointer `depth` below the top, which stays.
@@ -237,6 +266,7 @@ impl<'ctx> TemplateBuilder<'_, 'ctx> {
 
     /// Takes `count` values at once and returns the address of the lowest. They stay in memory until the way out.
     pub fn pop_array(&mut self, count: Count) -> Built<PointerValue<'ctx>> {
+        self.require_kept_registers("pop_array")?;
         self.require_no_pending("pop_array")?;
         let depth = self.stack.depth - Delta::from(count);
         self.check_reach(depth)?;
@@ -249,6 +279,7 @@ impl<'ctx> TemplateBuilder<'_, 'ctx> {
     /// Makes room for `count` values on top and returns the address of the lowest: the template, or a helper that it
     /// calls, must fill every one before the way out.
     pub fn push_array(&mut self, count: Count) -> Built<PointerValue<'ctx>> {
+        self.require_kept_registers("push_array")?;
         let first = self.store_pending()?;
         self.stack.settle(first);
         let end = self.offset(first, self.slot_bytes(count)?)?;
@@ -268,13 +299,24 @@ impl<'ctx> TemplateBuilder<'_, 'ctx> {
                 "reaches into the stack by the oparg, but the number of values it pops is fixed",
             );
         }
+        self.require_kept_registers("deep_slot")?;
         self.require_no_pending("deep_slot")?;
         self.below_end(depth)
     }
 
     /// Stores what is pending, so that the stack in memory is complete, moves the stack pointer there, and returns it.
     /// Paths that part behind it leave with the stack pointer as it is and need not move it each.
+    ///
+    /// In a variant the values that travel in registers stay there.
     pub fn flush(&mut self) -> Built<PointerValue<'ctx>> {
+        self.require_kept_registers("flush")?;
+        if !self.unit.is_base() {
+            let end = self.moved(self.stack.base, -self.stack.below)?;
+            let offset = self.stack.base_offset;
+            let offset = offset.map(|offset| offset - self.stack.below);
+            self.stack.rebase(end, offset);
+            return Ok(end);
+        }
         self.store_pending()?;
         let moved = self.stack.pending.len() as i32 - self.stack.below;
         let end = self.moved(self.stack.base, moved)?;
@@ -291,6 +333,33 @@ impl<'ctx> TemplateBuilder<'_, 'ctx> {
         }
         let end = first + self.stack.pending.len() as i64;
         self.slot(self.stack.base, self.i64(end))
+    }
+
+    /// Where the values in memory end.
+    pub(super) fn end_of_memory(&self) -> Built<PointerValue<'ctx>> {
+        self.slot(self.stack.base, self.i64((-self.stack.below).into()))
+    }
+
+    /// Stores the lowest of the values that are pending.
+    pub(super) fn store_lowest(&mut self) -> Built<()> {
+        if self.stack.pending.is_empty() {
+            return Ok(());
+        }
+        let address = self.end_of_memory()?;
+        let value = self.stack.pending.remove(0);
+        self.ir().build_store(address, value)?;
+        self.stack.below -= 1;
+        self.stack.depth = self.stack.depth + Delta::fixed(1);
+        Ok(())
+    }
+
+    /// Reads the highest of the values in memory, which is pending then.
+    pub(super) fn load_top(&mut self) -> Built<()> {
+        let value = self.peek(self.stack.pending.len(), Type::I64)?;
+        self.stack.pending.insert(0, value);
+        self.stack.below += 1;
+        self.stack.depth = self.stack.depth - Delta::fixed(1);
+        Ok(())
     }
 
     /// The address `count` slots below the end of the values in memory.

@@ -40,6 +40,7 @@ pub(super) fn find(
     };
     search.part(Part::Hot, &group.hot)?;
     search.part(Part::Cold, &group.cold)?;
+    search.holes.sort_by_key(RegisterHole::order);
     Ok((search.holes, search.used_otherwise))
 }
 

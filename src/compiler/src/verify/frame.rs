@@ -4,7 +4,7 @@
 //! Depths are bytes between rsp and its value on entry, which is 0 mod 16. A depth of 8 is one word pushed.
 
 use super::Checker;
-use super::graph::{Filled, Graph, Node, Target};
+use super::graph::{Filled, Graph, Node, Place, Target};
 use super::instruction::{Access, Field, memory_access, writes};
 use super::violation::{VerifyError, Violation};
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
@@ -67,10 +67,18 @@ impl fmt::Display for Frame {
     }
 }
 
+/// The stack everywhere.
+pub(super) struct Frames {
+    /// In front of each instruction.
+    pub(super) before: BTreeMap<Place, Frame>,
+    /// The greatest depth behind any, in bytes.
+    pub(super) deepest: u64,
+}
+
 impl Checker<'_> {
     /// On every way through the code, rsp is known, never above its value on entry, 0 mod 16 at calls, and back where
-    /// it was at every way out, and so is rbp; memory around rsp is the stencil's own. Returns the greatest depth.
-    pub(super) fn stack_is_level(&self, graph: &Graph<'_>) -> Result<u64, VerifyError> {
+    /// it was at every way out, and so is rbp; memory around rsp is the stencil's own.
+    pub(super) fn stack_is_level(&self, graph: &Graph<'_>) -> Result<Frames, VerifyError> {
         let mut frames = BTreeMap::new();
         let mut pending = vec![(graph.entry, Frame::default())];
         let mut deepest = 0;
@@ -105,7 +113,10 @@ impl Checker<'_> {
             }
             pending.extend(node.targets().map(|target| (target, after)));
         }
-        Ok(deepest.unsigned_abs())
+        Ok(Frames {
+            before: frames,
+            deepest: deepest.unsigned_abs(),
+        })
     }
 }
 
@@ -151,6 +162,11 @@ impl StackChange {
             Self::Deepen(bytes) => bytes,
         }
     }
+}
+
+/// By how many bytes an instruction deepens the stack, if it may.
+pub(super) fn deepens(node: &Node<'_>) -> Option<i64> {
+    stack_change(node).ok().map(StackChange::deepens)
 }
 
 /// The change, where the instruction makes none or one by a constant.

@@ -361,6 +361,7 @@ impl<'a> Checker<'a> {
                 (Some(self.next_target(node)?), Some(self.jump_target(node)?))
             }
             FlowControl::IndirectBranch if self.is_handler => (None, Some(Target::Out)),
+            FlowControl::IndirectBranch if self.is_leave() => (None, Some(leave_target(node)?)),
             FlowControl::IndirectBranch => (None, Some(exit_record_target(node)?)),
             FlowControl::Call => {
                 calls_symbol(node)?;
@@ -431,6 +432,22 @@ fn exit_record_target(node: &Node<'_>) -> Result<Target, Violation> {
     let filled = node.filled.first().filter(through_record);
     filled.ok_or(Violation::IndirectJump)?.is_exact()?;
     Ok(Target::Out)
+}
+
+/// Where a trace leaves, the exit record is in r15; [`Checker::ways_out_keep_registers`] proves that it still is.
+fn leave_target(node: &Node<'_>) -> Result<Target, Violation> {
+    let instruction = &node.instruction;
+    let through_record = instruction.code() == Code::Jmp_rm64
+        && instruction.op0_kind() == OpKind::Memory
+        && instruction.memory_base() == Register::R15
+        && instruction.memory_index() == Register::None
+        && instruction.memory_displacement64() == 0
+        && instruction.segment_prefix() == Register::None
+        && node.filled.is_empty();
+    match through_record {
+        true => Ok(Target::Out),
+        false => Err(Violation::IndirectJump),
+    }
 }
 
 /// A direct call goes to a symbol's first byte.

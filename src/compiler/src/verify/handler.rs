@@ -2,7 +2,8 @@
 
 use super::graph::{ENTRY, Graph, Place, Target};
 use super::violation::{VerifyError, Violation};
-use super::{Checker, Report};
+use super::{Checker, Registers, Report};
+use mimeo::form::RegisterSet;
 use mimeo::hole::HoleValue;
 use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{StencilGroup, UopInfo};
@@ -17,7 +18,11 @@ use mimeo::stencil::{StencilGroup, UopInfo};
 /// The first rule that is broken, and where.
 pub fn check_handler(uop: &UopInfo<'_>, group: StencilGroup<'_>) -> Result<Report, VerifyError> {
     let checker = Checker {
-        uop,
+        name: uop.name.to_owned(),
+        uops: std::slice::from_ref(uop),
+        registers: Registers::Base {
+            kept: RegisterSet::default(),
+        },
         group,
         symbols: &[],
         is_handler: true,
@@ -29,8 +34,8 @@ pub fn check_handler(uop: &UopInfo<'_>, group: StencilGroup<'_>) -> Result<Repor
     checker.every_hole_is_in_an_instruction(&graph)?;
     checker.data_is_used_within_bounds(&graph)?;
     checker.control_leaves_by_jumps(&graph)?;
-    let max_stack = checker.stack_is_level(&graph)?;
-    Ok(graph.report(max_stack))
+    let frames = checker.stack_is_level(&graph)?;
+    Ok(graph.report(frames.deepest))
 }
 
 impl Checker<'_> {

@@ -80,9 +80,12 @@ impl Field {
             Self::Branch => true,
             Self::RipRelative => {
                 hole.shift() == 0
-                    && matches!(hole.value(), Operand | Exit | Executor | Data | Symbol)
+                    && matches!(
+                        hole.value(),
+                        Operand | Exit | Executor | Data | Symbol | Pooled
+                    )
             }
-            _ => !hole.value().is_control(),
+            _ => !hole.value().is_control() && hole.value() != Pooled,
         }
     }
 
@@ -91,7 +94,7 @@ impl Field {
         match self {
             Self::Branch => "a destination",
             Self::RipRelative => "an unshifted address of data",
-            _ => "a value that is no destination",
+            _ => "a value that is neither a destination nor a pooled constant",
         }
     }
 }
@@ -284,7 +287,7 @@ pub(super) fn is_callee_saved(register: Register) -> bool {
     matches!(register, RBX | RBP | R12 | R13 | R14 | R15)
 }
 
-fn is_write(access: OpAccess) -> bool {
+pub(super) fn is_write(access: OpAccess) -> bool {
     use OpAccess::*;
     matches!(access, Write | CondWrite | ReadWrite | ReadCondWrite)
 }

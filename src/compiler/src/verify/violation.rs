@@ -3,6 +3,7 @@
 use super::MAX_PART_LEN;
 use super::frame::Frame;
 use super::instruction::Field;
+use mimeo::form::Register;
 use mimeo::hole::HoleValue;
 use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{Part, UopFlags};
@@ -258,6 +259,114 @@ pub enum Violation {
     /// rbp, which `preserve_none` keeps for the caller, is lost.
     #[error("{0}, expected that rbp is left alone, or pushed once and popped from there")]
     BasePointer(&'static str),
+
+    /// A register is used that holds nothing of the stencil's.
+    #[error("uses {register}, which nothing was put into")]
+    UndefinedRegister {
+        /// The register.
+        register: String,
+    },
+    /// A register does not hold what it held on entry.
+    #[error("{register} is not known to hold what it held on entry, on the way to {value}")]
+    NotKept {
+        /// The register.
+        register: String,
+        /// Where control goes.
+        value: HoleValue,
+    },
+    /// A register that hands a value to the next uop holds none.
+    #[error("{register} is to hold a value for the next uop, but nothing was put into it")]
+    UndefinedOutput {
+        /// The register.
+        register: Register,
+    },
+    /// r13 is not where the stack effects say.
+    #[error(
+        "the stack pointer moves by {found} bytes on the way to {value}, expected {expected} by the stack effects"
+    )]
+    StackPointerValue {
+        /// Where control goes.
+        value: HoleValue,
+        /// Bytes.
+        found: i64,
+        /// Bytes.
+        expected: i64,
+    },
+    /// An operand form leaves in a way that it cannot.
+    #[error("an operand form leaves to {value}, expected only CONTINUE and JUMP_TARGET")]
+    OperandsLeave {
+        /// Where control goes.
+        value: HoleValue,
+    },
+    /// The way out of the trace is taken without an exit record.
+    #[error("control goes to LEAVE, but r15 is not known to hold the address of the exit record")]
+    LeaveWithoutExit,
+    /// There is no such form of the uops.
+    #[error("the form {0}")]
+    Form(&'static str),
+    /// A hole is for a constant that is no input of the form, or of another kind.
+    #[error("a hole for {value}, but input {element} is not a constant of that kind")]
+    NoInput {
+        /// The hole's value.
+        value: HoleValue,
+        /// The hole's element.
+        element: u8,
+    },
+    /// A field that cannot hold every value of an input.
+    #[error(
+        "an input that may be {low:#x} to {high:#x} fills {kind}, which does not hold them all"
+    )]
+    NarrowInput {
+        /// The relocation kind.
+        kind: RelocationKind,
+        /// The smallest value.
+        low: i64,
+        /// The largest value.
+        high: i64,
+    },
+    /// A pooled constant is not read as what it is.
+    #[error(
+        "a pooled constant is used in another way than by reading up to 8 bytes from its start"
+    )]
+    PooledAccess,
+    /// A hole is for a uop that there is not.
+    #[error("a hole is for uop {element} of {count}")]
+    NoElement {
+        /// The hole's element.
+        element: u8,
+        /// How many uops there are.
+        count: usize,
+    },
+
+    /// Register holes do not ascend.
+    #[error("the register hole is not behind the one before it")]
+    RegisterHoleOrder,
+    /// A register hole names a register that is no placeholder of the form.
+    #[error("a register hole for {register}, which is no placeholder of the form")]
+    NoPlaceholder {
+        /// The register.
+        register: Register,
+    },
+    /// A register hole lies outside the instructions, or its REX prefix is another one's.
+    #[error("a register hole for {register} is not within one instruction")]
+    RegisterHoleOffField {
+        /// The register.
+        register: Register,
+    },
+    /// Renaming a placeholder by its register holes gives another instruction than it should.
+    #[error("renaming {placeholder} to {to} does not give the instruction with that register")]
+    NotRenamed {
+        /// The placeholder.
+        placeholder: Register,
+        /// What it was renamed to.
+        to: Register,
+    },
+    /// A register that placeholders may become is used otherwise.
+    #[error("uses {register}, to which placeholders may be renamed")]
+    RenameableIsUsed {
+        /// The register.
+        register: Register,
+    },
 
     /// A hole has a value that the uop does not declare.
     #[error(

@@ -16,6 +16,8 @@
 //!   it sends, and for threads that are not running the way back from the scheduler. After it no core holds an
 //!   instruction older than the int3s. One barrier serves a batch of retired memory, so that the common path has no
 //!   system call ([`ArenaStats::barriers`](super::ArenaStats::barriers) counts them).
+//! - *Memory that is protected by turns* is no different. Besides, freed memory cannot be executed at all there, so a stale
+//!   jump faults whatever the core holds.
 //! - *What is left to the hardware* is a core that runs ahead into a block of used memory on a stale prediction, between
 //!   the barrier and the last store into the block, if the address published afterwards proves the prediction right.
 //!   To the letter of the manuals it would have to serialise after learning the address, which costs a system call or

@@ -1,4 +1,4 @@
-//! Segments: a memory file mapped twice, once to be written and once to be executed, and the search for the place where.
+//! Mappings: memory files mapped twice, once to be written and once to be executed, and the search for the place where.
 #![allow(unsafe_code)]
 
 use super::{CodeMemoryError, MARGIN, PAGE, Placement, REACH};
@@ -10,7 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The largest segment that could be mapped, in bytes.
 pub(super) const MAX_LEN: usize = USER_SPACE.end - USER_SPACE.start;
@@ -42,13 +42,7 @@ impl DualMapping {
         let mut execute = reserve(len, placement)?;
         execute
             .make_executable(&file)
-            .map_err(|source| match source.kind() {
-                // EPERM and EACCES alike.
-                io::ErrorKind::PermissionDenied => {
-                    CodeMemoryError::ExecutableRefused { len, source }
-                }
-                _ => mapping_error("executing code", len)(source),
-            })?;
+            .map_err(|source| refusal("executing code", len, source))?;
         for view in [&write, &execute] {
             view.advise(Advice::LinuxDontFork)
                 .map_err(mapping_error("this process alone", len))?;
@@ -63,16 +57,7 @@ impl DualMapping {
 
     /// Where the byte at `offset` is written, and where it executes. `offset` is less than the length.
     pub(super) fn place(&self, offset: usize) -> (NonNull<u8>, usize) {
-        debug_assert!(offset < self.write.len);
-        // SAFETY: spans lie inside their segment, so `offset` bytes from the base is inside the mapping.
-        let write = unsafe { self.write.base.add(offset) };
-        (write, self.execute.range().start + offset)
-    }
-
-    /// Makes what was written visible at the address where it executes: with two views of coherent memory, that is to
-    /// keep the compiler from moving stores past this point. `coherence.rs` has the processor's part.
-    pub(super) fn publish() {
-        fence(Ordering::Release);
+        (self.write.byte(offset), self.execute.range().start + offset)
     }
 }
 
@@ -109,8 +94,20 @@ fn seal_file(file: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-fn mapping_error(what: &'static str, len: usize) -> impl Fn(io::Error) -> CodeMemoryError {
+pub(super) fn mapping_error(
+    what: &'static str,
+    len: usize,
+) -> impl Fn(io::Error) -> CodeMemoryError {
     move |source| CodeMemoryError::Mapping { what, len, source }
+}
+
+/// The error where memory could not be made executable, which may be a matter of policy.
+pub(super) fn refusal(what: &'static str, len: usize, source: io::Error) -> CodeMemoryError {
+    match source.kind() {
+        // EPERM and EACCES alike.
+        io::ErrorKind::PermissionDenied => CodeMemoryError::ExecutableRefused { len, source },
+        _ => mapping_error(what, len)(source),
+    }
 }
 
 /// Reserves `len` bytes of address space, without access, where `placement` wants them.
@@ -118,7 +115,7 @@ fn mapping_error(what: &'static str, len: usize) -> impl Fn(io::Error) -> CodeMe
 /// Room is found by asking for it: `MAP_FIXED_NOREPLACE` at candidate addresses. Unlike reading `/proc/self/maps` this
 /// needs no mounted `/proc` and cannot be out of date when it is used. It takes one or two system calls for a segment
 /// where there is room, and 256 to find that there is none for 16 MiB.
-fn reserve(len: usize, placement: Placement) -> Result<Mapping, CodeMemoryError> {
+pub(super) fn reserve(len: usize, placement: Placement) -> Result<Mapping, CodeMemoryError> {
     let anywhere = || Mapping::reserved(None, len).map_err(mapping_error("code", len));
     match placement {
         Placement::Anywhere => anywhere(),
@@ -198,7 +195,7 @@ fn out_of_reach(range: &Range<usize>, target: usize) -> bool {
 }
 
 /// Memory that is unmapped when dropped.
-struct Mapping {
+pub(super) struct Mapping {
     base: NonNull<u8>,
     len: usize,
 }
@@ -254,7 +251,7 @@ impl Mapping {
         Ok(())
     }
 
-    fn advise(&self, advice: Advice) -> io::Result<()> {
+    pub(super) fn advise(&self, advice: Advice) -> io::Result<()> {
         // SAFETY: the range is our own mapping, and the advice given here concerns children only.
         unsafe { rustix::mm::madvise(self.base.as_ptr().cast(), self.len, advice) }?;
         Ok(())
@@ -265,7 +262,14 @@ impl Mapping {
         Ok(Self { base, len })
     }
 
-    fn range(&self) -> Range<usize> {
+    /// The byte at `offset`, which is less than the length.
+    pub(super) fn byte(&self, offset: usize) -> NonNull<u8> {
+        debug_assert!(offset < self.len);
+        // SAFETY: spans lie inside their segment, so `offset` bytes from the base is inside the mapping.
+        unsafe { self.base.add(offset) }
+    }
+
+    pub(super) fn range(&self) -> Range<usize> {
         let start = self.base.as_ptr().expose_provenance();
         start..start + self.len
     }
