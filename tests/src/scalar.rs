@@ -1,11 +1,9 @@
-//! Scalar traces: what they mean, traces made at random, and whoever runs them.
+//! Scalar traces made at random, and engines compared with the [reference](mimeo_bench::reference).
 //!
 //! | File | What it holds |
 //! |---|---|
-//! | [`reference`] | a plain interpreter, which says what a trace does |
 //! | [`random`] | traces made of random choices, and the way to a smaller one that fails alike |
 //! | [`differential`] | the comparison of an engine with the reference |
 
 pub mod differential;
 pub mod random;
-pub mod reference;

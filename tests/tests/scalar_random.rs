@@ -4,10 +4,10 @@
 //! `MIMEO_RANDOM_TRACES=1` with it repeats it. The seeds in work are in `random-trace-*` in cargo's directory for tests,
 //! in case a trace takes the process down.
 
+use mimeo_bench::reference::Undefined;
 use mimeo_bench::{Left, Op, ScalarTrace, State};
 use mimeo_tests::scalar::differential::{Compiled, Runner, Verdict, compare};
 use mimeo_tests::scalar::random::{Case, Tape, make, shrink};
-use mimeo_tests::scalar::reference::Undefined;
 use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;

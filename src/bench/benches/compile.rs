@@ -17,7 +17,9 @@ fn compile(criterion: &mut Criterion) {
             .map(|seed| random_trace(seed, uops).expect("a trace that makes sense"))
             .collect();
         let mut group = criterion.benchmark_group(format!("compile/{uops}"));
-        group.throughput(Throughput::Elements(uops as u64)).sample_size(10);
+        group
+            .throughput(Throughput::Elements(uops as u64))
+            .sample_size(10);
         for peer in &peers {
             group.bench_function(BenchmarkId::from_parameter(peer.name()), |bencher| {
                 bencher.iter_custom(|repeat| {

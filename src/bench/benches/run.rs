@@ -12,10 +12,15 @@ fn run(criterion: &mut Criterion) {
     for kernel in kernels() {
         agree_on_kernel(&peers, &kernel).unwrap_or_else(|error| panic!("{error}"));
         let mut group = criterion.benchmark_group(format!("run/{}", kernel.name));
-        group.throughput(Throughput::Elements(kernel.iterations)).sample_size(10);
+        group
+            .throughput(Throughput::Elements(kernel.iterations))
+            .sample_size(10);
         for peer in peers.iter().filter(|peer| peer.runs()) {
-            let compiled = peer.compile(&kernel.trace).unwrap_or_else(|error| panic!("{error}"));
-            let mut state = State::new(&kernel.trace, &kernel.inputs).expect("inputs that suit the trace");
+            let compiled = peer
+                .compile(&kernel.trace)
+                .unwrap_or_else(|error| panic!("{error}"));
+            let mut state =
+                State::new(&kernel.trace, &kernel.inputs).expect("inputs that suit the trace");
             group.bench_function(BenchmarkId::from_parameter(peer.name()), |bencher| {
                 bencher.iter(|| {
                     state.reset();

@@ -1,7 +1,16 @@
 //! Kernels: traces of programs that people know, as a good tracing front end would emit them, with inputs and with the
 //! results that plain Rust code gets from the same inputs.
+//!
+//! Lengths and addresses are in locals, loops are tested at their end, indices are guarded once where they are used, and
+//! integers that could overflow are checked; every guard has its own way out, with what the stack holds there.
 
-use crate::scalar::ScalarTrace;
+mod code;
+mod data;
+mod floats;
+mod integers;
+mod memory;
+
+use crate::scalar::{ScalarTrace, ScalarTraceError};
 use crate::state::{Inputs, State};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +74,12 @@ impl Kernel {
 }
 
 /// Every kernel.
-pub fn kernels() -> Vec<Kernel> {
-    Vec::new()
+///
+/// # Errors
+/// A trace makes no sense: a mistake in here.
+pub fn kernels() -> Result<Vec<Kernel>, ScalarTraceError> {
+    let mut kernels = integers::kernels()?;
+    kernels.extend(floats::kernels()?);
+    kernels.extend(memory::kernels()?);
+    Ok(kernels)
 }

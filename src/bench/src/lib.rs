@@ -6,6 +6,7 @@
 //! | [`op`] | the scalar set's uops, with what they take and leave |
 //! | [`scalar`] | [`ScalarTrace`]: a trace as data, its checks, its JSON form, a writer for it, the way to a [`mimeo::trace::Trace`] |
 //! | [`state`] | [`Inputs`] of a run and the [`State`] that it changes: frame, stack, buffers |
+//! | [`reference`] | a plain interpreter, which says what a trace does |
 //! | [`kernels`] | traces of programs that people know, with inputs and expected results |
 //! | [`native`] | the functions that traces may call |
 //! | `traces` | random traces to compile |
@@ -30,11 +31,14 @@ pub mod plot;
 pub mod python;
 #[cfg(feature = "peers")]
 pub mod report;
+
+pub mod reference;
 pub mod scalar;
 pub mod state;
 pub mod traces;
 
-pub use kernels::Kernel;
+pub use kernels::{Kernel, kernels};
 pub use op::Op;
+pub use reference::run_reference;
 pub use scalar::{ScalarTrace, ScalarTraceError, ScalarUop, Writer};
 pub use state::{Inputs, Left, State, Word};

@@ -341,6 +341,12 @@ impl Writer {
         self
     }
 
+    /// One more local.
+    pub fn local(&mut self) -> u32 {
+        self.trace.locals += 1;
+        self.trace.locals - 1
+    }
+
     /// The position of the next uop.
     pub fn position(&self) -> usize {
         self.trace.uops.len()
@@ -368,7 +374,7 @@ impl Writer {
     /// `LOAD_I64` of each of these locals.
     pub fn load(&mut self, locals: &[u32]) -> &mut Self {
         for &oparg in locals {
-            self.local(Op::LoadI64, oparg);
+            self.with_local(Op::LoadI64, oparg);
         }
         self
     }
@@ -376,22 +382,22 @@ impl Writer {
     /// `LOAD_F64` of each of these locals.
     pub fn load_f64(&mut self, locals: &[u32]) -> &mut Self {
         for &oparg in locals {
-            self.local(Op::LoadF64, oparg);
+            self.with_local(Op::LoadF64, oparg);
         }
         self
     }
 
     /// `STORE_I64`.
     pub fn store(&mut self, local: u32) -> &mut Self {
-        self.local(Op::StoreI64, local)
+        self.with_local(Op::StoreI64, local)
     }
 
     /// `STORE_F64`.
     pub fn store_f64(&mut self, local: u32) -> &mut Self {
-        self.local(Op::StoreF64, local)
+        self.with_local(Op::StoreF64, local)
     }
 
-    fn local(&mut self, op: Op, oparg: u32) -> &mut Self {
+    fn with_local(&mut self, op: Op, oparg: u32) -> &mut Self {
         self.push(ScalarUop {
             oparg,
             ..ScalarUop::new(op)

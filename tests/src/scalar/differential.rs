@@ -2,9 +2,9 @@
 //! observed afterwards must be the same, bit for bit.
 #![allow(unsafe_code)]
 
-use super::reference::{Undefined, run_reference};
 use mimeo::engine::Engine;
 use mimeo::table::StencilTable;
+use mimeo_bench::reference::{Undefined, run_reference};
 use mimeo_bench::{Inputs, Left, ScalarTrace, State};
 use std::sync::Arc;
 

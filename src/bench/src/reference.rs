@@ -1,8 +1,10 @@
 //! What scalar traces mean, written as plainly as possible: one uop after the other over words in memory. Accesses are
-//! checked, so that a trace that reads or writes outside its buffers is told from an engine that does.
+//! checked: a trace that gets to its end here may be run by engines that check nothing, on the same inputs.
 
-use mimeo_bench::native::{Function, native};
-use mimeo_bench::{Op, ScalarTrace, ScalarUop, State};
+use crate::native::{Function, native};
+use crate::op::Op;
+use crate::scalar::{ScalarTrace, ScalarUop};
+use crate::state::State;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,16 +20,19 @@ pub struct End {
 }
 
 /// Why the reference gives no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undefined {
     /// It ran for too long.
+    #[error("it has not ended after as many uops as it may run")]
     Steps,
-    /// It took more from the stack than there is, or went to a uop that is not there.
+    /// It took more from the stack than there is, or named what is not there.
+    #[error("uop {uop} takes what is not there")]
     Malformed {
         /// Where.
         uop: usize,
     },
     /// It accessed memory outside the buffers.
+    #[error("uop {uop} accesses {address:#x}, outside the buffers")]
     Access {
         /// Where.
         uop: usize,
