@@ -9,7 +9,7 @@ use mimeo_bench::state::State;
 
 fn run(criterion: &mut Criterion) {
     let peers = peers().unwrap_or_else(|error| panic!("{error}"));
-    for kernel in kernels() {
+    for kernel in kernels().expect("kernels that make sense") {
         agree_on_kernel(&peers, &kernel).unwrap_or_else(|error| panic!("{error}"));
         let mut group = criterion.benchmark_group(format!("run/{}", kernel.name));
         group

@@ -224,7 +224,7 @@ mod with_bench {
 
     /// The kernels that were asked for, those of files last.
     fn selected(arguments: &Arguments) -> Result<Vec<Kernel>, Failure> {
-        let mut selected = kernels();
+        let mut selected = kernels().map_err(|error| failure(error.into()))?;
         if let Some(unknown) = arguments
             .kernels
             .iter()
