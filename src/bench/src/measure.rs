@@ -8,6 +8,7 @@
 use crate::kernels::Kernel;
 use crate::peer::{BenchError, Compiled, Patching, Peer};
 use crate::python;
+use crate::reference::{Undefined, run_reference};
 use crate::report::{
     CompileRow, Fixed, GenerationRow, KernelRow, Machine, PythonRow, Report, summarise,
 };
@@ -380,7 +381,8 @@ fn compare_ends(
     Ok(())
 }
 
-/// Compiles random traces of this length with every engine, runs them, and compares where they end.
+/// Compiles random traces of this length with every engine, runs them, and compares where they end: with the
+/// [reference](crate::reference) and so with one another.
 ///
 /// # Errors
 /// An engine fails, or ends a trace otherwise than the others.
@@ -392,7 +394,17 @@ pub fn agree_on_random_traces(
     for seed in seeds {
         let trace = random_trace(seed, uops)?;
         let mut state = new_state(&trace, &random_inputs(seed))?;
-        let mut expected = None;
+        let reference = run_reference(&trace, &mut state, uops as u64)?;
+        if reference.ambiguous {
+            continue;
+        }
+        let mut expected = Some(End {
+            uop: reference.uop,
+            target: reference.target,
+            locals: state.locals().to_vec(),
+            values: state.values().to_vec(),
+            buffers: state.buffers().to_vec(),
+        });
         for peer in peers.iter().filter(|peer| peer.runs()) {
             let compiled = peer.compile(&trace)?;
             let (left, _) = run_once(peer.name(), &compiled, &mut state)?;
@@ -403,15 +415,25 @@ pub fn agree_on_random_traces(
     Ok(())
 }
 
-/// The target of the exit that mimeo leaves a trace through.
+/// How many uops of a trace from outside are tried before any engine runs it.
+const TRIED: u64 = 50_000_000;
+
+/// The target of the exit through which a trace leaves, by the plain [reference](crate::reference), which accesses
+/// nothing but the inputs' buffers; `None` where it has not left after many uops.
 ///
 /// # Errors
-/// The trace makes no sense, or does not suit the inputs.
-pub fn target(trace: &ScalarTrace, inputs: &crate::state::Inputs) -> Result<u32, BenchError> {
-    let engine = Patching::new()?;
-    let compiled = engine.compile(trace)?;
+/// The trace makes no sense, does not suit the inputs, or does something that is not defined.
+pub fn target(
+    trace: &ScalarTrace,
+    inputs: &crate::state::Inputs,
+) -> Result<Option<u32>, BenchError> {
+    trace.check()?;
     let mut state = new_state(trace, inputs)?;
-    Ok(run_once(engine.name(), &compiled, &mut state)?.0.target)
+    match run_reference(trace, &mut state, TRIED) {
+        Ok(end) => Ok(Some(end.target)),
+        Err(Undefined::Steps) => Ok(None),
+        Err(undefined) => Err(undefined.into()),
+    }
 }
 
 /// Compiles a kernel with every engine, runs it, and compares where it ends: with what the kernel says, and word by word

@@ -8,6 +8,7 @@ mod interpreting;
 mod llvm;
 mod patching;
 
+use crate::reference::Undefined;
 use crate::scalar::{ScalarTrace, ScalarTraceError};
 use crate::state::{Left, StateError};
 pub use copying::Copying;
@@ -26,6 +27,9 @@ pub enum BenchError {
     /// A trace makes no sense.
     #[error(transparent)]
     Trace(#[from] ScalarTraceError),
+    /// What a trace does is not defined.
+    #[error(transparent)]
+    Undefined(#[from] Undefined),
     /// A run cannot start or did not end as a run does.
     #[error("{engine}: {source}")]
     State {
