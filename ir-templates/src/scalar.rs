@@ -95,6 +95,7 @@ use mimeo_compiler::template::{FrameLayout, Registers, Template, TemplateSet, Ty
 pub fn scalar_templates() -> TemplateSet {
     TemplateSet::new(crate::SCALAR_NAME, FrameLayout { locals: 0 })
         .with_registers(Registers::Operands)
+        .with_supernodes(crate::supernodes::of(crate::supernodes::SCALAR))
         .with(values::templates())
         .with(arithmetic::templates())
         .with(compare::templates())
