@@ -13,11 +13,14 @@
 //! | `peer` | the engines: mimeo, Cranelift, LLVM, copying alone (feature `peers`; LLVM with `llvm19`) |
 //! | `python` | recorded Python traces |
 //! | `measure` | what is measured how often, and that all engines agree |
+//! | `clock` | the processor time that is measured |
 //! | `callgrind` | instruction counts |
 //! | `report`, `plot` | the figures, the goals, and how they are shown |
 
 #[cfg(feature = "peers")]
 pub mod callgrind;
+#[cfg(feature = "peers")]
+pub mod clock;
 pub mod kernels;
 #[cfg(feature = "peers")]
 pub mod measure;

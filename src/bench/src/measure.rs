@@ -1,10 +1,11 @@
 //! Measuring: what is compiled and run how often, and what is computed from the times.
 //!
-//! Times drift on a shared machine, ratios do not: engines take turns within each round, and medians are taken over the
+//! Times are of the [processor](crate::clock). They drift on a shared machine, ratios do not: engines take turns within each round, and medians are taken over the
 //! rounds. The process is pinned to one CPU. Each engine compiles several different traces in rotation, because branch
 //! predictors learn a single one by heart; slow engines are given fewer of them.
 #![allow(unsafe_code)]
 
+use crate::clock::Moment;
 use crate::kernels::Kernel;
 use crate::peer::{BenchError, Compiled, Patching, Peer};
 use crate::python;
@@ -16,7 +17,7 @@ use crate::scalar::ScalarTrace;
 use crate::state::{Left, State};
 use crate::traces::{exit_share, random_inputs, random_trace};
 use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What to measure, and for how long.
 #[derive(Clone, Debug)]
@@ -304,7 +305,7 @@ fn run_once(
     state.reset();
     let mut taken = Duration::ZERO;
     let left = state.enter(|frame, stack, thread| {
-        let start = Instant::now();
+        let start = Moment::now();
         // SAFETY: the state was made for this trace. That the trace keeps to its buffers is what its author promises, as
         // of every kernel.
         let left = unsafe { compiled.run.run(frame, stack, thread) };
@@ -525,7 +526,7 @@ fn generate() -> Result<Vec<GenerationRow>, BenchError> {
     let mut rows = Vec::new();
     for set in &sets {
         let options = CompilerOptions::default();
-        let start = Instant::now();
+        let start = std::time::Instant::now();
         let contents =
             compile(set, options).map_err(|error| BenchError::engine("mimeo-compiler", &error))?;
         let taken = start.elapsed();

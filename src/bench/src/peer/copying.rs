@@ -1,10 +1,10 @@
 //! The floor: copying 32 bytes for each uop into memory that is there already, with nothing to patch.
 
 use super::{BenchError, CompileTimes, Compiled, Peer};
+use crate::clock::Moment;
 use crate::scalar::ScalarTrace;
 use std::cell::RefCell;
 use std::hint::black_box;
-use std::time::Instant;
 
 /// As many bytes as mimeo copies for a fragment of a stencil.
 const BLOCK: usize = 32;
@@ -64,7 +64,7 @@ impl Peer for Copying {
         target.resize((most + 1) * BLOCK, 0);
         // Stencils are about half as long as what is copied for them.
         const STEP: usize = BLOCK / 2;
-        let start = Instant::now();
+        let start = Moment::now();
         for trace in &choices {
             let mut rest = &mut target[..];
             for &choice in trace {

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::{BenchError, CompileTimes, Compiled, Peer, Run};
+use crate::clock::Moment;
 use crate::native::{Function, native};
 use crate::op::{Jump, Op};
 use crate::scalar::{ScalarTrace, ScalarUop};
@@ -23,7 +24,6 @@ use cranelift_module::{Linkage, Module, default_libcall_names};
 use mimeo::executor::ThreadState;
 use mimeo::form::Class;
 use std::fmt;
-use std::time::Instant;
 
 /// Cranelift with one choice of settings.
 pub struct Cranelift {
@@ -150,9 +150,9 @@ impl Peer for Cranelift {
     fn compile_all(&self, traces: &[ScalarTrace]) -> Result<CompileTimes, BenchError> {
         let mut times = CompileTimes::default();
         for trace in traces {
-            let start = Instant::now();
+            let start = Moment::now();
             let lowered = self.lower(trace)?;
-            let middle = Instant::now();
+            let middle = Moment::now();
             let (module, ..) = self.finish(lowered)?;
             times.add(middle - start, middle.elapsed());
             // SAFETY: nothing runs the code.

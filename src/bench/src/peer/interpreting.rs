@@ -2,13 +2,14 @@
 #![allow(unsafe_code)]
 
 use super::{BenchError, CompileTimes, Compiled, Peer, Run};
+use crate::clock::Moment;
 use crate::scalar::ScalarTrace;
 use crate::state::Left;
 use mimeo::executor::ThreadState;
 use mimeo::interpreter::{InterpretedTrace, Interpreter};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(crate) const NAME: &str = "interpreter";
 
@@ -65,7 +66,7 @@ impl Peer for Interpreting {
             .iter()
             .map(|trace| Ok((trace.build(table)?, trace.shape())))
             .collect::<Result<Vec<_>, BenchError>>()?;
-        let start = Instant::now();
+        let start = Moment::now();
         for (trace, shape) in &built {
             let loaded = self.interpreter.load(trace, *shape);
             black_box(loaded.map_err(|error| BenchError::engine(NAME, &error))?);

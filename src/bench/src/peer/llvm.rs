@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::{BenchError, CompileTimes, Compiled, Peer, Run};
+use crate::clock::Moment;
 use crate::scalar::ScalarTrace;
 use crate::state::Left;
 use mimeo::executor::ThreadState;
@@ -9,7 +10,6 @@ use mimeo::table::StencilTable;
 use mimeo_compiler::limit::{Cpu, Level, Limit, TraceIr};
 use mimeo_compiler::template::TemplateSet;
 use std::fmt;
-use std::time::Instant;
 
 /// LLVM at one level.
 pub struct Llvm {
@@ -90,9 +90,9 @@ impl Peer for Llvm {
     fn compile_all(&self, traces: &[ScalarTrace]) -> Result<CompileTimes, BenchError> {
         let mut times = CompileTimes::default();
         for trace in traces {
-            let start = Instant::now();
+            let start = Moment::now();
             let ir = self.build(trace)?;
-            let middle = Instant::now();
+            let middle = Moment::now();
             let limit = self.finish(ir)?;
             times.add(middle - start, middle.elapsed());
             drop(limit);

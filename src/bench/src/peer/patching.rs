@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::{BenchError, CompileTimes, Compiled, Peer, Run};
+use crate::clock::Moment;
 use crate::measure::Work;
 use crate::scalar::ScalarTrace;
 use crate::state::Left;
@@ -10,7 +11,6 @@ use mimeo::executor::{Executor, ThreadState};
 use mimeo::trace::{FrameShape, Trace};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
 
 const NAME: &str = "mimeo";
 
@@ -108,11 +108,11 @@ impl Peer for Patching {
         let failed = |error: CompileError| BenchError::engine(NAME, &error);
         let built = self.build_all(traces)?;
         let mut prepared = Vec::with_capacity(built.len());
-        let start = Instant::now();
+        let start = Moment::now();
         for (trace, shape) in &built {
             prepared.push(self.engine.prepare(trace, *shape).map_err(failed)?);
         }
-        let middle = Instant::now();
+        let middle = Moment::now();
         for prepared in &prepared {
             black_box(self.engine.compile_prepared(prepared).map_err(failed)?);
         }
