@@ -21,7 +21,6 @@ impl Answer {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The command asks for what this build cannot do.
-    #[cfg(not(feature = "llvm"))]
     #[error("{0}")]
     Usage(String),
     /// An input is not what it should be.
@@ -73,7 +72,6 @@ impl Failure {
 
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            #[cfg(not(feature = "llvm"))]
             Self::Usage(_) => 2,
             Self::Input { .. } | Self::Inputs(_) | Self::Output(_) => 3,
         }

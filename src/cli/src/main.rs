@@ -1,5 +1,6 @@
 //! The `mimeo` command. Each subcommand is a file; this one reads the command line and turns results into exit codes.
 
+mod bench;
 mod build;
 mod engines;
 mod failure;
@@ -25,7 +26,7 @@ struct CommandLine {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  fine
-  1  the answer is no: a trace ended elsewhere, a table differs, a stencil breaks a rule
+  1  the answer is no: a trace ended elsewhere, a table differs, a stencil breaks a rule, engines disagree
   2  usage: the command line is wrong, or asks for what this build cannot do
   3  bad input: a file that cannot be read or written, or is not what it should be";
 
@@ -36,6 +37,8 @@ enum Command {
     Inspect(inspect::Arguments),
     Mine(mine::Arguments),
     Verify(verify::Arguments),
+    Bench(bench::Arguments),
+    BenchWork(bench::Work),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +51,8 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments, &mut out),
         Command::Mine(arguments) => mine::run(&arguments, &mut out),
         Command::Verify(arguments) => verify::run(&arguments, &mut out),
+        Command::Bench(arguments) => bench::run(&arguments, &mut out),
+        Command::BenchWork(arguments) => bench::work(&arguments),
     };
     let flushed = out.flush().map_err(Failure::from);
     match result.and_then(|answer| flushed.map(|()| answer)) {

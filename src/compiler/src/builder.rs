@@ -19,6 +19,7 @@
 )]
 
 mod entry;
+pub(crate) mod inline;
 mod interpreter;
 mod paths;
 mod stack;
@@ -199,6 +200,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// The operand as an address.
     pub fn operand_pointer(&self) -> Built<PointerValue<'ctx>> {
+        if let Some(site) = self.unit.site() {
+            return Ok(site.pointer(site.operand()));
+        }
         if self.is_handler() {
             return self.recorded_pointer();
         }
@@ -233,6 +237,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// The address of a field of the executor's header, `offset` bytes in; see [`mimeo::executor::ExecutorHeader`].
     pub fn executor_field(&self, offset: u32) -> Built<PointerValue<'ctx>> {
+        if let Some(site) = self.unit.site() {
+            return self.offset(site.header(), self.i64(offset.into()));
+        }
         if self.is_handler() {
             return self.offset(self.recorded_header()?, self.i64(offset.into()));
         }
@@ -245,6 +252,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     /// The address of an external symbol, for data that is not called. It must be within 2 GiB of the code.
     pub fn symbol_address(&self, name: &str) -> Built<PointerValue<'ctx>> {
         self.check_external_name(name)?;
+        if let Some(site) = self.unit.site() {
+            return site.symbol(name);
+        }
         if self.is_handler() {
             return self.symbol_from_table(name, External::Data);
         }
@@ -253,6 +263,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     }
 
     fn number(&self, symbol: HoleSymbol) -> Built<IntValue<'ctx>> {
+        if let Some(site) = self.unit.site() {
+            return site.number(symbol);
+        }
         if self.is_handler() {
             return self.recorded_number(symbol);
         }
@@ -330,6 +343,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     fn moved(&self, pointer: PointerValue<'ctx>, slots: i32) -> Built<PointerValue<'ctx>> {
         if slots == 0 {
             return Ok(pointer);
+        }
+        if self.unit.site().is_some() {
+            return self.slot(pointer, self.i64(slots.into()));
         }
         let bytes = self.i64(i64::from(slots) * SLOT_SIZE as i64);
         let operands = [pointer.into(), bytes.into()];
@@ -479,6 +495,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             "the local that the oparg names",
             "local_oparg()",
         )?;
+        if let Some(local) = self.inlined_local(None)? {
+            return Ok(local);
+        }
         // Eight times the oparg plus the offset of the locals is one displacement with an addend.
         let locals = self.i64(self.unit.frame_layout().locals.into());
         let displacement = self.ir().build_int_add(self.scaled_oparg(3)?, locals, "")?;
@@ -494,6 +513,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             return self.misuse(format!(
                 "uses local {index}, but does not declare uses_local({index})"
             ));
+        }
+        if let Some(local) = self.inlined_local(Some(index))? {
+            return Ok(local);
         }
         let offset = u64::from(self.unit.frame_layout().locals) + u64::from(index) * SLOT_SIZE;
         self.offset(self.frame(), self.i64(offset as i64))

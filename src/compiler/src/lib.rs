@@ -15,6 +15,7 @@
 //! - `interpreter`: the same templates to an interpreter's image, [`compile_interpreter`](interpreter::compile_interpreter);
 //! - `extract`, `symbol`: object files to stencils; what is not understood is an error;
 //! - `verify`: the independent checker, which proves a stencil's rules from its bytes alone;
+//! - `limit`: a trace's templates as one function, optimised by LLVM as a whole, to compare with;
 //! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is.
 //!
 //! # Features
@@ -73,6 +74,8 @@ pub mod extract;
 mod forms;
 #[cfg(feature = "llvm")]
 pub mod interpreter;
+#[cfg(feature = "llvm")]
+pub mod limit;
 #[cfg(feature = "llvm")]
 mod module;
 #[cfg(feature = "llvm")]

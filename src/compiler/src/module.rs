@@ -8,6 +8,7 @@
 //! take their values. What a register carries on the way out decides what the code in between keeps: a stencil passes
 //! on what others may rely on, and poison for the rest, so that nothing is saved for nobody.
 
+use crate::builder::inline::Site;
 use crate::builder::{Continuation, Facts, Mode, TemplateBuilder, VALUE_REGISTERS};
 use crate::error::{CompileError, TemplateError};
 use crate::forms::{Entry, Job};
@@ -98,6 +99,13 @@ impl Externals {
         Err(TemplateError::Misuse(format!(
             "uses {name} as {external}, but {first} uses it as {known}"
         )))
+    }
+
+    /// The functions' names.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = &str> {
+        let symbols = self.0.iter();
+        let functions = symbols.filter(|(_, (kind, _))| matches!(kind, External::Function(_)));
+        functions.map(|(name, _)| name.as_str())
     }
 
     /// Adds another module's symbols.
@@ -194,6 +202,7 @@ fn build_stencil<'ctx>(
             cold_functions: Cell::new(cold_functions),
             continuation: RefCell::default(),
             reads: RefCell::default(),
+            site: None,
         };
         let built = match from {
             None => unit.build_first(),
@@ -251,6 +260,8 @@ pub(crate) struct Unit<'t, 'ctx> {
     continuation: RefCell<Option<Continuation<'ctx>>>,
     /// What the base form reads of the stack it is entered with, by depth below the top.
     reads: RefCell<Vec<(usize, IntValue<'ctx>)>>,
+    /// Where the code goes in a trace that is one function; `None` for stencils.
+    site: Option<&'t Site<'t, 'ctx>>,
 }
 
 impl<'t, 'ctx> Unit<'t, 'ctx> {
@@ -366,6 +377,41 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
                 "builds cold paths that nothing goes to: {unused}"
             ))),
         }
+    }
+
+    /// Builds the template's code into the function of a trace, from the block on that `builder` is positioned at.
+    pub(crate) fn build_at(
+        module: &Module<'ctx>,
+        builder: &Builder<'ctx>,
+        set: &TemplateSet,
+        template: &Template,
+        externals: &RefCell<Externals>,
+        site: &Site<'_, 'ctx>,
+    ) -> Result<(), TemplateError> {
+        let job = Job::base(template);
+        let unit = Unit {
+            module,
+            builder,
+            template,
+            job: &job,
+            element: 0,
+            frame: set.frame,
+            mode: Mode::Stencils,
+            // Nothing is in a register that LLVM has not chosen.
+            registers: Registers::None,
+            externals,
+            facts: RefCell::default(),
+            cold_functions: Cell::new(0),
+            continuation: RefCell::default(),
+            reads: RefCell::default(),
+            site: Some(site),
+        };
+        template.build(TemplateBuilder::start(&unit, site.function())?)?;
+        Ok(())
+    }
+
+    pub(crate) fn site(&self) -> Option<&'t Site<'t, 'ctx>> {
+        self.site
     }
 
     pub(crate) fn ir(&self) -> &'t Builder<'ctx> {
@@ -552,6 +598,9 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
     }
 
     pub(crate) fn stack_parameter(&self, function: FunctionValue<'ctx>) -> PointerValue<'ctx> {
+        if let Some(site) = self.site {
+            return site.stack_pointer();
+        }
         self.pointer_parameter(function, 1)
     }
 

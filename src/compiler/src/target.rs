@@ -48,6 +48,14 @@ pub fn check_version() -> Result<(u32, u32, u32), CompileError> {
 /// # Errors
 /// The linked LLVM was built without x86-64.
 pub(crate) fn machine() -> Result<TargetMachine, CompileError> {
+    machine_at(OptimizationLevel::Default)
+}
+
+/// [`machine`], with a code generator that tries more or less hard.
+///
+/// # Errors
+/// As [`machine`].
+pub(crate) fn machine_at(level: OptimizationLevel) -> Result<TargetMachine, CompileError> {
     static INITIALIZE: Once = Once::new();
     INITIALIZE.call_once(|| Target::initialize_x86(&InitializationConfig::default()));
     let triple = TargetTriple::create(TRIPLE);
@@ -56,14 +64,7 @@ pub(crate) fn machine() -> Result<TargetMachine, CompileError> {
         message: message.to_string(),
     })?;
     target
-        .create_target_machine(
-            &triple,
-            CPU,
-            "",
-            OptimizationLevel::Default,
-            RelocMode::Static,
-            CodeModel::Small,
-        )
+        .create_target_machine(&triple, CPU, "", level, RelocMode::Static, CodeModel::Small)
         .ok_or_else(|| CompileError::Llvm {
             stage: "make a target machine",
             message: format!("none for {TRIPLE}, CPU {CPU}"),

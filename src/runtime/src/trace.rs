@@ -333,6 +333,11 @@ impl<'t> Trace<'t> {
         Ok(())
     }
 
+    /// The position of the uop that a label stands in front of; `None` if it stands nowhere in this trace.
+    pub fn position(&self, label: Label) -> Option<usize> {
+        self.stands_at(label).map(|place| place as usize)
+    }
+
     /// Where a label stands, if it is one of this trace's that stands in front of a uop.
     fn stands_at(&self, label: Label) -> Option<u32> {
         let place = (*self.labels.get(label.index as usize)?)?;

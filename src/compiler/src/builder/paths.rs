@@ -1,5 +1,6 @@
 //! How a template's control flow goes: branches, cold paths, the ways out, and what is seen of them.
 
+use super::inline::Joined;
 use super::stack::{Delta, Stack};
 use super::{Built, Done, TemplateBuilder, VALUE_REGISTERS};
 use crate::error::TemplateError;
@@ -21,12 +22,14 @@ enum Likelihood {
 
 /// Code out of line that several branches of a template may share; made by [`TemplateBuilder::cold_path`].
 pub struct ColdPath<'ctx> {
-    function: FunctionValue<'ctx>,
+    pub(super) function: FunctionValue<'ctx>,
     /// The function that it was built in, and its values there.
-    from: FunctionValue<'ctx>,
-    values: Vec<BasicValueEnum<'ctx>>,
+    pub(super) from: FunctionValue<'ctx>,
+    pub(super) values: Vec<BasicValueEnum<'ctx>>,
     /// The stack that it is entered with.
-    stack: Stack<'ctx>,
+    pub(super) stack: Stack<'ctx>,
+    /// Where it is in a trace that is one function.
+    pub(super) joined: Option<Joined<'ctx>>,
 }
 
 impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
@@ -66,7 +69,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     }
 
     /// The builder of another path that starts here. The builder is not `Clone`: each must end in a way out.
-    fn fork(&self) -> Self {
+    pub(super) fn fork(&self) -> Self {
         Self {
             unit: self.unit,
             function: self.function,
@@ -192,6 +195,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     /// The template does not declare `side_exits()`.
     pub fn side_exit(mut self) -> Built<Done> {
         self.require(UopFlags::EXIT_RECORD, "a side exit", "side_exits()")?;
+        if self.unit.site().is_some() {
+            return self.leave_inlined();
+        }
         self.require_kept_registers("a side exit")?;
         if !self.cold && !self.flags().contains(UopFlags::TERMINAL) {
             self.flush()?;
@@ -264,6 +270,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     where
         F: FnOnce(TemplateBuilder<'t, 'ctx>, &[BasicValueEnum<'ctx>]) -> Built<Done>,
     {
+        if self.unit.site().is_some() {
+            return self.joined_path(values, path);
+        }
         self.require_kept_registers("a cold path")?;
         if self.unit.is_base() {
             self.require_no_pending("a cold path")?;
@@ -306,6 +315,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             from: self.function,
             values: values.to_vec(),
             stack: self.stack.clone(),
+            joined: None,
         })
     }
 
@@ -351,6 +361,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             return self.misuse(
                 "goes to a cold path with other values than the ones that it was built for",
             );
+        }
+        if let Some(joined) = &path.joined {
+            return self.join(joined, values);
         }
         let mut registers = self.held_words()?;
         registers.extend(self.in_registers(values)?);
@@ -400,6 +413,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     }
 
     pub(super) fn leave_to(self, value: HoleValue) -> Built<Done> {
+        if self.unit.site().is_some() {
+            return self.branch_to(value);
+        }
         let stack = self.store_pending()?;
         if self.is_handler() {
             return self.dispatch(value, stack);
@@ -418,7 +434,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     }
 
     /// A uop leaves its path with one depth of the stack, whether it jumps or exits.
-    fn note_leaving_effect(&self) -> Built<()> {
+    pub(super) fn note_leaving_effect(&self) -> Built<()> {
         let effect = self.effect_now()?;
         let before = self.unit.note(|facts| facts.leaving_effect.replace(effect));
         match before {

@@ -67,6 +67,14 @@ impl Delta {
         })
     }
 
+    /// The number for this oparg.
+    pub(super) fn of(self, oparg: u32) -> i64 {
+        let (oparg, low_bit) = (i64::from(oparg), i64::from(oparg & 1));
+        i64::from(self.fixed)
+            + i64::from(self.per_oparg) * oparg
+            + i64::from(self.low_bit) * low_bit
+    }
+
     /// The number, if it does not depend on the oparg.
     pub(super) fn as_fixed(self) -> Option<i32> {
         (self.per_oparg == 0 && self.low_bit == 0).then_some(self.fixed)

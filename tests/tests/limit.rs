@@ -1,0 +1,108 @@
+//! The limit: every template of the standard sets can be built into a trace's one function and compiled by LLVM. That the
+//! code does what stencils do is tested with kernels and random traces, in `mimeo-bench`.
+#![cfg(feature = "llvm19")]
+
+use mimeo::table::{StencilTable, UopId};
+use mimeo::trace::{FrameShape, Trace, Uop};
+use mimeo_compiler::limit::{Cpu, Level, LimitError, TraceIr};
+use mimeo_compiler::template::TemplateSet;
+use mimeo_ir_templates::{scalar_table, standard_table, templates_of};
+
+const OPARG: u32 = 3;
+
+/// One uop, with an exit behind it, at its jump label and at its error label.
+fn trace_of<'t>(table: &'t StencilTable, id: UopId, exit: &str) -> Trace<'t> {
+    let mut trace = Trace::new(table);
+    let (jump, error) = (trace.label(), trace.label());
+    trace.push(
+        Uop::new(id)
+            .oparg(OPARG.min(table.uop(id).oparg_max))
+            // An address, where it is one: LLVM makes nothing of code that calls null.
+            .operand(0x1000.min(table.uop(id).operand_max))
+            .jump(jump)
+            .error(error),
+    );
+    let exit = trace.uop(exit).expect("a uop that leaves");
+    trace.push(exit);
+    trace.bind(jump).expect("a label of this trace");
+    trace.push(exit);
+    trace.bind(error).expect("a label of this trace");
+    trace.push(exit);
+    trace
+}
+
+/// Every symbol is somewhere; nothing is called.
+fn anywhere(_: &str) -> Option<usize> {
+    Some(0x1000)
+}
+
+fn compile_each(set: &TemplateSet, table: &StencilTable, exit: &str) {
+    let mut compiled = 0;
+    for id in table.uops() {
+        let name = table.uop(id).name;
+        let trace = trace_of(table, id, exit);
+        let entry_depth = table.uop(id).effect.popped.of(OPARG) as u32;
+        let shape = FrameShape {
+            locals: 16,
+            stack: entry_depth + 16,
+            entry_depth,
+        };
+        let built = TraceIr::build(set, &trace, shape, Cpu::Baseline, &anywhere);
+        let built = built.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let text = built.text();
+        assert!(!text.contains("_JIT_"), "{name} has a hole left:\n{text}");
+        let bytes = built
+            .code_len(Level::O1)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        // A loop without an end is two bytes.
+        assert!(bytes >= 2, "{name} has {bytes} bytes of code");
+        compiled += 1;
+    }
+    assert_eq!(compiled, set.templates.len());
+}
+
+#[test]
+fn every_python_template_can_be_inlined() {
+    let table = standard_table().expect("the embedded table");
+    let set = templates_of("python").expect("a standard set");
+    compile_each(&set, &table, "_EXIT_TRACE");
+}
+
+#[test]
+fn every_scalar_template_can_be_inlined() {
+    let table = scalar_table().expect("the embedded table");
+    let set = templates_of("scalar").expect("a standard set");
+    compile_each(&set, &table, "EXIT");
+}
+
+#[test]
+fn a_trace_that_is_wrong_is_refused() {
+    let table = scalar_table().expect("the embedded table");
+    let set = templates_of("scalar").expect("a standard set");
+    let mut trace = Trace::new(&table);
+    trace.push(trace.uop("I64_ADD").expect("a scalar uop"));
+    let build = |trace: &Trace<'_>| {
+        TraceIr::build(&set, trace, FrameShape::default(), Cpu::Baseline, &anywhere)
+    };
+    assert!(matches!(build(&trace), Err(LimitError::Trace(_))));
+}
+
+#[test]
+fn a_set_without_the_traces_templates_is_refused() {
+    let table = scalar_table().expect("the embedded table");
+    let mut set = templates_of("scalar").expect("a standard set");
+    set.templates.retain(|template| template.name() != "EXIT");
+    let mut trace = Trace::new(&table);
+    trace.push(trace.uop("EXIT").expect("a scalar uop"));
+    let built = TraceIr::build(
+        &set,
+        &trace,
+        FrameShape::default(),
+        Cpu::Baseline,
+        &anywhere,
+    );
+    assert!(matches!(
+        built,
+        Err(LimitError::MissingTemplate { index: 0, .. })
+    ));
+}
