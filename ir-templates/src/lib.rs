@@ -1,7 +1,9 @@
-//! The standard uop set: CPython 3.13's uops as templates over the objects of `mimeo-objects`, and their stencil table.
+//! The standard uop sets and their stencil tables: *python*, CPython 3.13's uops as templates over the objects of
+//! `mimeo-objects`, and *scalar*, unboxed numbers (module `scalar`).
 //!
 //! A file is a family of uops. Names, stack effects and meanings are CPython's; the code is this project's own. The
-//! templates need LLVM (feature `llvm19`); the table that was made of them is checked in and embedded, and needs none.
+//! templates need LLVM (feature `llvm19`); the table that was made of them is checked in and embedded, and needs none. So is the
+//! image of the interpreter that was.
 
 #[cfg(feature = "llvm")]
 mod calls;
@@ -28,21 +30,35 @@ mod object_ops;
 #[cfg(feature = "llvm")]
 mod operators;
 #[cfg(feature = "llvm")]
+pub mod scalar;
+#[cfg(feature = "llvm")]
 mod stack;
 #[cfg(feature = "llvm")]
 mod str;
 #[cfg(feature = "llvm")]
 mod subscripts;
+pub mod supernodes;
 #[cfg(feature = "llvm")]
 mod truth;
 
+mod image;
+
+pub use image::{STANDARD_INTERPRETER, standard_interpreter};
 use mimeo::table::{StencilTable, TableError};
+#[cfg(feature = "llvm")]
+pub use scalar::scalar_templates;
 
 /// The name of the standard set, which its table carries.
 pub const NAME: &str = "python";
 
+/// The name of the scalar set, which its table carries.
+pub const SCALAR_NAME: &str = "scalar";
+
 /// The bytes of the standard table.
 pub static STANDARD_TABLE: &[u8] = include_bytes!("../tables/python.mimeo");
+
+/// The bytes of the scalar set's table.
+pub static SCALAR_TABLE: &[u8] = include_bytes!("../tables/scalar.mimeo");
 
 /// The standard table, checked.
 ///
@@ -50,6 +66,27 @@ pub static STANDARD_TABLE: &[u8] = include_bytes!("../tables/python.mimeo");
 /// The embedded bytes are no table that this library reads: the table must be built again.
 pub fn standard_table() -> Result<StencilTable, TableError> {
     StencilTable::from_static(STANDARD_TABLE)
+}
+
+/// The scalar set's table, checked.
+///
+/// # Errors
+/// As [`standard_table`].
+pub fn scalar_table() -> Result<StencilTable, TableError> {
+    StencilTable::from_static(SCALAR_TABLE)
+}
+
+/// The sets whose tables are checked in, by name.
+pub const SET_NAMES: [&str; 2] = [NAME, SCALAR_NAME];
+
+/// The templates of one of the [sets](SET_NAMES), or `None` for any other name.
+#[cfg(feature = "llvm")]
+pub fn templates_of(set: &str) -> Option<mimeo_compiler::template::TemplateSet> {
+    match set {
+        NAME => Some(standard_templates()),
+        SCALAR_NAME => Some(scalar::scalar_templates()),
+        _ => None,
+    }
 }
 
 /// The templates that the standard table is made of.

@@ -14,6 +14,7 @@ pub(crate) type Path = Built<Done>;
 
 pub(crate) const P: Type = Type::Pointer;
 const DEALLOC: Helper = Helper::without_result("mimeo_dealloc", &[P, P]);
+const RELEASE: Helper = Helper::without_result("mimeo_release", &[P, P]);
 
 /// An offset into an object, as the builder takes it.
 pub(crate) const fn at(offset: usize) -> u32 {
@@ -245,16 +246,12 @@ pub(crate) fn none<'ctx>(b: &Builder<'_, 'ctx>) -> Built<PointerValue<'ctx>> {
     b.load_pointer(b.thread(), at(layout::THREAD_NONE))
 }
 
-/// Gives up a reference, frees the object if it was the last, and goes on; for paths that are out of line already.
+/// Gives up a reference and goes on; for paths that are out of line already, where a call is the shortest code.
 pub(crate) fn release_then<'ctx>(
-    mut b: Builder<'_, 'ctx>,
+    b: Builder<'_, 'ctx>,
     object: PointerValue<'ctx>,
-    then: impl Fn(Builder<'_, 'ctx>) -> Path,
+    then: impl FnOnce(Builder<'_, 'ctx>) -> Path,
 ) -> Path {
-    let last = release(&b, object)?;
-    b.unlikely(last, |b| {
-        b.call(&DEALLOC, &[b.thread().into(), object.into()])?;
-        then(b)
-    })?;
+    b.call(&RELEASE, &[b.thread().into(), object.into()])?;
     then(b)
 }

@@ -1,8 +1,10 @@
 //! The `mimeo` command. Each subcommand is a file; this one reads the command line and turns results into exit codes.
 
 mod build;
+mod engines;
 mod failure;
 mod inspect;
+mod mine;
 mod run;
 mod tables;
 mod verify;
@@ -32,6 +34,7 @@ enum Command {
     Run(run::Arguments),
     Build(build::Arguments),
     Inspect(inspect::Arguments),
+    Mine(mine::Arguments),
     Verify(verify::Arguments),
 }
 
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments, &mut out),
         Command::Build(arguments) => build::run(&arguments, &mut out),
         Command::Inspect(arguments) => inspect::run(&arguments, &mut out),
+        Command::Mine(arguments) => mine::run(&arguments, &mut out),
         Command::Verify(arguments) => verify::run(&arguments, &mut out),
     };
     let flushed = out.flush().map_err(Failure::from);

@@ -1,14 +1,13 @@
-//! `mimeo run`: compiles and executes recorded traces and compares their end with the recorded one.
+//! `mimeo run`: compiles or interprets recorded traces and compares their end with the recorded one.
 
+use crate::engines::{Choice, Chosen, with_hint};
 use crate::failure::{Answer, Failure, Format};
 use crate::tables;
 use clap::Args;
-use mimeo::engine::Engine;
-use mimeo_objects::recorded::{Document, Mismatch, Program, engine};
+use mimeo_objects::recorded::{Document, Mismatch, Program, Tier};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Compile and execute recorded traces, and compare exit, locals and stack with the recorded end
@@ -20,6 +19,12 @@ pub(crate) struct Arguments {
     /// Use this stencil table instead of the embedded one
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
+    /// What runs the traces
+    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    engine: Choice,
+    /// Say on standard error what runs the traces, and why
+    #[arg(short, long)]
+    verbose: bool,
     /// Run each trace this many times, each time from its recorded start, and print the median times
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
@@ -36,6 +41,7 @@ struct Row {
     uops: usize,
     /// Stencils that were copied: as many, and the checks in front of what could not be proven.
     stencils: usize,
+    /// Bytes of machine code; of records where they are interpreted.
     code_bytes: usize,
     compile_ns: u128,
     iterations: u64,
@@ -46,13 +52,13 @@ struct Row {
 
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer, Failure> {
     let table = tables::open_to_run(arguments.table.as_deref())?;
-    let engine = engine(Arc::new(table))
-        .map_err(|error| Failure::input(tables::name(arguments.table.as_deref()), error))?;
+    let chosen = Chosen::new(arguments.engine, table, arguments.verbose)
+        .map_err(|problem| Failure::input(tables::name(arguments.table.as_deref()), problem))?;
     let mut answer = Answer::Yes;
     let mut rows = 0;
     let mut unusable = Vec::new();
     for path in &arguments.traces {
-        match run_trace(path, arguments.repeat, &engine) {
+        match run_trace(path, arguments.repeat, chosen.tier()) {
             Ok((row, agrees)) => {
                 answer = answer.and(agrees);
                 if rows == 0 && arguments.format == Format::Text {
@@ -99,7 +105,7 @@ fn print(row: &Row, format: Format, out: &mut impl Write) -> Result<(), Failure>
     Ok(())
 }
 
-fn run_trace(path: &Path, repeat: u32, engine: &Engine) -> Result<(Row, Answer), Failure> {
+fn run_trace(path: &Path, repeat: u32, tier: Tier<'_>) -> Result<(Row, Answer), Failure> {
     let unusable = |error: &dyn std::fmt::Display| Failure::input(path, error);
     let text = read(path)?;
     let document = Document::parse(&text).map_err(|error| unusable(&error))?;
@@ -108,20 +114,17 @@ fn run_trace(path: &Path, repeat: u32, engine: &Engine) -> Result<(Row, Answer),
     let mut difference: Option<Mismatch> = None;
     let mut sizes = (0, 0, 0);
     for _ in 0..repeat {
-        let mut program = Program::new(&document, engine).map_err(|error| unusable(&error))?;
+        let mut program = Program::new(&document, tier)
+            .map_err(|error| Failure::input(path, with_hint(error)))?;
         let outcome = program.run().map_err(|error| unusable(&error))?;
         difference = program.check(&outcome).err();
         compile_times.push(program.compile_time());
         run_times.push(outcome.run_time);
-        let stencils = program
-            .executors()
-            .map(|executor| executor.uop_count())
-            .sum();
-        let bytes = program
-            .executors()
-            .map(|executor| executor.code_len())
-            .sum();
-        sizes = (program.recorded_uops(), stencils, bytes);
+        sizes = (
+            program.recorded_uops(),
+            program.uop_count(),
+            program.byte_len(),
+        );
         if difference.is_some() {
             break;
         }

@@ -13,14 +13,16 @@
     reason = "every method fails alike, as `TemplateBuilder` says; where there is more to say, it says so"
 )]
 
+mod interpreter;
 mod paths;
 mod stack;
 
+pub(crate) use interpreter::Mode;
 pub use paths::ColdPath;
 pub(crate) use paths::Facts;
 
 use crate::error::TemplateError;
-use crate::module::Unit;
+use crate::module::{External, Unit};
 use crate::symbol::{HoleSymbol, PREFIX, is_identifier};
 use crate::template::{Helper, SLOT_SIZE, Type};
 use inkwell::builder::Builder;
@@ -174,6 +176,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// The operand as an address.
     pub fn operand_pointer(&self) -> Built<PointerValue<'ctx>> {
+        if self.is_handler() {
+            return self.recorded_pointer();
+        }
         // A symbol in an ordinary operand may be given a 32-bit field; movabs has none but a 64-bit one.
         let hole = self
             .unit
@@ -201,6 +206,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// The address of a field of the executor's header, `offset` bytes in; see [`mimeo::executor::ExecutorHeader`].
     pub fn executor_field(&self, offset: u32) -> Built<PointerValue<'ctx>> {
+        if self.is_handler() {
+            return self.offset(self.recorded_header()?, self.i64(offset.into()));
+        }
         let header = self
             .unit
             .hole_address(HoleSymbol::address(HoleValue::Executor));
@@ -210,11 +218,17 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     /// The address of an external symbol, for data that is not called. It must be within 2 GiB of the code.
     pub fn symbol_address(&self, name: &str) -> Built<PointerValue<'ctx>> {
         self.check_external_name(name)?;
+        if self.is_handler() {
+            return self.symbol_from_table(name, External::Data);
+        }
         let symbol = self.unit.external_address(name)?;
         self.assembly(false, "leaq ${1:c}(%rip), $0", "=r,i", &[symbol.into()])
     }
 
     fn number(&self, symbol: HoleSymbol) -> Built<IntValue<'ctx>> {
+        if self.is_handler() {
+            return self.recorded_number(symbol);
+        }
         let hole = self.unit.hole_address(symbol);
         Ok(hole.const_to_int(self.context().i64_type()))
     }
@@ -287,19 +301,48 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         left: IntValue<'ctx>,
         right: IntValue<'ctx>,
     ) -> Built<(IntValue<'ctx>, IntValue<'ctx>)> {
-        let (name, kind) = (operation.intrinsic(), left.get_type());
-        let Some(function) = self.unit.intrinsic(name, kind.into()) else {
-            return self.misuse(format!("uses {name}, which this LLVM does not have"));
-        };
-        let call = self
-            .ir()
-            .build_call(function, &[left.into(), right.into()], "")?;
-        let Some(BasicValueEnum::StructValue(pair)) = call.try_as_basic_value().basic() else {
+        let name = operation.intrinsic();
+        let kinds = [left.get_type().into()];
+        let result = self.intrinsic(name, &kinds, &[left.into(), right.into()])?;
+        let BasicValueEnum::StructValue(pair) = result else {
             return self.misuse(format!("uses {name}, which gives no pair"));
         };
         let value = self.ir().build_extract_value(pair, 0, "")?.into_int_value();
         let overflow = self.ir().build_extract_value(pair, 1, "")?.into_int_value();
         Ok((value, overflow))
+    }
+
+    /// `left` and `right`, the two values on top of the stack, combined; goes to the jump target where the signed result
+    /// does not fit, with both still there.
+    ///
+    /// # Errors
+    /// As [`jump`](Self::jump).
+    pub fn checked(
+        &mut self,
+        operation: Overflowing,
+        left: IntValue<'ctx>,
+        right: IntValue<'ctx>,
+    ) -> Built<IntValue<'ctx>> {
+        let (value, overflow) = self.overflowing(operation, left, right)?;
+        self.unlikely(overflow, |b| b.jump())?;
+        Ok(value)
+    }
+
+    /// The result of an LLVM intrinsic, `llvm.ctpop` say, that is overloaded on these types.
+    pub fn intrinsic(
+        &self,
+        name: &str,
+        kinds: &[BasicTypeEnum<'ctx>],
+        arguments: &[BasicMetadataValueEnum<'ctx>],
+    ) -> Built<BasicValueEnum<'ctx>> {
+        let Some(function) = self.unit.intrinsic(name, kinds) else {
+            return self.misuse(format!("uses {name}, which this LLVM does not have"));
+        };
+        let call = self.ir().build_call(function, arguments, "")?;
+        match call.try_as_basic_value().basic() {
+            Some(value) => Ok(value),
+            None => self.misuse(format!("uses the result of {name}, which has none")),
+        }
     }
 
     // ---- Memory ------------------------------------------------------------------------------------------------
@@ -387,9 +430,8 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             "local_oparg()",
         )?;
         // Eight times the oparg plus the offset of the locals is one displacement with an addend.
-        let displacement = self
-            .scaled_oparg(3)?
-            .const_add(self.i64(self.unit.frame_layout().locals.into()));
+        let locals = self.i64(self.unit.frame_layout().locals.into());
+        let displacement = self.ir().build_int_add(self.scaled_oparg(3)?, locals, "")?;
         self.offset(self.frame(), displacement)
     }
 
@@ -421,9 +463,12 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             let found: Vec<String> = arguments.iter().map(|&value| type_name(value)).collect();
             return self.misuse(format!("calls {helper} with ({})", found.join(", ")));
         }
-        let function = self.unit.helper(helper)?;
         let arguments: Vec<BasicMetadataValueEnum<'ctx>> =
             arguments.iter().map(|&value| value.into()).collect();
+        if self.is_handler() {
+            return self.call_through_table(helper, &arguments);
+        }
+        let function = self.unit.helper(helper)?;
         let call = self.ir().build_call(function, &arguments, "")?;
         Ok(call.try_as_basic_value().basic())
     }

@@ -4,7 +4,7 @@
 //! What goes into a module does not depend on the number of threads, and results are put together in the order of the
 //! names: the same templates give the same bytes.
 
-use crate::builder::Facts;
+use crate::builder::{Facts, Mode};
 use crate::error::CompileError;
 use crate::extract::{Extracted, ObjectReader, SymbolNames};
 use crate::module::{BuiltModule, Externals, Padded, build_module};
@@ -12,9 +12,11 @@ use crate::target;
 use crate::template::{Template, TemplateSet};
 use crate::verify;
 use inkwell::context::Context;
+use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::{FileType, TargetMachine};
+use mimeo::form::RegisterSet;
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::stencil::{Part, StencilGroupBuf, UopFlags};
 use mimeo::table::{TableContents, UopContents};
@@ -29,7 +31,7 @@ const PIPELINE: &str =
 
 /// Templates per module. One module for all of them costs half as much a template as a module each; several let several
 /// threads work.
-const TEMPLATES_PER_MODULE: usize = 64;
+pub(crate) const TEMPLATES_PER_MODULE: usize = 64;
 
 /// How to compile.
 #[derive(Clone, Copy, Debug)]
@@ -95,11 +97,11 @@ pub fn compile_to_bytes(set: &TemplateSet, options: Options) -> Result<Vec<u8>, 
 pub fn ir_text(set: &TemplateSet) -> Result<String, CompileError> {
     target::check_version()?;
     let context = Context::create();
-    let built = build_module(&context, set, &sorted(set)?, &Padded::new())?;
+    let built = build_module(&context, set, &sorted(set)?, &Padded::new(), Mode::Stencils)?;
     Ok(built.module.print_to_string().to_string())
 }
 
-fn sorted(set: &TemplateSet) -> Result<Vec<&Template>, CompileError> {
+pub(crate) fn sorted(set: &TemplateSet) -> Result<Vec<&Template>, CompileError> {
     let mut templates: Vec<&Template> = set.templates.iter().collect();
     templates.sort_by(|a, b| a.name().cmp(b.name()));
     match templates
@@ -112,7 +114,7 @@ fn sorted(set: &TemplateSet) -> Result<Vec<&Template>, CompileError> {
 }
 
 /// Runs `work` on every item, several at once; the results, or the first error, are in the order of the items.
-fn in_parallel<T: Sync, R: Send, E: Send>(
+pub(crate) fn in_parallel<T: Sync, R: Send, E: Send>(
     items: &[T],
     threads: NonZeroUsize,
     work: impl Fn(&T) -> Result<R, E> + Sync,
@@ -168,7 +170,7 @@ fn compile_module(
     let context = Context::create();
     let machine = target::machine()?;
     let mut symbols = SymbolNames::default();
-    let built = build_module(&context, set, templates, &Padded::new())?;
+    let built = build_module(&context, set, templates, &Padded::new(), Mode::Stencils)?;
     let ir = built.module.print_to_string().to_string();
     let compiled = stencils(&machine, &built, templates, &mut symbols)?;
     let mut uops = Vec::with_capacity(compiled.len());
@@ -176,7 +178,7 @@ fn compile_module(
         let mut padded = Padded::new();
         while let Some(function) = misaligned(&uop, &symbols, &padded)? {
             padded.insert(function);
-            let built = build_module(&context, set, &[template], &padded)?;
+            let built = build_module(&context, set, &[template], &padded, Mode::Stencils)?;
             uop = stencils(&machine, &built, &[template], &mut symbols)?.swap_remove(0);
         }
         uops.push(uop.contents);
@@ -189,30 +191,38 @@ fn compile_module(
     })
 }
 
-/// Optimises and emits a module, and extracts its stencils.
+/// The stencils of a module.
 fn stencils(
     machine: &TargetMachine,
     built: &BuiltModule<'_>,
     templates: &[&Template],
     symbols: &mut SymbolNames,
 ) -> Result<Vec<CompiledUop>, CompileError> {
-    optimise(machine, &built.module)?;
-    let object = machine
-        .write_to_memory_buffer(&built.module, FileType::Object)
-        .map_err(|message| CompileError::Llvm {
-            stage: "emit an object file",
-            message: message.to_string(),
-        })?;
+    let object = object_file(machine, &built.module)?;
     let reader = ObjectReader::new(object.as_slice())?;
     let mut uops = Vec::with_capacity(templates.len());
     for (template, facts) in templates.iter().zip(&built.facts) {
         uops.push(describe(
             template,
             facts,
-            reader.extract(template.name(), symbols)?,
+            reader.extract(template.name(), symbols, RegisterSet::default())?,
         ));
     }
     Ok(uops)
+}
+
+/// Optimises and emits a module.
+pub(crate) fn object_file(
+    machine: &TargetMachine,
+    module: &Module<'_>,
+) -> Result<MemoryBuffer<'static>, CompileError> {
+    optimise(machine, module)?;
+    machine
+        .write_to_memory_buffer(module, FileType::Object)
+        .map_err(|message| CompileError::Llvm {
+            stage: "emit an object file",
+            message: message.to_string(),
+        })
 }
 
 fn optimise(machine: &TargetMachine, module: &Module<'_>) -> Result<(), CompileError> {

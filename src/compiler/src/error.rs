@@ -3,6 +3,7 @@
 
 use crate::extract::ExtractError;
 use crate::verify::VerifyError;
+use mimeo::interpreter::ImageError;
 use mimeo::table::TableError;
 
 /// A template that cannot be built, seen from inside its function; the compiler adds the name.
@@ -67,4 +68,7 @@ pub enum CompileError {
     /// The stencils do not fit the table's format.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// The handlers do not fit the interpreter image's format.
+    #[error(transparent)]
+    Image(#[from] ImageError),
 }

@@ -4,11 +4,13 @@
 //! Whatever is not understood is an error that names the uop, the section and what was found; nothing is skipped.
 
 mod branches;
+mod registers;
 
 use crate::symbol::HoleSymbol;
+use mimeo::form::{RegisterHole, RegisterSet};
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
-use mimeo::stencil::{StencilBuf, StencilGroupBuf};
+use mimeo::stencil::{Part, StencilBuf, StencilGroupBuf};
 use object::read::elf::ElfFile64;
 use object::{
     Endianness, Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget,
@@ -163,6 +165,20 @@ pub enum ExtractProblem {
         /// What is wrong with it.
         reason: String,
     },
+    /// An instruction that uses a placeholder register so that it cannot be renamed.
+    #[error(
+        "the instruction `{instruction}` at {offset:#x} of the {part} uses a placeholder, {reason}"
+    )]
+    Placeholder {
+        /// The part of the stencil group.
+        part: Part,
+        /// Bytes from its start.
+        offset: u32,
+        /// The instruction in Intel syntax.
+        instruction: String,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 /// The most bytes of code that a uop may have, hot or cold: offsets and addends of holes then cannot overflow.
@@ -218,8 +234,13 @@ pub struct Extracted {
     pub oparg_max: Option<u64>,
     /// The largest value declared for any operand hole.
     pub operand_max: Option<u64>,
-    /// Where each cold function starts in the cold part.
+    /// Where each cold function starts in the cold part. In front of the first stand blocks of the hot function.
     pub cold_starts: Vec<u32>,
+    /// Where placeholder registers stand, hot before cold, ascending; empty where none were asked for.
+    pub register_holes: Vec<RegisterHole>,
+    /// The registers that the placeholders can be renamed to: those that the code uses in no other way. Empty where no
+    /// placeholders were asked for.
+    pub renameable: RegisterSet,
 }
 
 /// An object file whose uops can be extracted one by one.
@@ -252,12 +273,19 @@ impl<'data> ObjectReader<'data> {
 
     /// Extracts one uop: its hot code, its cold functions as one part, and the data both refer to.
     ///
-    /// `symbols` gains the names that the uop's symbol holes refer to.
+    /// `symbols` gains the names that the uop's symbol holes refer to. Every use of a register in `placeholders` becomes
+    /// a register hole; the set is empty for code whose registers stay as they are.
     ///
     /// # Errors
-    /// Something in its sections is not understood, or a field is narrower than its hole.
-    pub fn extract(&self, uop: &str, symbols: &mut SymbolNames) -> Result<Extracted, ExtractError> {
-        Extraction::run(self, uop, symbols)
+    /// Something in its sections is not understood, a field is narrower than its hole, or a placeholder is used in a way
+    /// that cannot be renamed.
+    pub fn extract(
+        &self,
+        uop: &str,
+        symbols: &mut SymbolNames,
+        placeholders: RegisterSet,
+    ) -> Result<Extracted, ExtractError> {
+        Extraction::run(self, uop, symbols, placeholders)
     }
 
     fn code_section(&self, name: &str) -> Option<SectionIndex> {
@@ -326,6 +354,7 @@ impl<'a, 'data> Extraction<'a, 'data> {
         reader: &'a ObjectReader<'data>,
         uop: &'a str,
         symbols: &'a mut SymbolNames,
+        placeholders: RegisterSet,
     ) -> Result<Extracted, ExtractError> {
         let mut this = Self {
             reader,
@@ -340,13 +369,43 @@ impl<'a, 'data> Extraction<'a, 'data> {
             .code_section(&hot_name)
             .ok_or_else(|| this.error(&hot_name, ExtractProblem::Missing))?;
         let cold = this.find_cold_sections();
-        this.extracted.group.hot = branches::improve(this.read_code(&hot_name, hot)?, true);
+        let improved = branches::improve_hot(this.read_code(&hot_name, hot)?);
+        this.extracted.group.hot = improved.code;
+        // In front of the cold functions: what stands there belongs to the hot function.
+        this.append_cold(&hot_name, improved.moved)?;
         for (name, section) in cold {
-            let code = branches::improve(this.read_code(&name, section)?, false);
+            let code = branches::improve_cold(this.read_code(&name, section)?);
+            this.extracted
+                .cold_starts
+                .push(this.extracted.group.cold.bytes.len() as u32);
             this.append_cold(&name, code)?;
         }
         this.place_cold_targets();
+        this.find_registers(&hot_name, placeholders)?;
         Ok(this.extracted)
+    }
+
+    fn find_registers(
+        &mut self,
+        section: &str,
+        placeholders: RegisterSet,
+    ) -> Result<(), ExtractError> {
+        if placeholders == RegisterSet::default() {
+            return Ok(());
+        }
+        let (holes, used_otherwise) = registers::find(&self.extracted.group, placeholders)
+            .map_err(|problem| {
+                let problem = ExtractProblem::Placeholder {
+                    part: problem.part,
+                    offset: problem.offset,
+                    instruction: problem.instruction,
+                    reason: problem.reason,
+                };
+                self.error(section, problem)
+            })?;
+        self.extracted.register_holes = holes;
+        self.extracted.renameable = RegisterSet(!used_otherwise.0);
+        Ok(())
     }
 
     /// Finds the uop's cold functions, and numbers them.
@@ -366,7 +425,6 @@ impl<'a, 'data> Extraction<'a, 'data> {
     fn append_cold(&mut self, name: &str, code: StencilBuf) -> Result<(), ExtractError> {
         let part = &mut self.extracted.group.cold;
         let start = part.bytes.len() as u32;
-        self.extracted.cold_starts.push(start);
         part.bytes.extend(code.bytes);
         let holes = code.holes.into_iter();
         part.holes
@@ -381,7 +439,10 @@ impl<'a, 'data> Extraction<'a, 'data> {
         let group = &mut self.extracted.group;
         for hole in group.hot.holes.iter_mut().chain(&mut group.cold.holes) {
             if hole.value() == HoleValue::Cold {
-                let start = starts[hole.symbol() as usize] as i32;
+                let start = match hole.symbol() {
+                    branches::MOVED => 0,
+                    number => starts[number as usize] as i32,
+                };
                 let addend = hole.addend() + start;
                 *hole = Hole::new(hole.offset(), hole.kind(), hole.value(), addend);
             }

@@ -10,6 +10,7 @@
 //! - `module`: templates to one IR module, with external symbols that stand for [holes](symbol);
 //! - `target`, `codegen`: the LLVM that is linked, optimisation, object files in memory, and the driver,
 //!   [`compile`](codegen::compile);
+//! - `interpreter`: the same templates to an interpreter's image, [`compile_interpreter`](interpreter::compile_interpreter);
 //! - `extract`, `symbol`: object files to stencils; what is not understood is an error;
 //! - `verify`: the independent checker, which proves a stencil's rules from its bytes alone;
 //! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is.
@@ -64,6 +65,8 @@ pub mod codegen;
 pub mod disassemble;
 pub mod error;
 pub mod extract;
+#[cfg(feature = "llvm")]
+pub mod interpreter;
 #[cfg(feature = "llvm")]
 mod module;
 pub mod symbol;

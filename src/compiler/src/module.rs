@@ -4,7 +4,7 @@
 //! function, hot or cold, gets a section of its own, so that the object file keeps every jump between them as a
 //! relocation.
 
-use crate::builder::{Facts, TemplateBuilder, VALUE_REGISTERS};
+use crate::builder::{Facts, Mode, TemplateBuilder, VALUE_REGISTERS};
 use crate::error::{CompileError, TemplateError};
 use crate::symbol::HoleSymbol;
 use crate::target::PRESERVE_NONE;
@@ -110,6 +110,13 @@ impl Externals {
 /// C with rsp at 8 mod 16: 0 is the hot code, `n + 1` is cold function `n`.
 pub(crate) type Padded = BTreeSet<usize>;
 
+impl Externals {
+    /// The names, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+}
+
 /// Builds one module; `padded` applies to every template in it.
 ///
 /// # Errors
@@ -119,6 +126,7 @@ pub(crate) fn build_module<'ctx>(
     set: &TemplateSet,
     templates: &[&Template],
     padded: &Padded,
+    mode: Mode<'_>,
 ) -> Result<BuiltModule<'ctx>, CompileError> {
     let module = context.create_module(&set.name);
     // Stencils are entered with rsp at 0 mod 16, not at 8 as after a call: told that the stack is aligned to 8 only,
@@ -134,6 +142,7 @@ pub(crate) fn build_module<'ctx>(
             builder: &builder,
             template,
             frame: set.frame,
+            mode,
             externals: &externals,
             facts: RefCell::default(),
             cold_functions: Cell::new(0),
@@ -170,6 +179,7 @@ pub(crate) struct Unit<'t, 'ctx> {
     builder: &'t Builder<'ctx>,
     template: &'t Template,
     frame: FrameLayout,
+    mode: Mode<'t>,
     externals: &'t RefCell<Externals>,
     facts: RefCell<Facts>,
     cold_functions: Cell<usize>,
@@ -224,6 +234,10 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         self.template
     }
 
+    pub(crate) fn mode(&self) -> Mode<'t> {
+        self.mode
+    }
+
     pub(crate) fn frame_layout(&self) -> FrameLayout {
         self.frame
     }
@@ -244,11 +258,15 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
     // ---- Functions ---------------------------------------------------------------------------------------------
 
     /// frame, stack pointer, thread state, and the values that travel in registers.
-    fn signature(&self) -> FunctionType<'ctx> {
+    pub(crate) fn signature(&self) -> FunctionType<'ctx> {
         let pointer: BasicMetadataTypeEnum<'ctx> =
             self.context().ptr_type(Default::default()).into();
-        let mut parameters = vec![pointer; 3];
-        parameters.resize(3 + VALUE_REGISTERS, self.context().i64_type().into());
+        let first_value = self.mode.first_value();
+        let mut parameters = vec![pointer; first_value];
+        parameters.resize(
+            first_value + VALUE_REGISTERS,
+            self.context().i64_type().into(),
+        );
         self.context().void_type().fn_type(&parameters, false)
     }
 
@@ -310,12 +328,17 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         self.pointer_parameter(function, 2)
     }
 
+    /// The address of the uop's instruction record, in a handler.
+    pub(crate) fn record_parameter(&self, function: FunctionValue<'ctx>) -> PointerValue<'ctx> {
+        self.pointer_parameter(function, 3)
+    }
+
     pub(crate) fn value_parameter(
         &self,
         function: FunctionValue<'ctx>,
         index: usize,
     ) -> IntValue<'ctx> {
-        match function.get_nth_param(3 + index as u32) {
+        match function.get_nth_param((self.mode.first_value() + index) as u32) {
             Some(parameter) => parameter.into_int_value(),
             None => self.context().i64_type().get_poison(),
         }
@@ -352,14 +375,14 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         self.finish_tail_call(call)
     }
 
-    fn finish_tail_call(&self, call: CallSiteValue<'ctx>) -> Result<(), TemplateError> {
+    pub(crate) fn finish_tail_call(&self, call: CallSiteValue<'ctx>) -> Result<(), TemplateError> {
         call.set_call_convention(PRESERVE_NONE);
         call.set_tail_call_kind(LLVMTailCallKind::LLVMTailCallKindMustTail);
         self.builder.build_return(None)?;
         Ok(())
     }
 
-    fn arguments(
+    pub(crate) fn arguments(
         &self,
         caller: FunctionValue<'ctx>,
         stack: PointerValue<'ctx>,
@@ -370,6 +393,9 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
             stack.into(),
             self.thread_parameter(caller).into(),
         ];
+        if self.mode.is_interpreter() {
+            arguments.push(self.record_parameter(caller).into());
+        }
         arguments.extend(
             values
                 .iter()
@@ -377,7 +403,7 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         );
         // A register that carries nothing costs nothing.
         arguments.resize(
-            3 + VALUE_REGISTERS,
+            self.mode.first_value() + VALUE_REGISTERS,
             self.context().i64_type().get_poison().into(),
         );
         arguments
@@ -430,7 +456,7 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
             .as_pointer_value())
     }
 
-    fn declare(&self, name: &str, external: External) -> Result<(), TemplateError> {
+    pub(crate) fn declare(&self, name: &str, external: External) -> Result<(), TemplateError> {
         let template = self.template.name();
         self.externals
             .borrow_mut()
@@ -453,28 +479,33 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         if let Some(function) = self.module.get_function(helper.name) {
             return Ok(function);
         }
-        let arguments: Vec<BasicMetadataTypeEnum<'ctx>> = helper
-            .arguments
-            .iter()
-            .map(|&kind| self.llvm_type(kind).into())
-            .collect();
-        let signature = match helper.result {
-            Some(kind) => self.llvm_type(kind).fn_type(&arguments, false),
-            None => self.context().void_type().fn_type(&arguments, false),
-        };
+        let signature = self.helper_type(helper);
         let linkage = Some(Linkage::External);
         let function = self.module.add_function(helper.name, signature, linkage);
         self.add_attributes(function, &["nounwind"]);
         Ok(function)
     }
 
+    /// The type of a C function.
+    pub(crate) fn helper_type(&self, helper: &Helper) -> FunctionType<'ctx> {
+        let arguments: Vec<BasicMetadataTypeEnum<'ctx>> = helper
+            .arguments
+            .iter()
+            .map(|&kind| self.llvm_type(kind).into())
+            .collect();
+        match helper.result {
+            Some(kind) => self.llvm_type(kind).fn_type(&arguments, false),
+            None => self.context().void_type().fn_type(&arguments, false),
+        }
+    }
+
     /// One of LLVM's own functions, for this type.
     pub(crate) fn intrinsic(
         &self,
         name: &str,
-        kind: BasicTypeEnum<'ctx>,
+        kinds: &[BasicTypeEnum<'ctx>],
     ) -> Option<FunctionValue<'ctx>> {
-        Intrinsic::find(name)?.get_declaration(self.module, &[kind])
+        Intrinsic::find(name)?.get_declaration(self.module, kinds)
     }
 
     // ---- Shape -------------------------------------------------------------------------------------------------

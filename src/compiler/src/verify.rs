@@ -14,10 +14,12 @@
 
 mod frame;
 mod graph;
+mod handler;
 mod instruction;
 mod violation;
 
 pub use frame::{BasePointer, Frame};
+pub use handler::check_handler;
 pub use instruction::Field;
 pub use violation::{VerifyError, Violation};
 
@@ -64,6 +66,7 @@ pub fn check_group(
         uop,
         group,
         symbols,
+        is_handler: false,
     };
     checker.parts_and_holes_are_well_formed()?;
     checker.data_holes_are_addresses()?;
@@ -84,6 +87,8 @@ struct Checker<'a> {
     uop: &'a UopInfo<'a>,
     group: StencilGroup<'a>,
     symbols: &'a [&'a str],
+    /// Whether it is an interpreter's handler and not a stencil: see [`check_handler`].
+    is_handler: bool,
 }
 
 impl<'a> Checker<'a> {

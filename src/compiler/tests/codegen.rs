@@ -356,7 +356,8 @@ fn cold_code_keeps_hot_code_free_of_calls() {
              jmp 0x11 ; R_X86_64_PC32 CONTINUE",
         ),
         (
-            // A cold function of a template with several is entered where it starts.
+            // A cold function of a template with several is entered where it starts, and what the way there needs is
+            // cold, too: in front of them.
             template(|mut b| {
                 let word = b.load_i64(b.frame(), 0)?;
                 let (first, second) = (is_zero(&b, word)?, is_negative(&b, word)?);
@@ -373,16 +374,16 @@ fn cold_code_keeps_hot_code_free_of_calls() {
             .may_error()
             .may_deopt(),
             "cmp qword ptr [r12], 0
-             je 0xb ; R_X86_64_PC32 COLD
-             jns 0x15
-             mov r15, r12
-             jmp 0x15 ; R_X86_64_PC32 COLD + 13",
-            "mov rdi, r14
-             call 8 ; R_X86_64_PC32 helper_touch
-             jmp 0xd ; R_X86_64_PC32 ERROR_TARGET
+             je 0xb ; R_X86_64_PC32 COLD + 8
+             js 0x11 ; R_X86_64_PC32 COLD",
+            "mov r15, r12
+             jmp 8 ; R_X86_64_PC32 COLD + 21
+             mov rdi, r14
+             call 0x10 ; R_X86_64_PC32 helper_touch
+             jmp 0x15 ; R_X86_64_PC32 ERROR_TARGET
              mov rdi, r15
-             call 0x15 ; R_X86_64_PC32 helper_touch
-             jmp 0x1a ; R_X86_64_PC32 JUMP_TARGET",
+             call 0x1d ; R_X86_64_PC32 helper_touch
+             jmp 0x22 ; R_X86_64_PC32 JUMP_TARGET",
         ),
         (
             // The error's stack pointer is the one at entry, wherever the cold code was entered. Floats are handed

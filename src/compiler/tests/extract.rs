@@ -1,6 +1,7 @@
 //! Objects to stencils without LLVM: what is read of an object that LLVM wrote, what is refused, with the uop, the
 //! section and the thing that was found, and that damaged objects are errors and never a panic.
 
+use mimeo::form::RegisterSet;
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
 use mimeo_compiler::extract::{ExtractError, ExtractProblem, Extracted, ObjectReader, SymbolNames};
@@ -18,7 +19,8 @@ const OBJECT: &[u8] = include_bytes!("data/uop.o");
 
 fn extract(bytes: &[u8]) -> Result<(Extracted, SymbolNames), ExtractError> {
     let mut symbols = SymbolNames::default();
-    let extracted = ObjectReader::new(bytes)?.extract("UOP", &mut symbols)?;
+    let extracted =
+        ObjectReader::new(bytes)?.extract("UOP", &mut symbols, RegisterSet::default())?;
     Ok((extracted, symbols))
 }
 
@@ -579,7 +581,7 @@ fn sections_that_are_not_understood_are_named() {
 fn every_uop_has_one_section() {
     let reader = ObjectReader::new(OBJECT).unwrap();
     let error = reader
-        .extract("OTHER", &mut SymbolNames::default())
+        .extract("OTHER", &mut SymbolNames::default(), RegisterSet::default())
         .unwrap_err();
     assert_eq!(
         error.to_string(),

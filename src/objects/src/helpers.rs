@@ -81,6 +81,7 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_list_append,
         mimeo_list_extend,
         mimeo_raise_unbound_local,
+        mimeo_release,
         mimeo_release_array,
         mimeo_slice,
         mimeo_store_slice,
@@ -144,6 +145,15 @@ unsafe fn take_items(items: *mut Object, count: u32) -> impl Iterator<Item = Ref
 pub unsafe extern "C" fn mimeo_dealloc(_thread: Thread, object: Object) {
     // SAFETY: the module's contract.
     unsafe { heap::free(NonNull::new_unchecked(object)) }
+}
+
+/// Gives up a reference.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_release(_thread: Thread, object: Object) {
+    // SAFETY: the module's contract.
+    drop(unsafe { Ref::from_raw(object) });
 }
 
 /// Gives up references, of which any may be null.

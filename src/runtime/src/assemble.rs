@@ -85,6 +85,12 @@ impl LabelId {
     /// For arguments of stencils that do not go there.
     pub(crate) const NONE: Self = Self(u32::MAX);
 
+    /// The label at this position, for what stands in for the assembler.
+    #[cfg(test)]
+    pub(crate) const fn new(index: u32) -> Self {
+        Self(index)
+    }
+
     /// The position among the labels.
     pub(crate) fn index(self) -> usize {
         self.0 as usize

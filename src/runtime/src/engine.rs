@@ -9,7 +9,7 @@ use crate::layout::{Layout, MAX_LEN, TooLarge};
 use crate::patch::{self, CopyLoop, PatchError, Patcher, Refused, Surroundings};
 use crate::prepared::{Prepared, SymbolUse};
 use crate::reference;
-use crate::select::select;
+use crate::select::{Index, Selection, select};
 use crate::table::{StencilTable, UopEntry};
 use crate::trace::{CheckedTrace, FrameShape, Trace, TraceError};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,6 +77,8 @@ pub struct Engine {
     fragments: RwLock<Fragments>,
     /// Bytes of the largest base form.
     largest: u64,
+    /// The table's variants, to select from.
+    index: Index,
     /// The fastest loop that this processor can run.
     copy_loop: Option<CopyLoop>,
 }
@@ -132,6 +134,7 @@ impl Engine {
         let base_forms = table.uops().map(|uop| base_len(table.entry(uop)));
         Self {
             largest: base_forms.max().unwrap_or(0),
+            index: Index::new(&table),
             table,
             symbols,
             symbol_range,
@@ -165,6 +168,19 @@ impl Engine {
     /// # Errors
     /// The trace is wrong or too large, or a value does not fit its hole.
     pub fn prepare(&self, trace: &Trace<'_>, shape: FrameShape) -> Result<Prepared, CompileError> {
+        self.prepare_with(trace, shape, Selection::default())
+    }
+
+    /// As [`prepare`](Self::prepare), with what selection may make use of.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn prepare_with(
+        &self,
+        trace: &Trace<'_>,
+        shape: FrameShape,
+        selection: Selection,
+    ) -> Result<Prepared, CompileError> {
         if !std::ptr::eq(trace.table(), &*self.table) {
             return Err(CompileError::OtherTable {
                 found: trace.table().set().to_owned(),
@@ -175,7 +191,7 @@ impl Engine {
         self.check_size(&checked)?;
         let uops = checked.uops.len();
         let mut assembler = Assembler::new(&self.table, &self.symbols, &self.fragments, uops);
-        select(&checked, &mut assembler);
+        select(&checked, &self.index, selection, &mut assembler);
         assembler.finish(shape, uops, &self.shared)
     }
 
@@ -377,7 +393,8 @@ fn is_reached(address: usize, len: u32, symbol: usize) -> bool {
     end.saturating_sub(symbol) <= REACH && symbol.saturating_sub(address) <= REACH
 }
 
-fn next_id() -> ExecutorId {
+/// A number for a trace that no other has, of whatever engine or interpreter.
+pub(crate) fn next_id() -> ExecutorId {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     ExecutorId(NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -34,7 +34,8 @@ pub struct ThreadState {
     frame: *mut u8,
     /// The stack pointer when the trace was left.
     stack_pointer: *mut u64,
-    reserved: u64,
+    /// The addresses of the symbols, for the interpreter's code: see [`crate::interpreter`].
+    pub(crate) symbols: *const u64,
 }
 
 impl Default for ThreadState {
@@ -43,7 +44,26 @@ impl Default for ThreadState {
             exit: std::ptr::null(),
             frame: std::ptr::null_mut(),
             stack_pointer: std::ptr::null_mut(),
-            reserved: 0,
+            symbols: std::ptr::null(),
+        }
+    }
+}
+
+impl ThreadState {
+    /// The exit that was taken last.
+    ///
+    /// # Safety
+    /// A trace was left through [`leave`], and the record of the exit is still there.
+    pub(crate) unsafe fn side_exit(&self) -> SideExit {
+        // SAFETY: as the caller promises.
+        let record = unsafe { &*self.exit };
+        SideExit {
+            executor: ExecutorId(record.executor),
+            index: record.index,
+            uop: record.uop,
+            target: record.target,
+            frame: self.frame,
+            stack_pointer: self.stack_pointer,
         }
     }
 }
@@ -141,17 +161,18 @@ fn put(bytes: &mut [u8], offset: usize, field: &[u8]) {
     bytes[offset..offset + field.len()].copy_from_slice(field);
 }
 
-/// Saves what C functions preserve and enters a trace.
+/// Saves what C functions preserve and enters a trace, with `value` in the first value register.
 ///
 /// # Safety
 /// `entry` is the entry of an executor that stays in place until it is left; frame, stack pointer and thread state are
-/// what its stencils expect.
+/// what its stencils expect. Or it is a handler of the interpreter, and `value` the address of its record.
 #[unsafe(naked)]
-unsafe extern "sysv64" fn enter(
+pub(crate) unsafe extern "sysv64" fn enter(
     frame: *mut u8,
     stack_pointer: *mut u64,
     thread: *mut ThreadState,
     entry: usize,
+    value: usize,
 ) {
     // Six pushes and the call's return address: rsp is 0 mod 16 at the stencils, as they were compiled to find it.
     naked_asm!(
@@ -164,6 +185,7 @@ unsafe extern "sysv64" fn enter(
         "mov r12, rdi",
         "mov r13, rsi",
         "mov r14, rdx",
+        "mov r15, r8",
         "call rcx",
         "pop r15",
         "pop r14",
@@ -312,6 +334,72 @@ impl Code {
     }
 }
 
+/// A trace whose exits can be linked to other traces of its kind.
+pub(crate) trait Linked: fmt::Debug + Send + Sync {
+    fn id(&self) -> ExecutorId;
+
+    /// Makes an exit leave.
+    fn unlink(&self, exit: u32);
+}
+
+impl Linked for Code {
+    fn id(&self) -> ExecutorId {
+        self.id
+    }
+
+    fn unlink(&self, exit: u32) {
+        self.set_exit(exit, leave_address());
+    }
+}
+
+/// A trace as an end of a link.
+pub(crate) struct End<'a> {
+    pub(crate) id: ExecutorId,
+    pub(crate) shape: FrameShape,
+    pub(crate) exits: &'a [ExitInfo],
+    pub(crate) shared: &'a Arc<Shared>,
+}
+
+impl End<'_> {
+    /// Whether an exit of this trace may lead to the other: it leaves the frame as the other expects it.
+    pub(crate) fn fits(&self, exit: u32, to: End<'_>) -> Result<(), LinkError> {
+        let info = self.exit(exit)?;
+        if !Arc::ptr_eq(self.shared, to.shared) {
+            return Err(LinkError::OtherEngine {
+                from: self.id,
+                to: to.id,
+            });
+        }
+        let (here, there) = (self.shape, to.shape);
+        if info.depth != Some(there.entry_depth)
+            || here.locals < there.locals
+            || here.stack < there.stack
+        {
+            return Err(LinkError::Shape {
+                from: self.id,
+                to: to.id,
+                exit,
+                found: info.depth,
+                locals: here.locals,
+                stack: here.stack,
+                expected: there,
+            });
+        }
+        Ok(())
+    }
+
+    /// What is known of an exit, if there is one of this index.
+    pub(crate) fn exit(&self, exit: u32) -> Result<&ExitInfo, LinkError> {
+        self.exits
+            .get(exit as usize)
+            .ok_or_else(|| LinkError::NoExit {
+                executor: self.id,
+                found: exit,
+                count: self.exits.len(),
+            })
+    }
+}
+
 /// What the executors of one engine share.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
@@ -323,16 +411,16 @@ pub(crate) struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct Links {
+pub(crate) struct Links {
     /// By the executor that is linked to or from; only executors with links are here.
     nodes: HashMap<ExecutorId, Node>,
     /// Executors that are dropped and wait for the moment at which nobody runs.
-    retired: Vec<Arc<Code>>,
+    retired: Vec<Arc<dyn Linked>>,
 }
 
 #[derive(Debug)]
 struct Node {
-    code: Arc<Code>,
+    code: Arc<dyn Linked>,
     /// The exits that lead here.
     incoming: Vec<(ExecutorId, u32)>,
     /// Where this executor's exits lead.
@@ -340,20 +428,28 @@ struct Node {
 }
 
 impl Links {
-    fn node(&mut self, code: &Arc<Code>) -> &mut Node {
-        self.nodes.entry(code.id).or_insert_with(|| Node {
-            code: Arc::clone(code),
+    fn node(&mut self, code: Arc<dyn Linked>) -> &mut Node {
+        self.nodes.entry(code.id()).or_insert_with(|| Node {
+            code,
             incoming: Vec::new(),
             outgoing: HashMap::new(),
         })
     }
 
+    /// Notes that an exit, which leaves so far or is linked elsewhere, is about to lead to another trace.
+    pub(crate) fn link(&mut self, from: Arc<dyn Linked>, exit: u32, to: Arc<dyn Linked>) {
+        let (here, there) = (from.id(), to.id());
+        self.unlink(here, exit);
+        self.node(from).outgoing.insert(exit, there);
+        self.node(to).incoming.push((here, exit));
+    }
+
     /// Makes one exit leave again instead of going on elsewhere.
-    fn unlink(&mut self, from: ExecutorId, exit: u32) {
+    pub(crate) fn unlink(&mut self, from: ExecutorId, exit: u32) {
         let Some(node) = self.nodes.get_mut(&from) else {
             return;
         };
-        node.code.set_exit(exit, leave_address());
+        node.code.unlink(exit);
         if let Some(to) = node.outgoing.remove(&exit)
             && let Some(target) = self.nodes.get_mut(&to)
         {
@@ -361,7 +457,7 @@ impl Links {
         }
     }
 
-    fn unlink_incoming(&mut self, id: ExecutorId) {
+    pub(crate) fn unlink_incoming(&mut self, id: ExecutorId) {
         let incoming = self
             .nodes
             .get(&id)
@@ -385,29 +481,30 @@ impl Links {
 }
 
 impl Shared {
-    fn links(&self) -> MutexGuard<'_, Links> {
+    pub(crate) fn links(&self) -> MutexGuard<'_, Links> {
         // Every update leaves the links whole, so a panic elsewhere in the process does not spoil them.
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self) -> Running<'_> {
+    pub(crate) fn run(&self) -> Running<'_> {
         self.running.fetch_add(1, Ordering::SeqCst);
         Running(self)
     }
 
-    fn retire(&self, code: &Arc<Code>) {
+    pub(crate) fn retire<C: Linked + 'static>(&self, code: &Arc<C>) {
         let mut links = self.links();
         // Most executors are never linked, and dropped while nobody runs: they need neither look-ups nor a list.
         if !links.nodes.is_empty() {
-            links.unlink_incoming(code.id);
-            links.unlink_outgoing(code.id);
-            links.nodes.remove(&code.id);
+            links.unlink_incoming(code.id());
+            links.unlink_outgoing(code.id());
+            links.nodes.remove(&code.id());
         }
         if links.retired.is_empty() && self.running.load(Ordering::SeqCst) == 0 {
             // As in `reclaim`: nothing leads here since before the load, so the executor may free its code.
             return;
         }
-        links.retired.push(Arc::clone(code));
+        let code: Arc<C> = Arc::clone(code);
+        links.retired.push(code);
         self.has_retired.store(true, Ordering::SeqCst);
         drop(links);
         self.reclaim();
@@ -428,7 +525,7 @@ impl Shared {
 }
 
 /// A thread is inside an executor as long as this lives.
-struct Running<'a>(&'a Shared);
+pub(crate) struct Running<'a>(&'a Shared);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
@@ -517,23 +614,21 @@ impl Executor {
         let running = self.shared.run();
         // SAFETY: the code was made by `Engine::compile` from a checked trace and cannot be freed while `running`
         // lives; the rest is what the caller promises.
-        unsafe { enter(frame, stack_pointer, thread, self.address()) };
+        unsafe { enter(frame, stack_pointer, thread, self.address(), 0) };
         // SAFETY: the trace was left through `leave`, which has set all fields; the exit's record belongs to an executor
         // that is not freed while `running` lives.
-        let exit = unsafe {
-            let state = &*thread;
-            let record = &*state.exit;
-            SideExit {
-                executor: ExecutorId(record.executor),
-                index: record.index,
-                uop: record.uop,
-                target: record.target,
-                frame: state.frame,
-                stack_pointer: state.stack_pointer,
-            }
-        };
+        let exit = unsafe { (*thread).side_exit() };
         drop(running);
         exit
+    }
+
+    fn end(&self) -> End<'_> {
+        End {
+            id: self.id(),
+            shape: self.shape(),
+            exits: self.exits(),
+            shared: &self.shared,
+        }
     }
 
     /// Makes an exit go on in another executor, without coming back in between.
@@ -543,41 +638,12 @@ impl Executor {
     /// # Errors
     /// See [`LinkError`]; nothing is changed.
     pub fn link(&self, exit: u32, to: &Executor) -> Result<(), LinkError> {
-        let Some(info) = self.code.facts.exits.get(exit as usize) else {
-            return Err(LinkError::NoExit {
-                executor: self.id(),
-                found: exit,
-                count: self.code.facts.exits.len(),
-            });
-        };
-        if !Arc::ptr_eq(&self.shared, &to.shared) {
-            return Err(LinkError::OtherEngine {
-                from: self.id(),
-                to: to.id(),
-            });
-        }
-        let (here, there) = (self.shape(), to.shape());
-        if info.depth != Some(there.entry_depth)
-            || here.locals < there.locals
-            || here.stack < there.stack
-        {
-            return Err(LinkError::Shape {
-                from: self.id(),
-                to: to.id(),
-                exit,
-                found: info.depth,
-                locals: here.locals,
-                stack: here.stack,
-                expected: there,
-            });
-        }
+        self.end().fits(exit, to.end())?;
         let mut links = self.shared.links();
         if let Some(invalid) = [self, to].into_iter().find(|executor| !executor.is_valid()) {
             return Err(LinkError::Invalid(invalid.id()));
         }
-        links.unlink(self.id(), exit);
-        links.node(&self.code).outgoing.insert(exit, to.id());
-        links.node(&to.code).incoming.push((self.id(), exit));
+        links.link(self.code.clone(), exit, to.code.clone());
         self.code.set_exit(exit, to.address() as u64);
         Ok(())
     }
@@ -587,13 +653,7 @@ impl Executor {
     /// # Errors
     /// There is no such exit.
     pub fn unlink(&self, exit: u32) -> Result<(), LinkError> {
-        if exit as usize >= self.code.facts.exits.len() {
-            return Err(LinkError::NoExit {
-                executor: self.id(),
-                found: exit,
-                count: self.code.facts.exits.len(),
-            });
-        }
+        self.end().exit(exit)?;
         self.shared.links().unlink(self.id(), exit);
         Ok(())
     }

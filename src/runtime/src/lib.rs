@@ -39,6 +39,7 @@
 //! set in one file), `trace` (what to compile), `select` (of which stencils), `fragment` and `assemble` (stencils in the
 //! shape that patching needs), `prepared`, `layout`, `patch` and `reference` (copying and patching, fast and simple),
 //! `code_memory` (where code lives), `executor` (running, leaving, linking), `engine` (all of it put together).
+//! `interpreter` runs the same traces without compiling them.
 mod assemble;
 pub mod code_memory;
 pub mod engine;
@@ -46,12 +47,13 @@ pub mod executor;
 pub mod form;
 mod fragment;
 pub mod hole;
+pub mod interpreter;
 mod layout;
 mod patch;
 mod prepared;
 mod reference;
 pub mod reloc;
-mod select;
+pub mod select;
 pub mod stencil;
 pub mod table;
 pub mod trace;

@@ -478,6 +478,12 @@ pub struct CheckedTrace<'a> {
 }
 
 impl CheckedTrace<'_> {
+    /// The depth of the stack in front of a uop; `None` where control never gets there or there is no such uop.
+    pub(crate) fn depth(&self, index: usize) -> Option<u32> {
+        let depth = self.depths.0.get(index).copied();
+        depth.filter(|&depth| depth != UNREACHED)
+    }
+
     /// The depth of the stack where the trace is left through a uop's exit record; `None` where control never gets there.
     pub(crate) fn exit_depth(&self, index: usize) -> Option<u32> {
         let uop = &self.uops[index];

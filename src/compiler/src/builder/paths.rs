@@ -164,6 +164,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         self.note_leaving_effect()?;
         self.unit.note(|facts| facts.exits = true);
         let stack = self.store_pending()?;
+        if self.is_handler() {
+            return self.leave_through_record(stack);
+        }
         let record = self.unit.hole_address(HoleSymbol::address(HoleValue::Exit));
         let address = self.assembly(false, "leaq ${1:c}(%rip), $0", "=r,i", &[record.into()])?;
         let entry = self
@@ -307,6 +310,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     fn leave_to(self, value: HoleValue) -> Built<Done> {
         let stack = self.store_pending()?;
+        if self.is_handler() {
+            return self.dispatch(value, stack);
+        }
         let function = self.unit.control_hole(HoleSymbol::address(value));
         self.unit.tail_call(function, self.function, stack, &[])?;
         Ok(Done(()))

@@ -11,22 +11,59 @@
 //! - `mov rax, [rip + EXIT]; jmp rax` becomes `jmp [rip + EXIT]`, which LLVM does not do for a load of a symbol;
 //! - what nothing leads to is dropped.
 //!
-//! None of these makes the code longer. Code with an instruction that is not understood stays as it is.
+//! None of these makes the code longer. Then hot code is made to end in its fall-through: LLVM lays rare blocks behind
+//! the block that continues, which needs a jump over them. Blocks that are rare by their shape, see `dead_ends` and
+//! `detours`, move to the cold code. Branches across the parts have holes and are 3 or 4 bytes longer, so a block only
+//! moves where that makes the hot code shorter and the whole not much longer.
+//!
+//! Code with an instruction that is not understood stays as it is.
 
 use iced_x86::{ConstantOffsets, Decoder, DecoderOptions, FlowControl, Instruction};
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
 use mimeo::stencil::StencilBuf;
 use std::collections::HashMap;
+use std::ops::Range;
 
-/// Improves the branches of `code`, of which `falls_through` says whether the continuation stands at its end: so it
-/// does behind hot code.
-pub(super) fn improve(code: StencilBuf, falls_through: bool) -> StencilBuf {
-    match Code::take_apart(&code, falls_through) {
+/// The symbol of holes for cold code that mean the blocks which moved there, where others have a function's number.
+pub(super) const MOVED: u32 = u32::MAX;
+
+/// How much longer, in bytes, the whole may become when a block moves to the cold code: two branches that grow from 2
+/// bytes to 6 do. A guard's exit that is shared by many branches is better left where they reach it.
+const MAX_GROWTH: usize = 8;
+
+/// Code with improved branches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Improved {
+    /// What stays.
+    pub(super) code: StencilBuf,
+    /// What belongs at the start of the cold code. Its holes for `CODE` count from the start of what stays.
+    pub(super) moved: StencilBuf,
+}
+
+/// Improves the branches of hot code, behind whose end the continuation stands.
+pub(super) fn improve_hot(code: StencilBuf) -> Improved {
+    match Code::take_apart(&code, true) {
         Some(mut improved) => {
             improved.fold_exit_jumps();
             while improved.step() {}
+            while improved.move_rare_block() {}
             improved.put_together()
+        }
+        None => Improved {
+            code,
+            moved: StencilBuf::default(),
+        },
+    }
+}
+
+/// Improves the branches of a cold function.
+pub(super) fn improve_cold(code: StencilBuf) -> StencilBuf {
+    match Code::take_apart(&code, false) {
+        Some(mut improved) => {
+            improved.fold_exit_jumps();
+            while improved.step() {}
+            improved.put_together().code
         }
         None => code,
     }
@@ -35,8 +72,10 @@ pub(super) fn improve(code: StencilBuf, falls_through: bool) -> StencilBuf {
 /// Where a branch goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
-    /// The step with this index. The one behind the last is the end of the code.
+    /// The step with this index.
     Step(usize),
+    /// The end of the code, where the continuation stands.
+    End,
     /// What fills the hole, whose offset means nothing.
     Hole(Hole),
 }
@@ -62,21 +101,40 @@ impl Step {
         }
     }
 
-    /// How many bytes it takes; `short` is whether a branch inside the code reaches with 8 bits.
+    /// How many bytes it takes; `short` is whether it is a branch that reaches with 8 bits.
     fn length(&self, short: bool) -> usize {
         match self {
             Self::Plain(bytes, ..) => bytes.len(),
-            Self::Branch(_, Target::Step(_)) if short => 2,
+            Self::Branch(..) if short => 2,
             Self::Branch(None, _) => 5,
             Self::Branch(Some(_), _) => 6,
         }
     }
 }
 
+#[derive(Clone)]
 struct Code {
     steps: Vec<Step>,
+    /// How many of the steps stay; those behind have moved.
+    staying: usize,
     /// What the code was aligned to.
     align: u32,
+}
+
+/// Where everything is: see [`Code::place`].
+struct Layout {
+    /// Which branches reach with 8 bits.
+    short: Vec<bool>,
+    /// Where the steps start in what stays, or in what has moved.
+    starts: Vec<usize>,
+    /// The length of what stays, and of what has moved.
+    lengths: [usize; 2],
+}
+
+impl Layout {
+    fn total(&self) -> usize {
+        self.lengths[0] + self.lengths[1]
+    }
 }
 
 impl Code {
@@ -84,9 +142,9 @@ impl Code {
     fn take_apart(code: &StencilBuf, falls_through: bool) -> Option<Self> {
         let decoded = decode(&code.bytes);
         let starts = decoded.iter().map(|(instruction, _)| instruction.ip());
-        let mut labels: HashMap<u64, usize> = starts.zip(0..).collect();
+        let mut labels: HashMap<u64, Target> = starts.zip((0..).map(Target::Step)).collect();
         if falls_through {
-            labels.insert(code.bytes.len() as u64, decoded.len());
+            labels.insert(code.bytes.len() as u64, Target::End);
         }
         let mut steps = Vec::with_capacity(decoded.len());
         let mut holes = code.holes.iter().copied().peekable();
@@ -111,16 +169,16 @@ impl Code {
             return None;
         }
         if falls_through {
-            let end = Target::Step(steps.len());
             for step in &mut steps {
                 if let Step::Branch(_, target) = step
                     && is_continuation(*target)
                 {
-                    *target = end;
+                    *target = Target::End;
                 }
             }
         }
         Some(Self {
+            staying: steps.len(),
             steps,
             align: code.align,
         })
@@ -132,7 +190,7 @@ impl Code {
             if self.pass_jump(index) || self.invert(index) || self.swap(index) {
                 return true;
             }
-            if self.steps[index].target() == Some(Target::Step(index + 1)) {
+            if self.steps[index].target() == Some(self.behind(index)) {
                 self.remove(index);
                 return true;
             }
@@ -143,6 +201,22 @@ impl Code {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Where control is behind a step.
+    fn behind(&self, index: usize) -> Target {
+        match index + 1 == self.staying {
+            true => Target::End,
+            false => Target::Step(index + 1),
+        }
+    }
+
+    /// The step behind another, in the same part.
+    fn following(&self, index: usize) -> Option<&Step> {
+        match self.behind(index) {
+            Target::Step(next) => self.steps.get(next),
+            Target::End | Target::Hole(_) => None,
         }
     }
 
@@ -182,17 +256,17 @@ impl Code {
     }
 
     fn length(&self) -> usize {
-        self.place().1.last().copied().unwrap_or_default()
+        self.place().total()
     }
 
     /// `jcc over; jmp elsewhere; over:` is `jncc elsewhere`.
     fn invert(&mut self, index: usize) -> bool {
         let (Some(&Step::Branch(Some(condition), over)), Some(&Step::Branch(None, elsewhere))) =
-            (self.steps.get(index), self.steps.get(index + 1))
+            (self.steps.get(index), self.following(index))
         else {
             return false;
         };
-        if over != Target::Step(index + 2) || self.references(index + 1) > 0 {
+        if over != self.behind(index + 1) || self.references(index + 1) > 0 {
             return false;
         }
         // The lowest bit is the sense of the condition.
@@ -205,8 +279,8 @@ impl Code {
     fn swap(&mut self, index: usize) -> bool {
         let (
             Some(&Step::Branch(Some(condition), hole @ Target::Hole(_))),
-            Some(&Step::Branch(None, inside @ Target::Step(_))),
-        ) = (self.steps.get(index), self.steps.get(index + 1))
+            Some(&Step::Branch(None, inside @ (Target::Step(_) | Target::End))),
+        ) = (self.steps.get(index), self.following(index))
         else {
             return false;
         };
@@ -254,35 +328,46 @@ impl Code {
     }
 
     fn is_reached_from_above(&self, index: usize) -> bool {
-        index == 0 || self.steps[index - 1].goes_on()
+        index == 0 || (index != self.staying && self.steps[index - 1].goes_on())
     }
 
     /// For every step, whether control may get there.
     fn reached(&self) -> Vec<bool> {
         let mut reached = vec![false; self.steps.len()];
-        let mut places = vec![0];
+        let mut places: Vec<usize> = (0..self.steps.len().min(1)).collect();
         while let Some(place) = places.pop() {
-            let Some(step) = self.steps.get(place) else {
-                continue;
-            };
             if std::mem::replace(&mut reached[place], true) {
                 continue;
             }
-            if step.goes_on() {
-                places.push(place + 1);
-            }
-            if let Some(Target::Step(target)) = step.target() {
-                places.push(target);
+            for target in self.ways(place) {
+                if let Target::Step(target) = target {
+                    places.push(target);
+                }
             }
         }
         reached
     }
 
+    /// Where control may go from a step.
+    fn ways(&self, index: usize) -> impl Iterator<Item = Target> {
+        let step = &self.steps[index];
+        let on = step.goes_on().then(|| self.behind(index));
+        on.into_iter().chain(step.target())
+    }
+
     /// Removes a step; who went there goes to the one behind it.
     fn remove(&mut self, index: usize) {
+        let behind = self.behind(index);
         self.steps.remove(index);
+        self.staying -= usize::from(index < self.staying);
         for step in &mut self.steps {
-            if let Step::Branch(_, Target::Step(target)) = step
+            let Step::Branch(_, target) = step else {
+                continue;
+            };
+            if *target == Target::Step(index) {
+                *target = behind;
+            }
+            if let Target::Step(target) = target
                 && *target > index
             {
                 *target -= 1;
@@ -290,65 +375,229 @@ impl Code {
         }
     }
 
-    fn put_together(&self) -> StencilBuf {
-        let (short, starts) = self.place();
-        let mut code = StencilBuf {
+    /// Moves one rare block to the cold code, where that is worth while; whether there was any left.
+    fn move_rare_block(&mut self) -> bool {
+        let before = self.place();
+        let blocks = self.dead_ends().into_iter().chain(self.detours());
+        for block in blocks {
+            let Some(mut candidate) = self.without(block) else {
+                continue;
+            };
+            while candidate.step() {}
+            let after = candidate.place();
+            if after.lengths[0] < before.lengths[0] && after.total() <= before.total() + MAX_GROWTH
+            {
+                *self = candidate;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The runs of steps that never get to the continuation but by cold code: guards' exits and calls of cold
+    /// functions. All of the code is none.
+    fn dead_ends(&self) -> Vec<Range<usize>> {
+        let mut continues = vec![false; self.steps.len()];
+        let mut changed = true;
+        while std::mem::take(&mut changed) {
+            for index in (0..self.steps.len()).rev() {
+                let gets_there = self.ways(index).any(|way| match way {
+                    Target::End => true,
+                    Target::Step(target) => continues[target],
+                    Target::Hole(hole) => hole.value() == HoleValue::Continue,
+                });
+                changed |= gets_there && !std::mem::replace(&mut continues[index], true);
+            }
+        }
+        let mut runs = Vec::new();
+        let mut index = 0;
+        for run in continues[..self.staying].chunk_by(|one, other| one == other) {
+            if !run[0] && index > 0 {
+                runs.push(index..index + run.len());
+            }
+            index += run.len();
+        }
+        runs
+    }
+
+    /// The blocks that are entered by branches forward and end in a jump back to behind all of these: not loops, but
+    /// ways around that LLVM held for rare, or it would have left them in their place.
+    fn detours(&self) -> Vec<Range<usize>> {
+        let mut blocks = Vec::new();
+        let mut start = 0;
+        for end in 1..=self.staying {
+            if self.steps[end - 1].goes_on() {
+                continue;
+            }
+            let block = std::mem::replace(&mut start, end)..end;
+            let Some(Target::Step(back)) = self.steps[end - 1].target() else {
+                continue;
+            };
+            let is_detour = self
+                .steps
+                .iter()
+                .enumerate()
+                .all(|(index, step)| match step {
+                    Step::Branch(condition, Target::Step(target)) => {
+                        let (from, to) = (block.contains(&index), block.contains(target));
+                        match (from, to) {
+                            (true, true) => *target > index,
+                            (true, false) => index == end - 1,
+                            (false, true) => condition.is_some() && index < back,
+                            (false, false) => true,
+                        }
+                    }
+                    Step::Branch(_, Target::End) => !block.contains(&index),
+                    _ => true,
+                });
+            if is_detour && back < block.start && block.start > 0 {
+                blocks.push(block);
+            }
+        }
+        blocks
+    }
+
+    /// The code with a block moved behind the rest, if nothing but a branch over it leads into it from above.
+    fn without(&self, block: Range<usize>) -> Option<Self> {
+        let mut code = self.clone();
+        let last = code.steps.len();
+        if self.is_reached_from_above(block.start) {
+            let Step::Branch(Some(condition), over) = self.steps[block.start - 1] else {
+                return None;
+            };
+            if over != self.behind(block.end - 1) {
+                return None;
+            }
+            code.steps[block.start - 1] =
+                Step::Branch(Some(condition ^ 1), Target::Step(block.start));
+        }
+        if self.steps[block.end - 1].goes_on() {
+            return None;
+        }
+        // What is behind the block comes down, and the block goes behind that.
+        code.steps[block.start..].rotate_left(block.len());
+        for step in &mut code.steps {
+            if let Step::Branch(_, Target::Step(target)) = step
+                && *target >= block.start
+            {
+                *target = match *target < block.end {
+                    true => *target + last - block.end,
+                    false => *target - block.len(),
+                };
+            }
+        }
+        code.staying -= block.len();
+        Some(code)
+    }
+
+    fn put_together(&self) -> Improved {
+        let layout = self.place();
+        let part = || StencilBuf {
             align: self.align,
             ..StencilBuf::default()
         };
+        let mut improved = Improved {
+            code: part(),
+            moved: part(),
+        };
         for (index, step) in self.steps.iter().enumerate() {
+            let code = match index < self.staying {
+                true => &mut improved.code,
+                false => &mut improved.moved,
+            };
+            let start = code.bytes.len();
             match step {
                 Step::Plain(bytes, holes, _) => {
-                    let start = code.bytes.len() as u32;
-                    code.bytes.extend(bytes);
+                    let holes = holes.iter();
                     code.holes
-                        .extend(holes.iter().map(|hole| hole.at(start + hole.offset())));
+                        .extend(holes.map(|hole| hole.at(start as u32 + hole.offset())));
+                    code.bytes.extend(bytes);
                 }
-                Step::Branch(condition, Target::Hole(hole)) => {
-                    write_opcode(&mut code.bytes, *condition, false);
-                    code.holes.push(hole.at(code.bytes.len() as u32));
-                    code.bytes.extend([0; 4]);
-                }
-                Step::Branch(condition, Target::Step(target)) => {
-                    let distance = starts[*target] as i64 - starts[index + 1] as i64;
-                    write_opcode(&mut code.bytes, *condition, short[index]);
-                    match short[index] {
-                        true => code.bytes.push(distance as u8),
-                        false => code.bytes.extend((distance as i32).to_le_bytes()),
+                Step::Branch(condition, target) => {
+                    let short = layout.short[index];
+                    write_opcode(&mut code.bytes, *condition, short);
+                    match self.reference(index, *target, &layout) {
+                        Reference::Hole(hole) => {
+                            code.holes.push(hole.at(code.bytes.len() as u32));
+                            code.bytes.extend([0; 4]);
+                        }
+                        Reference::Distance(distance) if short => code.bytes.push(distance as u8),
+                        Reference::Distance(distance) => {
+                            code.bytes.extend((distance as i32).to_le_bytes());
+                        }
                     }
                 }
             }
         }
-        code
+        improved
     }
 
-    /// Which branches reach with 8 bits, and where the steps start, the end included. Branches only grow, so this ends.
-    fn place(&self) -> (Vec<bool>, Vec<usize>) {
-        let mut short = vec![true; self.steps.len()];
-        loop {
-            let mut starts = vec![0];
-            let mut start = 0;
-            for (step, &short) in self.steps.iter().zip(&short) {
-                start += step.length(short);
-                starts.push(start);
-            }
-            let reaches = |index: usize| match self.steps[index].target() {
-                Some(Target::Step(target)) => {
-                    let distance = starts[target] as i64 - starts[index + 1] as i64;
-                    i8::try_from(distance).is_ok()
+    /// How a branch refers to its target.
+    fn reference(&self, index: usize, target: Target, layout: &Layout) -> Reference {
+        let stays = index < self.staying;
+        let hole = |value, start: usize| {
+            // The field ends the instruction, 4 bytes behind its start.
+            Hole::new(0, RelocationKind::Pc32, value, start as i32 - 4)
+        };
+        let end = layout.starts[index] + self.steps[index].length(layout.short[index]);
+        let distance = |start: usize| Reference::Distance(start as i64 - end as i64);
+        match target {
+            Target::Hole(hole) => Reference::Hole(hole),
+            Target::End if stays => distance(layout.lengths[0]),
+            Target::End => Reference::Hole(hole(HoleValue::Continue, 0)),
+            Target::Step(target) => {
+                let start = layout.starts[target];
+                match (stays, target < self.staying) {
+                    (true, false) => {
+                        Reference::Hole(hole(HoleValue::Cold, start).with_symbol(MOVED))
+                    }
+                    (false, true) => Reference::Hole(hole(HoleValue::Code, start)),
+                    _ => distance(start),
                 }
-                _ => true,
-            };
-            let too_short = (0..short.len()).filter(|&index| short[index] && !reaches(index));
-            let too_short: Vec<usize> = too_short.collect();
-            if too_short.is_empty() {
-                return (short, starts);
-            }
-            for index in too_short {
-                short[index] = false;
             }
         }
     }
+
+    /// Which branches reach with 8 bits, and where everything is. Branches only grow, so this ends.
+    fn place(&self) -> Layout {
+        let mut layout = Layout {
+            short: vec![true; self.steps.len()],
+            starts: vec![0; self.steps.len()],
+            lengths: [0; 2],
+        };
+        loop {
+            layout.lengths = [0; 2];
+            for (index, step) in self.steps.iter().enumerate() {
+                let length = &mut layout.lengths[usize::from(index >= self.staying)];
+                layout.starts[index] = *length;
+                *length += step.length(layout.short[index]);
+            }
+            let reaches = |index: usize| match self.steps[index].target() {
+                Some(target) => match self.reference(index, target, &layout) {
+                    Reference::Distance(distance) => i8::try_from(distance).is_ok(),
+                    Reference::Hole(_) => false,
+                },
+                None => true,
+            };
+            let too_short: Vec<usize> = (0..self.steps.len())
+                .filter(|&index| layout.short[index] && !reaches(index))
+                .collect();
+            if too_short.is_empty() {
+                return layout;
+            }
+            for index in too_short {
+                layout.short[index] = false;
+            }
+        }
+    }
+}
+
+/// How a branch refers to where it goes.
+enum Reference {
+    /// By so many bytes from its own end.
+    Distance(i64),
+    /// By a hole, whose offset means nothing.
+    Hole(Hole),
 }
 
 fn write_opcode(bytes: &mut Vec<u8>, condition: Option<u8>, short: bool) {
@@ -380,7 +629,7 @@ fn read_step(
     instruction: &Instruction,
     bytes: &[u8],
     holes: Vec<Hole>,
-    labels: &HashMap<u64, usize>,
+    labels: &HashMap<u64, Target>,
 ) -> Option<Step> {
     let plain = |holes, ends| Some(Step::Plain(bytes.to_vec(), holes, ends));
     match instruction.flow_control() {
@@ -397,7 +646,7 @@ fn read_step(
                 _ => return None,
             };
             let target = match holes[..] {
-                [] => Target::Step(*labels.get(&instruction.near_branch_target())?),
+                [] => *labels.get(&instruction.near_branch_target())?,
                 [hole] if hole.offset() == field && hole.kind() == RelocationKind::Pc32 => {
                     Target::Hole(hole)
                 }

@@ -1,5 +1,5 @@
-//! The stack, by abstract interpretation of rsp and rbp over the control-flow graph. Each instruction is interpreted
-//! once: ways that meet must agree, so there is nothing to iterate.
+//! The stack, by abstract interpretation of rsp and rbp over the control-flow graph. Ways that meet must agree but for
+//! whether rbp still holds the value that is saved: each instruction is interpreted twice at most.
 //!
 //! Depths are bytes between rsp and its value on entry, which is 0 mod 16. A depth of 8 is one word pushed.
 
@@ -38,6 +38,24 @@ pub enum BasePointer {
     Replaced(i64),
 }
 
+impl Frame {
+    /// What holds of both, if they agree on depth and slot: a saved rbp that one may have replaced is in its slot alone.
+    fn meet(self, other: Self) -> Option<Self> {
+        use BasePointer::{Replaced, Saved};
+        match (self.base_pointer, other.base_pointer) {
+            _ if self.depth != other.depth => None,
+            (known, same) if known == same => Some(self),
+            (Saved(slot), Replaced(same)) | (Replaced(slot), Saved(same)) if slot == same => {
+                Some(Self {
+                    base_pointer: Replaced(slot),
+                    ..self
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "depth {} and rbp ", self.depth)?;
@@ -64,14 +82,18 @@ impl Checker<'_> {
                 continue;
             };
             let error = |violation| self.error_at(node, violation);
-            match frames.insert(place, frame) {
-                Some(other) if other == frame => continue,
-                Some(other) => {
+            let known = frames.get(&place).copied();
+            let frame = match known {
+                Some(other) => frame.meet(other).ok_or_else(|| {
                     let found = frame;
-                    return Err(error(Violation::Join { found, other }));
-                }
-                None => {}
+                    error(Violation::Join { found, other })
+                })?,
+                None => frame,
+            };
+            if known == Some(frame) {
+                continue;
             }
+            frames.insert(place, frame);
             let after = step(node, frame).map_err(error)?;
             deepest = deepest.max(after.depth);
             let leaves = node

@@ -360,6 +360,7 @@ impl<'a> Checker<'a> {
             FlowControl::ConditionalBranch => {
                 (Some(self.next_target(node)?), Some(self.jump_target(node)?))
             }
+            FlowControl::IndirectBranch if self.is_handler => (None, Some(Target::Out)),
             FlowControl::IndirectBranch => (None, Some(exit_record_target(node)?)),
             FlowControl::Call => {
                 calls_symbol(node)?;

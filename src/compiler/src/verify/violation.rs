@@ -282,6 +282,15 @@ pub enum Violation {
         /// The values of which one was expected.
         values: &'static [HoleValue],
     },
+    /// A handler refers to something outside itself.
+    #[error("the hole {hole} leads out of the handler, whose code nobody patches")]
+    HandlerHole {
+        /// What the hole is filled with.
+        hole: String,
+    },
+    /// A handler's code ends without a way out.
+    #[error("control runs off the end of the handler's code")]
+    HandlerRunsOff,
 }
 
 /// The part of an error's text that says which instruction it is.

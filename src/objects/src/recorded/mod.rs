@@ -9,6 +9,7 @@
 //! | `load` | from a document to [`Objects`] and the frame at the entry |
 //! | `lower` | from a recorded executor to a trace of the standard uops |
 //! | `program` | all executors compiled, linked and run |
+//! | `tier` | the engine or the interpreter that a program runs on |
 //! | `compare` | whether a frame is the one expected at the end |
 
 mod compare;
@@ -24,6 +25,7 @@ mod program;
 mod read;
 #[cfg(test)]
 mod robustness;
+mod tier;
 pub mod uops;
 mod validate;
 
@@ -31,4 +33,5 @@ pub use compare::{Difference, compare};
 pub use format::*;
 pub use load::{LoadError, Objects};
 pub use lower::LowerError;
-pub use program::{Interrupter, Mismatch, Outcome, Program, ProgramError, engine};
+pub use program::{Interrupter, Mismatch, Outcome, Program, ProgramError, engine, interpreter};
+pub use tier::Tier;

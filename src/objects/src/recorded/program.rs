@@ -8,12 +8,14 @@ use super::format::{Document, Expected};
 use super::load::{LoadError, Objects};
 use super::lower::{Constants, LowerError, Lowered, Origin, lower};
 use super::places::{self, PlaceError};
+use super::tier::{Loaded, Tier};
 use crate::error::PyError;
 use crate::frame::OwnedFrame;
 use crate::helpers;
 use crate::thread::ThreadState;
 use mimeo::engine::{CompileError, Engine, EngineError};
 use mimeo::executor::{Executor, LinkError};
+use mimeo::interpreter::{Interpreter, InterpreterError, InterpreterImage};
 use mimeo::table::StencilTable;
 use std::fmt;
 use std::ptr::NonNull;
@@ -26,15 +28,32 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// The table needs a helper that is not here, or there is no code memory to be had.
 pub fn engine(table: Arc<StencilTable>) -> Result<Engine, EngineError> {
-    let resolve = |name: &str| {
-        let symbol = helpers::symbols()
-            .iter()
-            .find(|symbol| symbol.name == name)?;
-        Some(symbol.address as usize)
-    };
     // SAFETY: the addresses are those of the functions that the standard templates name, which are compiled against the
     // declarations in `helpers`.
-    unsafe { Engine::new(table, resolve) }
+    unsafe { Engine::new(table, helper) }
+}
+
+/// An interpreter for the standard uop set: its image, run where it is, bound to this package's helpers.
+///
+/// # Errors
+/// The image is another table's, or needs a helper that is not here.
+///
+/// # Safety
+/// The image is one that mimeo's compiler has made, and its bytes are mapped executable as long as the program runs.
+pub unsafe fn interpreter(
+    table: Arc<StencilTable>,
+    image: &InterpreterImage<'static>,
+) -> Result<Interpreter, InterpreterError> {
+    // SAFETY: for the image as the caller promises; for the addresses as in `engine`.
+    unsafe { Interpreter::from_text(table, image, helper) }
+}
+
+/// The address of one of this package's helpers.
+fn helper(name: &str) -> Option<usize> {
+    let symbol = helpers::symbols()
+        .iter()
+        .find(|symbol| symbol.name == name)?;
+    Some(symbol.address as usize)
 }
 
 /// Why a document cannot be compiled and run.
@@ -85,7 +104,7 @@ pub enum ProgramError {
 /// One executor of a document.
 struct Compiled {
     number: usize,
-    executor: Executor,
+    trace: Loaded,
     origins: Vec<Origin>,
     unproven: Vec<Unproven>,
 }
@@ -185,14 +204,19 @@ pub enum Mismatch {
 }
 
 impl<'d> Program<'d> {
-    /// Makes the recorded objects, and compiles and links every executor that can be reached from the entry.
+    /// Makes the recorded objects, and compiles and links every executor that can be reached from the entry: to machine
+    /// code for an [`Engine`], to records for an [`Interpreter`].
     ///
     /// # Errors
     /// Something in the document is not supported or does not fit together; nothing was run.
-    pub fn new(document: &'d Document, engine: &Engine) -> Result<Self, ProgramError> {
+    pub fn new<'e>(
+        document: &'d Document,
+        tier: impl Into<Tier<'e>>,
+    ) -> Result<Self, ProgramError> {
+        let tier = tier.into();
         // What no table has is said first, also of executors that are never reached.
         for (number, executor) in document.executors.iter().enumerate() {
-            check_uops(number, executor, engine.table())?;
+            check_uops(number, executor, tier.table())?;
         }
         places::check(document)?;
         let mut objects = Objects::new(document);
@@ -211,12 +235,12 @@ impl<'d> Program<'d> {
         if let Some(body) = &document.codes[document.state_in.code].body {
             program.thread.set_local_names(body.varnames.clone());
         }
-        program.compile_all(document, engine)?;
+        program.compile_all(document, tier)?;
         program.link_all(document)?;
         Ok(program)
     }
 
-    fn compile_all(&mut self, document: &Document, engine: &Engine) -> Result<(), ProgramError> {
+    fn compile_all(&mut self, document: &Document, tier: Tier<'_>) -> Result<(), ProgramError> {
         let mut pending = vec![(document.entry.executor, document.state_in.stack.len())];
         while let Some((number, depth)) = pending.pop() {
             if self
@@ -231,11 +255,11 @@ impl<'d> Program<'d> {
                 depth,
                 &mut self.objects,
                 &mut self.constants,
-                engine.table(),
+                tier.table(),
             )?;
-            let compiled = self.compile(number, lowered, engine)?;
+            let compiled = self.compile(number, lowered, tier)?;
             for (exit, to) in links(document, &compiled) {
-                let depth = compiled.executor.exits()[exit as usize].depth;
+                let depth = compiled.trace.exits()[exit as usize].depth;
                 pending.extend(depth.map(|depth| (to, depth as usize)));
             }
             self.compiled.push(compiled);
@@ -247,19 +271,19 @@ impl<'d> Program<'d> {
         &mut self,
         number: usize,
         lowered: Lowered<'_>,
-        engine: &Engine,
+        tier: Tier<'_>,
     ) -> Result<Compiled, ProgramError> {
         let start = Instant::now();
-        let executor = engine
-            .compile(&lowered.trace, lowered.shape)
-            .map_err(|source| ProgramError::Compile {
-                executor: number,
-                source,
-            })?;
+        let trace =
+            tier.load(&lowered.trace, lowered.shape)
+                .map_err(|source| ProgramError::Compile {
+                    executor: number,
+                    source,
+                })?;
         self.compile_time += start.elapsed();
         Ok(Compiled {
             number,
-            executor,
+            trace,
             origins: lowered.origins,
             unproven: lowered.unproven,
         })
@@ -272,8 +296,8 @@ impl<'d> Program<'d> {
                     // Control never gets to this exit.
                     continue;
                 };
-                from.executor
-                    .link(exit, &to.executor)
+                from.trace
+                    .link(exit, &to.trace)
                     .map_err(|source| ProgramError::Link {
                         executor: from.number,
                         source,
@@ -306,9 +330,7 @@ impl<'d> Program<'d> {
         // constants live as long as `self`, and belong to this thread.
         let exit = unsafe {
             let stack_pointer = (*frame).stack_pointer.cast();
-            entry
-                .executor
-                .run(frame.cast(), stack_pointer, thread.cast())
+            entry.trace.run(frame.cast(), stack_pointer, thread.cast())
         };
         let run_time = start.elapsed();
         self.interrupter.set(0);
@@ -318,7 +340,7 @@ impl<'d> Program<'d> {
         let left = self
             .compiled
             .iter()
-            .find(|compiled| compiled.executor.id() == exit.executor)
+            .find(|compiled| compiled.trace.id() == exit.executor)
             .unwrap_or(&self.compiled[0]);
         let document = self.objects.document();
         match left.origins[exit.uop as usize] {
@@ -380,12 +402,29 @@ impl<'d> Program<'d> {
             .sum()
     }
 
-    /// The executors, the entry first.
+    /// The compiled executors, the entry first; none if they are interpreted.
     pub fn executors(&self) -> impl Iterator<Item = &Executor> {
-        self.compiled.iter().map(|compiled| &compiled.executor)
+        self.compiled
+            .iter()
+            .filter_map(|compiled| match &compiled.trace {
+                Loaded::Compiled(executor) => Some(executor),
+                Loaded::Interpreted(_) => None,
+            })
     }
 
-    /// How long checking, laying out, copying and patching took, for all executors together.
+    /// How many uops all executors have together: the recorded ones, and the checks in front of what could not be proven.
+    pub fn uop_count(&self) -> usize {
+        let counts = self.compiled.iter();
+        counts.map(|compiled| compiled.trace.uop_count()).sum()
+    }
+
+    /// Bytes of machine code, or of the interpreter's records, of all executors together.
+    pub fn byte_len(&self) -> usize {
+        let sizes = self.compiled.iter();
+        sizes.map(|compiled| compiled.trace.byte_len()).sum()
+    }
+
+    /// How long checking, laying out, copying and patching took, or checking and writing records, for all executors together.
     pub fn compile_time(&self) -> Duration {
         self.compile_time
     }
@@ -416,7 +455,7 @@ fn check_uops(
 fn links(document: &Document, compiled: &Compiled) -> Vec<(u32, usize)> {
     let recorded = &document.executors[compiled.number].uops;
     let mut links = Vec::new();
-    for (index, exit) in compiled.executor.exits().iter().enumerate() {
+    for (index, exit) in compiled.trace.exits().iter().enumerate() {
         if let Origin::Recorded(uop) = compiled.origins[exit.uop as usize]
             && let Some(to) = recorded[uop].exit.as_ref().and_then(|exit| exit.executor)
         {
