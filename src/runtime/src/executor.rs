@@ -390,13 +390,11 @@ impl End<'_> {
 
     /// What is known of an exit, if there is one of this index.
     pub(crate) fn exit(&self, exit: u32) -> Result<&ExitInfo, LinkError> {
-        self.exits
-            .get(exit as usize)
-            .ok_or_else(|| LinkError::NoExit {
-                executor: self.id,
-                found: exit,
-                count: self.exits.len(),
-            })
+        self.exits.get(exit as usize).ok_or(LinkError::NoExit {
+            executor: self.id,
+            found: exit,
+            count: self.exits.len(),
+        })
     }
 }
 
