@@ -75,10 +75,10 @@ pub struct Engine {
     arena: Arc<CodeArena>,
     shared: Arc<Shared>,
     fragments: RwLock<Fragments>,
-    /// The table's variants, to select from.
-    index: Index,
     /// Bytes of the largest base form.
     largest: u64,
+    /// The table's variants, to select from.
+    index: Index,
     /// The fastest loop that this processor can run.
     copy_loop: Option<CopyLoop>,
 }
@@ -133,8 +133,8 @@ impl Engine {
         let symbol_range = addresses().min().zip(addresses().max());
         let base_forms = table.uops().map(|uop| base_len(table.entry(uop)));
         Self {
-            index: Index::new(&table),
             largest: base_forms.max().unwrap_or(0),
+            index: Index::new(&table),
             table,
             symbols,
             symbol_range,

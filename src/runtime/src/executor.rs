@@ -489,7 +489,7 @@ impl Shared {
         Running(self)
     }
 
-    pub(crate) fn retire(&self, code: Arc<dyn Linked>) {
+    pub(crate) fn retire<C: Linked + 'static>(&self, code: &Arc<C>) {
         let mut links = self.links();
         // Most executors are never linked, and dropped while nobody runs: they need neither look-ups nor a list.
         if !links.nodes.is_empty() {
@@ -501,6 +501,7 @@ impl Shared {
             // As in `reclaim`: nothing leads here since before the load, so the executor may free its code.
             return;
         }
+        let code: Arc<C> = Arc::clone(code);
         links.retired.push(code);
         self.has_retired.store(true, Ordering::SeqCst);
         drop(links);
@@ -675,7 +676,6 @@ impl Executor {
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        let code = Arc::clone(&self.code);
-        self.shared.retire(code);
+        self.shared.retire(&self.code);
     }
 }

@@ -547,7 +547,6 @@ impl InterpretedTrace {
 
 impl Drop for InterpretedTrace {
     fn drop(&mut self) {
-        let instructions = Arc::clone(&self.instructions);
-        self.shared.retire(instructions);
+        self.shared.retire(&self.instructions);
     }
 }
