@@ -94,11 +94,13 @@ pub fn templates_of(set: &str) -> Option<mimeo_compiler::template::TemplateSet> 
 /// The templates that the standard table is made of.
 #[cfg(feature = "llvm")]
 pub fn standard_templates() -> mimeo_compiler::template::TemplateSet {
-    use mimeo_compiler::template::{FrameLayout, TemplateSet};
+    use mimeo_compiler::template::{FrameLayout, Registers, TemplateSet};
     let frame = FrameLayout {
         locals: mimeo_objects::layout::FRAME_LOCALS as u32,
     };
     TemplateSet::new(NAME, frame)
+        .with_registers(Registers::Slots)
+        .with_supernodes(supernodes::of(supernodes::PYTHON))
         .with(locals::templates())
         .with(constants::templates())
         .with(stack::templates())

@@ -93,11 +93,9 @@ use mimeo_compiler::template::{FrameLayout, Registers, Template, TemplateSet, Ty
 
 /// The templates that the scalar table is made of, with the sequences that are [fused](crate::supernodes::SCALAR).
 pub fn scalar_templates() -> TemplateSet {
-    // A test reads the list; were it wrong, there would be none.
-    let sequences = crate::supernodes::parse(crate::supernodes::SCALAR).unwrap_or_default();
     TemplateSet::new(crate::SCALAR_NAME, FrameLayout { locals: 0 })
         .with_registers(Registers::Operands)
-        .with_supernodes(sequences)
+        .with_supernodes(crate::supernodes::of(crate::supernodes::SCALAR))
         .with(values::templates())
         .with(arithmetic::templates())
         .with(compare::templates())

@@ -49,6 +49,15 @@ pub fn parse(list: &str) -> Result<Vec<Vec<String>>, ListError> {
     Ok(sequences)
 }
 
+/// The sequences of a list that is checked in.
+///
+/// # Panics
+/// It is no list; a test sees to that.
+#[cfg(feature = "llvm")]
+pub(crate) fn of(list: &str) -> Vec<Vec<String>> {
+    parse(list).expect("the lists that are checked in are lists")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -32,6 +32,7 @@ use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{Count, StackEffect, StencilBuf, StencilGroup, StencilGroupBuf, UopFlags};
 use mimeo::table::{StencilTable, TableContents, UopContents, VariantContents, VariantId};
 use mimeo::trace::{FrameShape, Trace, Uop};
+use mimeo::{Patcher, Prepared};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -537,6 +538,17 @@ fn operand_variants() -> Vec<VariantContents> {
         cold: true,
         ..register_hole(2, Reg, r8)
     });
+    let mut narrow = add(
+        &[first, Input::Unsigned(6)],
+        r8,
+        &[0x49, 0x83, 0xc0, 0],
+        &[input(3, RelocationKind::Abs8)],
+        &[register_hole(2, Base, r8)],
+    );
+    if let Form::Operands(form) = &mut narrow.form {
+        // As of a form that shifts by cl.
+        form.renameable = form.renameable.without(general(4));
+    }
     vec![
         add(
             &[first, second],
@@ -556,13 +568,7 @@ fn operand_variants() -> Vec<VariantContents> {
                 register_hole(3, Index, r9),
             ],
         ),
-        add(
-            &[first, Input::Unsigned(6)],
-            r8,
-            &[0x49, 0x83, 0xc0, 0],
-            &[input(3, RelocationKind::Abs8)],
-            &[register_hole(2, Base, r8)],
-        ),
+        narrow,
         add(
             &[first, Input::Signed32],
             r8,
@@ -682,6 +688,26 @@ impl ToyEngine {
         shape: FrameShape,
     ) -> Result<ToyExecutor, CompileError> {
         self.engine.compile(trace, shape).map(ToyExecutor)
+    }
+
+    /// Prepares a trace for frames of this shape.
+    ///
+    /// # Errors
+    /// See [`Engine::prepare`].
+    pub fn prepare(&self, trace: &Trace<'_>, shape: FrameShape) -> Result<Prepared, CompileError> {
+        self.engine.prepare(trace, shape)
+    }
+
+    /// Compiles a prepared trace with this patcher.
+    ///
+    /// # Errors
+    /// See [`Engine::compile_with`].
+    pub fn compile_with(
+        &self,
+        prepared: &Prepared,
+        patcher: Patcher,
+    ) -> Result<ToyExecutor, CompileError> {
+        self.engine.compile_with(prepared, patcher).map(ToyExecutor)
     }
 }
 

@@ -3,13 +3,13 @@
 
 use mimeo::code_memory::{ArenaOptions, CodeArena};
 use mimeo::form::{Register, RegisterHole};
-use mimeo::stencil::{Part, Stencil, UopFlags};
+use mimeo::stencil::{Part, Stencil, UopFlags, UopInfo};
 use mimeo::table::{
     StencilTable, TableContents, TableError, UopContents, UopId, VariantId, refresh_checksum,
 };
 use mimeo::trace::{FrameShape, Trace, Uop};
 use mimeo_compiler::disassemble::disassemble;
-use mimeo_compiler::verify::check_group;
+use mimeo_compiler::verify::{VariantInfo, check_group, check_variant};
 use mimeo_ir_templates::{STANDARD_TABLE, standard_table};
 use mimeo_tests::table_file::header;
 use mimeo_tests::toy;
@@ -185,19 +185,28 @@ fn is_accepted(table: &StencilTable, at: usize, changed: u8, arena: &Arc<CodeAre
     for id in changed.variants() {
         let same = toy::owned_variant(&changed, id) == toy::owned_variant(table, id);
         if !same || !same_symbols {
-            use_variant(&changed, id);
+            use_variant(&changed, id, arena);
         }
     }
     true
 }
 
-/// Does with a variant all that can be done with its stencils but running them.
-fn use_variant(table: &StencilTable, id: VariantId) {
+/// Does with a variant all that can be done with it but running it; errors are welcome.
+fn use_variant(table: &Arc<StencilTable>, id: VariantId, arena: &Arc<CodeArena>) {
     let variant = table.variant(id);
     assert!(!variant.to_string().is_empty());
     let symbols: Vec<&str> = table.symbols().collect();
     for (part, stencil) in variant.group.parts() {
         show(part, stencil, &symbols);
+    }
+    let uops: Vec<UopInfo<'_>> = variant.infos().collect();
+    let info = VariantInfo {
+        uops: &uops,
+        form: variant.form,
+    };
+    let checked = check_variant(&info, variant.group, variant.register_holes, &symbols);
+    if let Err(error) = checked {
+        assert!(error.to_string().contains(&variant.to_string()), "{error}");
     }
     let mut parts = [variant.group.hot, variant.group.cold].map(|stencil| stencil.bytes.to_owned());
     for hole in variant.register_holes {
@@ -213,6 +222,7 @@ fn use_variant(table: &StencilTable, id: VariantId) {
         }
         assert_eq!(hole.check(code), Ok(()), "{variant}: {hole:?}");
     }
+    compile(table, variant.uops, arena);
 }
 
 /// Disassembles a stencil.
@@ -234,15 +244,22 @@ fn use_uop(table: &Arc<StencilTable>, id: UopId, arena: &Arc<CodeArena>) {
         assert!(error.to_string().contains(info.name));
     }
 
+    compile(table, &[id], arena);
+}
+
+/// Compiles a trace of these uops: with whatever forms of theirs are chosen.
+fn compile(table: &Arc<StencilTable>, uops: &[UopId], arena: &Arc<CodeArena>) {
     let engine = toy::engine_for_looking(Arc::clone(table), Arc::clone(arena));
     let mut trace = Trace::new(engine.table());
     let label = trace.label();
     trace.bind(label).expect("a new label");
-    let uop = Uop::new(id).jump(label).error(label);
-    trace.push(uop.oparg(info.oparg_max.min(2)));
+    for &id in uops {
+        let uop = Uop::new(id).jump(label).error(label);
+        trace.push(uop.oparg(table.uop(id).oparg_max.min(2)));
+    }
     // A last uop that does not go on, if the table has any.
     let terminal = |&id: &UopId| table.uop(id).flags.contains(UopFlags::TERMINAL);
-    let last = table.uops().find(terminal).unwrap_or(id);
+    let last = table.uops().find(terminal).unwrap_or(uops[0]);
     trace.push(Uop::new(last).jump(label).error(label));
     let shape = FrameShape {
         locals: 300,

@@ -2,14 +2,14 @@
 //! out of reach.
 
 use mimeo::code_memory::{ArenaOptions, CodeArena, Placement};
-use mimeo::engine::CompileError;
+use mimeo::engine::{CompileError, Engine};
 use mimeo::executor::{Executor, ExecutorHeader, ExitRecord};
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{Part, StencilBuf, UopFlags};
-use mimeo::table::{MAX_LINK_ADDEND, TableContents, UopContents};
+use mimeo::table::{TableContents, UopContents};
 use mimeo::trace::{FrameShape, Trace};
-use mimeo::{PatchError, TooLarge};
+use mimeo::{PatchError, Patcher, Prepared, TooLarge};
 use mimeo_tests::machine::Machine;
 use mimeo_tests::toy::{self, DOUBLE, NUMBER, ToyEngine, ToyExecutor, op};
 
@@ -47,13 +47,24 @@ fn padding() -> UopContents {
     padding
 }
 
-/// Compiles `_PADDING` and `_PROBE` with this operand, and gives the code of both.
-fn compile_probe(probe: UopContents, operand: u64) -> Result<Vec<u8>, PatchError> {
-    let engine = toy::engine_of(&toy::contents("probe", &[], vec![padding(), probe]));
+/// An engine of `_PADDING` and this `_PROBE`.
+fn probe_engine(probe: UopContents) -> Engine {
+    toy::engine_of(&toy::contents("probe", &[], vec![padding(), probe]))
+}
+
+/// Prepares `_PADDING` and `_PROBE` with this operand.
+fn prepare_probe(engine: &Engine, operand: u64) -> Result<Prepared, CompileError> {
     let mut trace = Trace::new(engine.table());
     trace.push(op(&trace, "_PADDING"));
     trace.push(op(&trace, "_PROBE").operand(operand));
-    match engine.compile(&trace, FrameShape::default()) {
+    engine.prepare(&trace, FrameShape::default())
+}
+
+/// Compiles `_PADDING` and `_PROBE` with this operand, and gives the code of both.
+fn compile_probe(probe: UopContents, operand: u64) -> Result<Vec<u8>, PatchError> {
+    let engine = probe_engine(probe);
+    let prepared = prepare_probe(&engine, operand);
+    match prepared.and_then(|prepared| engine.compile_prepared(&prepared)) {
         Ok(executor) => Ok(executor.code().to_owned()),
         Err(CompileError::Patch(error)) => Err(error),
         Err(error) => panic!("{error}"),
@@ -106,31 +117,54 @@ fn absolute_kinds_take_their_range_and_nothing_beyond() {
     }
 }
 
-/// Nothing inside a block is out of its reach: a table has no larger addends. What is outside may be, and is tested below.
 #[test]
-fn the_relative_kind_takes_every_addend_of_a_table() {
-    // The probe's hot code starts at 2 and its cold code behind it. A hole in the one refers to the other, so that S - P
-    // is known whatever the address.
-    let kind = RelocationKind::Pc32;
-    let hot_len = with_hole(Hole::new(OFFSET, kind, HoleValue::Cold, 0))
-        .bytes
-        .len() as i32;
-    let up = hot_len - OFFSET as i32;
-    let down = -(OFFSET as i32);
-    let most = MAX_LINK_ADDEND as i32;
-    let field = |displacement: i32| Ok(u64::from(displacement.cast_unsigned()));
-    let rows: [(HoleValue, i32, Expected); 6] = [
-        (HoleValue::Cold, -4, field(up - 4)),
-        (HoleValue::Cold, most, field(up + most)),
-        (HoleValue::Cold, -most, field(up - most)),
-        (HoleValue::Code, -4, field(down - 4)),
-        (HoleValue::Code, most, field(down + most)),
-        (HoleValue::Code, -most, field(down - most)),
+fn the_relative_kind_takes_its_range_and_nothing_beyond() {
+    // The probe's hot code starts at 2. A number as S is at any distance one likes from the hole.
+    const ADDRESS: u64 = 0x7000_0000_0000;
+    let place = ADDRESS + 2 + u64::from(OFFSET);
+    let (low, high) = (place - 0x8000_0000, place + 0x7fff_ffff);
+    let rows: [(u64, i32, Expected); 8] = [
+        (place, -4, Ok(0xffff_fffc)),
+        (high, 0, Ok(0x7fff_ffff)),
+        (high, 1, Err(0x8000_0000)),
+        (high + 0x1_0000, -0x1_0000, Ok(0x7fff_ffff)),
+        (low, 0, Ok(0x8000_0000)),
+        (low, -1, Err(-0x8000_0001)),
+        (low - 0x1_0000, 0x1_0000, Ok(0x8000_0000)),
+        (0, 0, Err(-i128::from(place))),
     ];
-    for (value, addend, expected) in rows {
+    for (operand, addend, expected) in rows {
+        let hole = Hole::new(OFFSET, RelocationKind::Pc32, HoleValue::Operand, addend);
+        let engine = probe_engine(probe(Part::Hot, with_hole(hole)));
+        let prepared = prepare_probe(&engine, operand).unwrap();
+        let found = match engine.image(&prepared, Patcher::Auto, ADDRESS as usize) {
+            Ok(image) => Ok(image[..prepared.code_len()].to_owned()),
+            Err(CompileError::Patch(error)) => Err(error),
+            Err(error) => panic!("{error}"),
+        };
+        check(hole, found, expected, &format!("{hole:?} of {operand:#x}"));
+    }
+}
+
+#[test]
+fn relative_holes_lead_from_part_to_part() {
+    // The probe's hot code starts at 2 and its cold code behind it.
+    let kind = RelocationKind::Pc32;
+    let probe_of = |value, addend| {
         let hole = Hole::new(OFFSET, kind, value, addend);
-        let found = compile_probe(probe(Part::Hot, with_hole(hole)), 0);
-        check(hole, found, expected, &format!("{hole:?}"));
+        (hole, probe(Part::Hot, with_hole(hole)))
+    };
+    let hot_len = probe_of(HoleValue::Cold, 0).1.group.hot.bytes.len() as u64;
+    let up = hot_len - u64::from(OFFSET);
+    for (value, addend, field) in [
+        (HoleValue::Cold, -4, up - 4),
+        (HoleValue::Cold, 0x1_0000, up + 0x1_0000),
+        (HoleValue::Code, -4, 0x1_0000_0000 - 7),
+        (HoleValue::Code, -0x1_0000, 0x1_0000_0000 - 0x1_0003),
+    ] {
+        let (hole, probe) = probe_of(value, addend);
+        let found = compile_probe(probe, 0);
+        check(hole, found, Ok(field), &format!("{hole:?}"));
     }
 }
 
@@ -172,6 +206,56 @@ fn the_error_names_uop_part_hole_value_and_range() {
             "uop 1 _PROBE, {part}: the hole at 0x3 (R_X86_64_8 OPERAND) would hold -0x90, its range is [-0x80, 0x7f]"
         );
         assert_eq!(error.to_string(), message);
+    }
+}
+
+#[test]
+fn all_patchers_run_the_same() {
+    let engine = ToyEngine::new();
+    let mut trace = engine.trace();
+    let again = trace.label();
+    trace.bind(again).unwrap();
+    trace.push(op(&trace, "_CONSTANT"));
+    trace.push(op(&trace, "_CALL"));
+    trace.push(op(&trace, "_STORE").oparg(1));
+    trace.push(op(&trace, "_LOAD").oparg(0));
+    trace.push(op(&trace, "_EXIT_IF_ZERO").target(5));
+    toy::push_add_to_local(&mut trace, 0, u64::MAX);
+    trace.push(op(&trace, "_JUMP").jump(again));
+    let mut machine = Machine::new(&[0, 0], 2, &[]);
+    let prepared = engine.prepare(&trace, machine.shape()).unwrap();
+    for patcher in Patcher::ALL {
+        let compiled = engine.compile_with(&prepared, patcher);
+        if !patcher.is_available() {
+            assert!(matches!(compiled, Err(CompileError::Patcher(found)) if found == patcher));
+            continue;
+        }
+        machine.locals_mut().copy_from_slice(&[3, 0]);
+        let exit = machine.run(&compiled.unwrap());
+        assert_eq!(
+            (exit.uop, exit.target, exit.index),
+            (4, 5, 0),
+            "{patcher:?}"
+        );
+        assert_eq!(machine.locals(), [0, 2 * toy::CONSTANT], "{patcher:?}");
+    }
+}
+
+#[test]
+fn a_prepared_trace_makes_executors_of_their_own() {
+    let engine = ToyEngine::new();
+    let mut trace = engine.trace();
+    trace.push(op(&trace, "_EXIT").target(5));
+    let prepared = engine.prepare(&trace, FrameShape::default()).unwrap();
+    assert_eq!((prepared.uop_count(), prepared.stencil_count()), (1, 1));
+    let executors = [(); 3].map(|()| engine.compile_with(&prepared, Patcher::Auto).unwrap());
+    drop(prepared);
+    let mut machine = Machine::new(&[], 0, &[]);
+    for executor in executors {
+        let (id, exits) = (executor.id(), executor.exits().to_owned());
+        let exit = machine.run(&executor);
+        assert_eq!((exit.executor, exit.target), (id, 5));
+        assert_eq!(exits.len(), 1);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use mimeo::table::StencilTable;
-use mimeo_compiler::verify::check_group;
+use mimeo_compiler::verify::check_table;
 use std::path::{Path, PathBuf};
 
 /// The table in a file, or the embedded one.
@@ -29,11 +29,9 @@ pub(crate) fn read(path: &Path) -> Result<StencilTable, Failure> {
 pub(crate) fn open_to_run(file: Option<&Path>) -> Result<StencilTable, Failure> {
     let table = open(file)?;
     if file.is_some() {
-        let symbols: Vec<&str> = table.symbols().collect();
-        for uop in table.uops() {
-            check_group(&table.uop(uop), table.group(uop), &symbols)
-                .map_err(|error| Failure::input(name(file), error))?;
-        }
+        check_table(&table)
+            .try_for_each(|result| result.map(drop))
+            .map_err(|error| Failure::input(name(file), error))?;
     }
     Ok(table)
 }

@@ -4,7 +4,7 @@ use crate::failure::{Answer, Failure};
 use crate::tables;
 use clap::Args;
 use mimeo::table::StencilTable;
-use mimeo_compiler::verify::check_group;
+use mimeo_compiler::verify::check_table;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -31,23 +31,32 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer,
 
 fn verify(path: &Path, table: &StencilTable, out: &mut impl Write) -> Result<Answer, Failure> {
     let path = path.display();
-    let symbols: Vec<&str> = table.symbols().collect();
+    let (uops, variants) = (table.uop_count(), table.variant_count());
+    let (mut uops_kept, mut variants_kept) = (0, 0);
     let mut instructions = 0;
-    let mut broken = 0;
-    for uop in table.uops() {
-        match check_group(&table.uop(uop), table.group(uop), &symbols) {
-            Ok(report) => instructions += report.instructions,
-            Err(error) => {
-                broken += 1;
-                writeln!(out, "{path}: {error}")?;
+    for (index, result) in check_table(table).enumerate() {
+        match result {
+            Ok(report) => {
+                instructions += report.instructions;
+                // The base forms come first.
+                let kept = if index < uops {
+                    &mut uops_kept
+                } else {
+                    &mut variants_kept
+                };
+                *kept += 1;
             }
+            Err(error) => writeln!(out, "{path}: {error}")?,
         }
     }
-    let uops = table.uop_count();
-    let kept = uops - broken;
     writeln!(
         out,
-        "{path}: {kept} of {uops} uops keep the rules, {instructions} instructions"
+        "{path}: {uops_kept} of {uops} uops and {variants_kept} of {variants} variants keep the rules, \
+         {instructions} instructions"
     )?;
-    Ok(if broken == 0 { Answer::Yes } else { Answer::No })
+    Ok(if (uops_kept, variants_kept) == (uops, variants) {
+        Answer::Yes
+    } else {
+        Answer::No
+    })
 }

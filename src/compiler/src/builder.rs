@@ -575,8 +575,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// Operand forms keep all registers and touch no stack: what cannot has no such form.
     fn require_kept_registers(&self, what: &str) -> Built<()> {
-        self.unit
-            .note(|facts| facts.has_operand_forms = Some(false));
+        self.unit.note(|facts| facts.needs_memory = true);
         match self.unit.entry() {
             Entry::Operands { .. } => self.misuse(format!(
                 "has {what}, which does not go with operands in registers"

@@ -15,16 +15,17 @@ use crate::module::{BuiltModule, Externals, Padded, build_module};
 use crate::plumbing;
 use crate::target;
 use crate::template::{Registers, Template, TemplateSet};
-use crate::verify;
+use crate::verify::{self, Report, VariantInfo, VerifyError};
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::{FileType, TargetMachine};
-use mimeo::form::{Form, OperandForm};
+use mimeo::form::{Form, OperandForm, RegisterSet};
 use mimeo::hole::{Hole, HoleValue};
-use mimeo::stencil::{Part, StencilGroupBuf, UopFlags};
+use mimeo::stencil::{Part, StencilGroupBuf, UopFlags, UopInfo};
 use mimeo::table::{TableContents, UopContents, VariantContents};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -63,13 +64,16 @@ pub fn compile(set: &TemplateSet, options: Options) -> Result<TableContents, Com
     let added = added(set);
     let templates = sorted(set, &added)?;
     let base: Vec<Job<'_>> = templates.iter().copied().map(Job::base).collect();
-    let mut modules = compile_jobs(set, &base, options)?;
+    let mut modules = compile_jobs(set, &base, &Known::default(), options)?;
     let facts: Vec<Facts> = modules
         .iter_mut()
         .flat_map(|module| std::mem::take(&mut module.facts))
         .collect();
     let variants = forms::variants(set, &templates, &facts)?;
-    modules.extend(compile_jobs(set, &variants, options)?);
+    let known = known(&modules);
+    let variants = compile_jobs(set, &variants, &known, options)?;
+    drop(known);
+    modules.extend(variants);
     let mut externals = Externals::default();
     for module in &mut modules {
         externals.merge(std::mem::take(&mut module.externals))?;
@@ -100,18 +104,34 @@ pub fn compile(set: &TemplateSet, options: Options) -> Result<TableContents, Com
 /// The templates that the compiler adds.
 pub(crate) fn added(set: &TemplateSet) -> Vec<Template> {
     match set.registers {
-        Registers::Operands => plumbing::templates(),
-        Registers::None | Registers::Slots => Vec::new(),
+        Registers::Operands => plumbing::operand_templates(),
+        Registers::Slots => vec![plumbing::slot_template()],
+        Registers::None => Vec::new(),
     }
+}
+
+/// What is known of the uops when their variants are made.
+type Known<'a> = BTreeMap<&'a str, UopInfo<'a>>;
+
+fn known(modules: &[CompiledModule]) -> Known<'_> {
+    let contents = modules.iter().flat_map(|module| &module.contents);
+    let uops = contents.filter_map(|contents| match contents {
+        Contents::Base(uop) => Some((uop.name.as_str(), uop.info())),
+        Contents::Variant(_) => None,
+    });
+    uops.collect()
 }
 
 fn compile_jobs(
     set: &TemplateSet,
     jobs: &[Job<'_>],
+    known: &Known<'_>,
     options: Options,
 ) -> Result<Vec<CompiledModule>, CompileError> {
     let modules: Vec<&[Job<'_>]> = jobs.chunks(STENCILS_PER_MODULE).collect();
-    in_parallel(&modules, options.threads, |jobs| compile_module(set, jobs))
+    in_parallel(&modules, options.threads, |jobs| {
+        compile_module(set, jobs, known)
+    })
 }
 
 /// [`compile`], to the bytes of a table.
@@ -223,7 +243,15 @@ struct CompiledModule {
     ir: String,
 }
 
-fn compile_module(set: &TemplateSet, jobs: &[Job<'_>]) -> Result<CompiledModule, CompileError> {
+fn compile_module(
+    set: &TemplateSet,
+    jobs: &[Job<'_>],
+    known: &Known<'_>,
+) -> Result<CompiledModule, CompileError> {
+    let kept = match set.registers {
+        Registers::Operands => verify::PINNED,
+        Registers::None | Registers::Slots => RegisterSet::default(),
+    };
     let context = Context::create();
     let machine = target::machine()?;
     let mut symbols = SymbolNames::default();
@@ -234,7 +262,7 @@ fn compile_module(set: &TemplateSet, jobs: &[Job<'_>]) -> Result<CompiledModule,
     for (job, stencil) in jobs.iter().zip(compiled) {
         let Some(mut stencil) = stencil else { continue };
         let mut padded = Padded::new();
-        while let Some(function) = misaligned(&stencil, &symbols, &padded)? {
+        while let Some(function) = misaligned(&stencil, known, kept, &symbols, &padded)? {
             padded.insert(function);
             let job = std::slice::from_ref(job);
             let built = build_module(&context, set, job, &padded, Mode::Stencils)?;
@@ -315,7 +343,7 @@ fn describe_variant(job: &Job<'_>, facts: &Facts, extracted: Extracted) -> Compi
             registers_in: 0,
             registers_out: 0,
         },
-        Entry::Slots { registers_in } => Form::Slots {
+        Entry::Slots { registers_in, .. } => Form::Slots {
             registers_in: *registers_in,
             registers_out: facts.registers_out.unwrap_or_default(),
         },
@@ -376,16 +404,19 @@ fn describe_base(template: &Template, facts: &Facts, extracted: Extracted) -> Co
     }
 }
 
-/// Checks a stencil group. The function that calls C with a misaligned stack is returned, unless it was padded already.
+/// Checks a stencil group, of which base forms keep the registers `kept`. The function that calls C with a misaligned
+/// stack is returned, unless it was padded already.
 fn misaligned(
     stencil: &Compiled,
+    known: &Known<'_>,
+    kept: RegisterSet,
     symbols: &SymbolNames,
     padded: &Padded,
 ) -> Result<Option<usize>, CompileError> {
     let names: Vec<&str> = symbols.names().iter().map(String::as_str).collect();
     let checked = match &stencil.contents {
-        Contents::Base(uop) => verify::check_group(&uop.info(), uop.group.as_group(), &names),
-        Contents::Variant(_) => return Ok(None),
+        Contents::Base(uop) => verify::check_base(&uop.info(), uop.group.as_group(), kept, &names),
+        Contents::Variant(variant) => check_variant(variant, known, &names),
     };
     match checked {
         Ok(_) => Ok(None),
@@ -402,6 +433,33 @@ fn misaligned(
             Err(error.into())
         }
     }
+}
+
+fn check_variant(
+    variant: &VariantContents,
+    known: &Known<'_>,
+    symbols: &[&str],
+) -> Result<Report, VerifyError> {
+    let limits = variant.oparg_max.iter().zip(&variant.operand_max);
+    let uops: Vec<UopInfo<'_>> = variant
+        .uops
+        .iter()
+        .zip(limits)
+        .filter_map(|(name, (&oparg_max, &operand_max))| {
+            let info = *known.get(name.as_str())?;
+            Some(UopInfo {
+                oparg_max,
+                operand_max,
+                ..info
+            })
+        })
+        .collect();
+    let info = VariantInfo {
+        uops: &uops,
+        form: &variant.form,
+    };
+    let group = variant.group.as_group();
+    verify::check_variant(&info, group, &variant.register_holes, symbols)
 }
 
 /// The modules put together.

@@ -65,7 +65,8 @@ pub fn disassemble<'a>(stencil: Stencil<'a>, part: Part, symbols: &[&str]) -> Ve
 }
 
 /// A hole as text: the psABI's name of the relocation kind, then what is filled in, such as
-/// `R_X86_64_32S OPARG << 3 + 48`; the shift binds before the addend.
+/// `R_X86_64_32S OPARG << 3 + 48`; the shift binds before the addend. What is of a fused uop behind the first says of
+/// which, as in `OPARG#1`, and constants say which input they are: `INPUT#0`.
 ///
 /// `end` is the offset of the first byte behind the instruction. A PC-relative value counts from there, so that
 /// the text names the destination and not how far the field is from the end of the instruction.
@@ -77,6 +78,10 @@ pub fn hole_text(hole: &Hole, end: usize, symbols: &[&str]) -> String {
     match hole.value() {
         HoleValue::Symbol => text += symbols.get(hole.symbol() as usize).unwrap_or(&"SYMBOL"),
         value => text += value.name(),
+    }
+    let is_input = matches!(hole.value(), HoleValue::Input | HoleValue::Pooled);
+    if is_input || hole.element() != 0 {
+        text += &format!("#{}", hole.element());
     }
     if hole.shift() != 0 {
         text += &format!(" << {}", hole.shift());
@@ -214,6 +219,33 @@ mod tests {
             row(35, "add r13, -8", &[]),
         ];
         assert_eq!(lines(&bytes, &holes, Part::Hot), expected);
+    }
+
+    #[test]
+    fn holes_of_variants_say_which_uop_or_input_they_are_of() {
+        let rows = [
+            (
+                Hole::new(0, Abs32, HoleValue::Oparg, 0),
+                "R_X86_64_32 OPARG",
+            ),
+            (
+                Hole::new(0, Abs32S, HoleValue::Oparg, 8)
+                    .with_shift(3)
+                    .with_element(1),
+                "R_X86_64_32S OPARG#1 << 3 + 8",
+            ),
+            (
+                Hole::new(0, Abs32S, HoleValue::Input, 0),
+                "R_X86_64_32S INPUT#0",
+            ),
+            (
+                Hole::new(0, Pc32, HoleValue::Pooled, -4).with_element(2),
+                "R_X86_64_PC32 POOLED#2",
+            ),
+        ];
+        for (hole, expected) in rows {
+            assert_eq!(hole_text(&hole, 4, SYMBOLS), expected);
+        }
     }
 
     #[test]

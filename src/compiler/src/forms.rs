@@ -25,6 +25,8 @@ pub(crate) enum Entry {
     Slots {
         /// 0 to 3.
         registers_in: u8,
+        /// How many values are left in registers, where that is not for the template to say.
+        registers_out: Option<u8>,
     },
     /// Each from a register of its own or the instruction.
     Operands {
@@ -59,7 +61,13 @@ impl<'t> Job<'t> {
         let names: Vec<&str> = templates.iter().map(|template| template.name()).collect();
         let form = match &entry {
             Entry::Base => String::new(),
-            Entry::Slots { registers_in } => format!(".r{registers_in}"),
+            Entry::Slots {
+                registers_in,
+                registers_out,
+            } => {
+                let registers_out = registers_out.map(|out| out.to_string());
+                format!(".r{registers_in}{}", registers_out.unwrap_or_default())
+            }
             Entry::Operands { inputs, output } => {
                 let output = output.map(|register| format!(".to.{register}"));
                 let inputs = inputs.iter().map(|&input| input_name(input));
@@ -71,6 +79,18 @@ impl<'t> Job<'t> {
             templates: templates.to_vec(),
             entry,
         }
+    }
+
+    /// Whether a stencil that leaves so many values in registers as slots is the base form again.
+    pub(crate) fn is_base_again(&self, registers_out: Option<u8>) -> bool {
+        let no_register = matches!(
+            self.entry,
+            Entry::Slots {
+                registers_in: 0,
+                ..
+            }
+        );
+        no_register && self.templates.len() == 1 && registers_out.unwrap_or_default() == 0
     }
 
     /// The placeholders in the code.
@@ -217,13 +237,28 @@ fn slots(uops: &[Uop<'_, '_>]) -> Vec<Entry> {
     if !uops.iter().all(fixed) {
         return Vec::new();
     }
+    if let [uop] = uops
+        && plumbing::spills_slots(uop.template)
+    {
+        let fewer = |registers_in| (0..registers_in).map(move |out| (registers_in, out));
+        return (1..=MAX_SLOTS)
+            .flat_map(fewer)
+            .map(|(registers_in, registers_out)| Entry::Slots {
+                registers_in,
+                registers_out: Some(registers_out),
+            })
+            .collect();
+    }
     // With no value in a register at either end it would be the base form again.
     let first = match uops {
         [uop] if uop.template.effect().pushed.fixed == 0 => 1,
         _ => 0,
     };
     (first..=MAX_SLOTS)
-        .map(|registers_in| Entry::Slots { registers_in })
+        .map(|registers_in| Entry::Slots {
+            registers_in,
+            registers_out: None,
+        })
         .collect()
 }
 
@@ -271,8 +306,8 @@ fn has_operand_forms(uop: &Uop<'_, '_>) -> bool {
         && effect.pushed.is_fixed()
         && usize::from(effect.popped.fixed) <= MAX_INPUTS
         && !template.flags().intersects(virtual_only)
-        && !(terminal && !plumbing::is_plumbing(template))
-        && facts.has_operand_forms != Some(false)
+        && (!terminal || plumbing::is_plumbing(template))
+        && !facts.needs_memory
         && !facts.calls
 }
 

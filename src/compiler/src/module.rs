@@ -170,6 +170,9 @@ fn build_stencil<'ctx>(
     padded: &Padded,
 ) -> Result<Option<Facts>, CompileError> {
     let mut facts = Facts::default();
+    if let Entry::Slots { registers_out, .. } = job.entry {
+        facts.registers_out = registers_out;
+    }
     let mut cold_functions = 0;
     let mut from = None;
     for (element, template) in job.templates.iter().enumerate() {
@@ -218,7 +221,7 @@ fn build_stencil<'ctx>(
         cold_functions = unit.cold_functions.get();
         facts = unit.facts.into_inner();
     }
-    Ok(Some(facts))
+    Ok((!job.is_base_again(facts.registers_out)).then_some(facts))
 }
 
 /// The first template with a function that is not valid by itself.

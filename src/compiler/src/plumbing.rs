@@ -1,7 +1,9 @@
-//! The uops that the compiler adds to a set with operand forms, for selection to move values with: between registers,
-//! to and from the stack, and out of the trace.
+//! The uops that the compiler adds to sets with variants, for selection to move values with: between registers, to and
+//! from the stack, and out of the trace.
 //!
-//! Where one names a stack slot, the oparg is the slot's distance from the stack pointer plus 2^15, and the stack pointer
+//! Sets with slots have `_SPILL`, whose variants `_rIO` take I values in registers and store all but the top O.
+//!
+//! Sets with operand forms have more. Where one names a stack slot, the oparg is the slot's distance from the stack pointer plus 2^15, and the stack pointer
 //! is the register as it is, wherever the values in memory end.
 //!
 //! | uop | operand forms |
@@ -27,8 +29,9 @@ const RELOAD: [(&str, Type); 2] = [("_RELOAD_I64", Type::I64), ("_RELOAD_F64", T
 const ADJUST_STACK: &str = "_ADJUST_STACK";
 const JUMP: &str = "_JUMP";
 const LEAVE: &str = "_LEAVE";
+const SPILL_SLOTS: &str = "_SPILL";
 
-/// Whether a template is one of them.
+/// Whether a template is one of those of sets with operand forms.
 pub(crate) fn is_plumbing(template: &Template) -> bool {
     let name = template.name();
     let typed = [MOVE, SPILL, RELOAD].into_iter().flatten();
@@ -43,8 +46,18 @@ pub(crate) fn moves(template: &Template) -> bool {
     MOVE.iter().any(|(name, _)| *name == template.name())
 }
 
-/// All of them.
-pub(crate) fn templates() -> Vec<Template> {
+/// What sets with slots have.
+pub(crate) fn slot_template() -> Template {
+    Template::new(SPILL_SLOTS, |b| b.continue_())
+}
+
+/// Whether a template stores values from registers as slots.
+pub(crate) fn spills_slots(template: &Template) -> bool {
+    template.name() == SPILL_SLOTS
+}
+
+/// What sets with operand forms have.
+pub(crate) fn operand_templates() -> Vec<Template> {
     let mut templates = vec![
         Template::new(ADJUST_STACK, |b| match b.has_operands() {
             true => {
@@ -104,7 +117,7 @@ mod tests {
 
     #[test]
     fn every_template_is_known_by_its_name() {
-        let templates = templates();
+        let templates = operand_templates();
         assert_eq!(templates.len(), 9);
         assert!(templates.iter().all(is_plumbing));
         assert_eq!(templates.iter().filter(|t| moves(t)).count(), 2);

@@ -35,7 +35,9 @@ use mimeo::form::{Form, Register, RegisterHole, RegisterSet};
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{Part, Stencil, StencilGroup, UopFlags, UopInfo};
+use mimeo::table::StencilTable;
 use std::fmt;
+use std::rc::Rc;
 
 /// The largest part of a stencil group that is looked at, in bytes: far beyond any uop, and so small that no sum of
 /// offsets, displacements and addends overflows.
@@ -60,6 +62,9 @@ pub struct Report {
 /// compiler adds it to those sets.
 const LEAVE_UOP: &str = "_LEAVE";
 
+/// The uop that moves the stack pointer of operand sets, where others leave it alone. The compiler adds it, too.
+const ADJUST_STACK_UOP: &str = "_ADJUST_STACK";
+
 /// The registers that base forms of operand sets keep, because locals of a trace may be pinned in them: all value
 /// registers but the first three of each class.
 pub const PINNED: RegisterSet = pinned();
@@ -79,7 +84,7 @@ const fn pinned() -> RegisterSet {
 /// A variant: which uops it runs, and how it takes and leaves their values.
 #[derive(Clone, Copy, Debug)]
 pub struct VariantInfo<'a> {
-    /// The uops, in the order in which they run, with the limits that the variant was compiled for.
+    /// The uops, in the order in which they run.
     pub uops: &'a [UopInfo<'a>],
     /// How values come and go.
     pub form: &'a Form,
@@ -158,6 +163,32 @@ pub fn check_variant(
     Ok(graph.report(frames.deepest))
 }
 
+/// Checks every stencil of a table, the base forms first.
+pub fn check_table(
+    table: &StencilTable,
+) -> impl Iterator<Item = Result<Report, VerifyError>> + use<'_> {
+    let symbols: Rc<[&str]> = table.symbols().collect();
+    let is_operands = |id| matches!(table.variant(id).form, Form::Operands(_));
+    let kept = match table.variants().any(is_operands) {
+        true => PINNED,
+        false => RegisterSet::default(),
+    };
+    let names = Rc::clone(&symbols);
+    let bases = table
+        .uops()
+        .map(move |uop| check_base(&table.uop(uop), table.group(uop), kept, &names));
+    let variants = table.variants().map(move |id| {
+        let variant = table.variant(id);
+        let uops: Vec<UopInfo<'_>> = variant.infos().collect();
+        let info = VariantInfo {
+            uops: &uops,
+            form: variant.form,
+        };
+        check_variant(&info, variant.group, variant.register_holes, &symbols)
+    });
+    bases.chain(variants)
+}
+
 /// What is checked.
 struct Checker<'a> {
     /// The stencil's name, for errors.
@@ -217,6 +248,11 @@ impl<'a> Checker<'a> {
             registers if registers.exceeds_slots() => error("has more than 3 values in registers"),
             _ => Ok(()),
         }
+    }
+
+    /// Whether this is the uop that moves the stack pointer.
+    fn adjusts_stack(&self) -> bool {
+        matches!(self.uops, [uop] if uop.name == ADJUST_STACK_UOP)
     }
 
     /// Whether this is the way out of traces of operand sets.

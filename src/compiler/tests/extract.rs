@@ -1,7 +1,7 @@
 //! Objects to stencils without LLVM: what is read of an object that LLVM wrote, what is refused, with the uop, the
 //! section and the thing that was found, and that damaged objects are errors and never a panic.
 
-use mimeo::form::RegisterSet;
+use mimeo::form::{Class, Register, RegisterField, RegisterSet};
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
 use mimeo_compiler::extract::{ExtractError, ExtractProblem, Extracted, ObjectReader, SymbolNames};
@@ -252,7 +252,7 @@ fn symbols_that_are_not_understood_are_named() {
         ("_JIT_SYMBOL", "\"SYMBOL\" is not the name of a hole"),
         (
             "_JIT_OPARG.x16",
-            "\"x16\" is neither a width (u16) nor a shift (shl3)",
+            "\"x16\" is neither a width (u16, s32), a shift (shl3) nor an element (e1)",
         ),
         ("_JIT_OPARG.u99", "\"u99\" is not a width of 1 to 64 bits"),
         ("_JIT_OPARG.u8.shl9", "\"shl9\" is not a shift of 1 to 6"),
@@ -655,4 +655,104 @@ fn damaged_words_never_panic() {
         }
         bytes[place..place + 8].copy_from_slice(&original);
     }
+}
+
+/// A section of code: the function's name, the bytes, and the offsets and symbols of its branches' relocations.
+type Function<'a> = (&'a str, &'a [u8], &'a [(u64, &'a str)]);
+
+/// An object with these functions.
+fn object_of(sections: &[Function<'_>]) -> Vec<u8> {
+    let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+    let ids: Vec<SectionId> = sections
+        .iter()
+        .map(|(name, bytes, _)| {
+            let name = format!(".text.{name}").into_bytes();
+            let id = object.add_section(Vec::new(), name, SectionKind::Text);
+            object.append_section_data(id, bytes, 1);
+            id
+        })
+        .collect();
+    let code = ids[0];
+    let mut writer = Writer { object, code };
+    for (&id, (.., relocations)) in ids.iter().zip(sections) {
+        for &(offset, name) in *relocations {
+            let section = sections.iter().position(|(section, ..)| *section == name);
+            let symbol = match section {
+                Some(index) => writer.symbol(name, SymbolSection::Section(ids[index]), 0, 0),
+                None => writer.undefined(name),
+            };
+            writer.relocate_in(id, offset, symbol, elf::R_X86_64_PLT32, -4);
+        }
+    }
+    writer.object.write().unwrap()
+}
+
+#[test]
+fn rare_blocks_stand_in_front_of_the_cold_functions() {
+    // je UOP.cold0; jo 14; nop; jmp CONTINUE; 14: nop; jmp JUMP_TARGET
+    let hot = [
+        0x0f, 0x84, 0, 0, 0, 0, 0x70, 6, 0x90, 0xe9, 0, 0, 0, 0, 0x90, 0xe9, 0, 0, 0, 0,
+    ];
+    let ways: &[(u64, &str)] = &[
+        (2, "UOP.cold0"),
+        (10, "_JIT_CONTINUE"),
+        (16, "_JIT_JUMP_TARGET"),
+    ];
+    let cold: Function<'_> = ("UOP.cold0", &[0xe9, 0, 0, 0, 0], &[(1, "_JIT_CONTINUE")]);
+    let (found, _) = extract(&object_of(&[("UOP", &hot, ways), cold])).unwrap();
+    let hole = |offset, value, addend| Hole::new(offset, RelocationKind::Pc32, value, addend);
+    let group = &found.group;
+    // je COLD + 6; jo COLD; nop
+    let expected_hot = [0x0f, 0x84, 0, 0, 0, 0, 0x0f, 0x80, 0, 0, 0, 0, 0x90];
+    assert_eq!(group.hot.bytes, expected_hot);
+    let in_hot = [hole(2, HoleValue::Cold, 2), hole(8, HoleValue::Cold, -4)];
+    assert_eq!(group.hot.holes, in_hot);
+    // nop; jmp JUMP_TARGET, and the function
+    let expected_cold = [0x90, 0xe9, 0, 0, 0, 0, 0xe9, 0, 0, 0, 0];
+    assert_eq!(group.cold.bytes, expected_cold);
+    let in_cold = [
+        hole(2, HoleValue::JumpTarget, -4),
+        hole(7, HoleValue::Continue, -4),
+    ];
+    assert_eq!(group.cold.holes, in_cold);
+    assert_eq!(found.cold_starts, [6]);
+}
+
+#[test]
+fn placeholders_become_register_holes() {
+    let register = |encoding| {
+        Register::all()
+            .find(|register| register.class() == Class::General && register.encoding() == encoding)
+            .unwrap()
+    };
+    let (r8, r9, rcx) = (register(8), register(9), register(1));
+    let placeholders = RegisterSet::default().with(r8).with(r9);
+    let extract = |code: &[u8]| {
+        let object = object_of(&[("UOP", code, &[])]);
+        ObjectReader::new(&object).unwrap().extract(
+            "UOP",
+            &mut SymbolNames::default(),
+            placeholders,
+        )
+    };
+    // add r8, r9; shl r8, cl
+    let found = extract(&[0x4d, 0x01, 0xc8, 0x49, 0xd3, 0xe0]).unwrap();
+    let holes: Vec<_> = found
+        .register_holes
+        .iter()
+        .map(|hole| (hole.offset, hole.rex, hole.field, hole.register))
+        .collect();
+    let expected = [
+        (2, Some(0), RegisterField::Base, r8),
+        (2, Some(0), RegisterField::Reg, r9),
+        (5, Some(3), RegisterField::Base, r8),
+    ];
+    assert_eq!(holes, expected);
+    assert_eq!(found.renameable, RegisterSet::ALL.without(rcx));
+    // vaddsd and the like have their registers elsewhere: vmovq xmm0, r8
+    assert_eq!(
+        text(extract(&[0xc4, 0xc1, 0xf9, 0x6e, 0xc0]).map(|found| (found, SymbolNames::default()))),
+        "uop UOP, section .text.UOP: the instruction `vmovq xmm0, r8` at 0x0 of the hot code uses a placeholder, which \
+         holds r8 in no field of its own"
+    );
 }

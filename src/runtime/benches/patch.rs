@@ -5,7 +5,6 @@
 //! else, for instruction counts (`valgrind --tool=callgrind`).
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use mimeo::code_memory::GRANULE;
 use mimeo::engine::Engine;
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
@@ -234,8 +233,6 @@ fn compile_only(count: usize) {
     for trace in traces.iter().cycle().take(count) {
         drop(black_box(engine.compile_prepared(trace)));
     }
-    let address = 1 << 40;
-    assert!(address % GRANULE == 0);
     println!(
         "{count} traces of {} fragments and {} bytes of code",
         traces[0].fragment_count(),

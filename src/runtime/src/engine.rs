@@ -5,13 +5,13 @@ use crate::assemble::Assembler;
 use crate::code_memory::{ArenaOptions, ArenaStats, CodeArena, CodeMemoryError, Placement, REACH};
 use crate::executor::{Code, Executor, ExecutorId, Shared};
 use crate::fragment::Fragments;
-use crate::layout::{Layout, TooLarge};
+use crate::layout::{Layout, MAX_LEN, TooLarge};
 use crate::patch::{self, CopyLoop, PatchError, Patcher, Refused, Surroundings};
 use crate::prepared::{Prepared, SymbolUse};
 use crate::reference;
 use crate::select::{Index, Selection, select};
-use crate::table::StencilTable;
-use crate::trace::{FrameShape, Trace, TraceError};
+use crate::table::{StencilTable, UopEntry};
+use crate::trace::{CheckedTrace, FrameShape, Trace, TraceError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -77,6 +77,8 @@ pub struct Engine {
     fragments: RwLock<Fragments>,
     /// The table's variants, to select from.
     index: Index,
+    /// Bytes of the largest base form.
+    largest: u64,
     /// The fastest loop that this processor can run.
     copy_loop: Option<CopyLoop>,
 }
@@ -129,8 +131,10 @@ impl Engine {
     fn bind(table: Arc<StencilTable>, symbols: Vec<u64>, arena: Arc<CodeArena>) -> Self {
         let addresses = || symbols.iter().map(|&address| address as usize);
         let symbol_range = addresses().min().zip(addresses().max());
+        let base_forms = table.uops().map(|uop| base_len(table.entry(uop)));
         Self {
             index: Index::new(&table),
+            largest: base_forms.max().unwrap_or(0),
             table,
             symbols,
             symbol_range,
@@ -184,10 +188,30 @@ impl Engine {
             });
         }
         let checked = trace.check(shape)?;
+        self.check_size(&checked)?;
         let uops = checked.uops.len();
         let mut assembler = Assembler::new(&self.table, &self.symbols, &self.fragments, uops);
         select(&checked, &self.index, selection, &mut assembler);
         assembler.finish(shape, uops, &self.shared)
+    }
+
+    /// Refuses a trace that would be far too large, before any of it is made.
+    fn check_size(&self, trace: &CheckedTrace<'_>) -> Result<(), TooLarge> {
+        if trace.uops.len() as u64 * self.largest <= MAX_LEN {
+            return Ok(());
+        }
+        let found = trace
+            .uops
+            .iter()
+            .map(|uop| base_len(self.table.entry(uop.id)))
+            .sum();
+        if found > MAX_LEN {
+            return Err(TooLarge {
+                found,
+                limit: MAX_LEN,
+            });
+        }
+        Ok(())
     }
 
     /// Makes an executor of a prepared trace; as often as one likes.
@@ -358,6 +382,11 @@ fn resolve_all(
         .collect()
 }
 
+/// Bytes of a uop's base form, its constants included.
+fn base_len(entry: &UopEntry) -> u64 {
+    u64::from(entry.hot.len) + u64::from(entry.cold.len) + u64::from(entry.data.len)
+}
+
 /// Whether a symbol is within [`REACH`] of each byte of a block.
 fn is_reached(address: usize, len: u32, symbol: usize) -> bool {
     let end = address.saturating_add(len as usize);
@@ -369,3 +398,6 @@ pub(crate) fn next_id() -> ExecutorId {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     ExecutorId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ use crate::layout::{Layout, VENEER_LEN, veneer};
 use crate::prepared::{FixupValue, Item, Link, Prepared};
 use crate::reloc::RelocationKind;
 use crate::stencil::Part;
+use std::arch::asm;
 use std::arch::x86_64::{
     _mm_loadl_epi64, _mm256_castsi128_si256, _mm256_load_si256, _mm256_mask_expand_epi8,
     _mm256_or_si256, _mm256_set1_epi64x, _mm256_shuffle_epi8, _mm256_storeu_si256,
@@ -330,6 +331,7 @@ unsafe fn copy_avx2(
     // 32 of control, which are aligned to 32; at `at` there is room for 32.
     unsafe {
         copy_with(items, code, positions, |item, at| {
+            prepare_to_write(at);
             let fragment = fragments.add(item.fragment.index());
             let words = item.words.as_ptr().cast::<i64>().read_unaligned();
             let bytes = _mm256_load_si256((&raw const (*fragment).code).cast());
@@ -359,12 +361,31 @@ unsafe fn copy_avx512(
     // room for 32.
     unsafe {
         copy_with(items, code, positions, |item, at| {
+            prepare_to_write(at);
             let index = item.fragment.index();
             let bytes = _mm256_load_si256((&raw const (*fragments.add(index)).code).cast());
             let words = _mm256_castsi128_si256(_mm_loadl_epi64(item.words.as_ptr().cast()));
             let patched = _mm256_mask_expand_epi8(bytes, (*places.add(index)).mask, words);
             _mm256_storeu_si256(at.cast(), patched);
         })
+    }
+}
+
+/// Asks for the cache line some way behind `at` in order to write to it. Code memory is seldom in a near cache, and
+/// stores alone ask for few lines at a time: this was measured to save a tenth.
+///
+/// All processors with AVX2 have `prefetchw`, or take it for a no-op.
+#[inline(always)]
+fn prepare_to_write(at: *mut u8) {
+    /// Farther than the stores that a core keeps waiting.
+    const AHEAD: usize = 768;
+    // SAFETY: a prefetch neither faults nor changes anything, wherever it points.
+    unsafe {
+        asm!(
+            "prefetchw [{at}]",
+            at = in(reg) at.wrapping_add(AHEAD),
+            options(nostack, preserves_flags, readonly),
+        );
     }
 }
 

@@ -242,7 +242,18 @@ pub struct Variant<'a> {
     table: &'a StencilTable,
 }
 
-impl Variant<'_> {
+impl<'a> Variant<'a> {
+    /// What is known of each of its uops, with the largest arguments that this code was compiled for.
+    pub fn infos(&self) -> impl ExactSizeIterator<Item = UopInfo<'a>> + use<'a> {
+        let table = self.table;
+        let elements = self.uops.iter().zip(self.limits);
+        elements.map(|(&uop, limits)| UopInfo {
+            oparg_max: limits.oparg_max,
+            operand_max: limits.operand_max,
+            ..table.uop(uop)
+        })
+    }
+
     /// The largest oparg that the code was compiled for, of the uop at a position in [`uops`](Self::uops); 0 beyond.
     pub fn oparg_max(&self, element: usize) -> u32 {
         self.limits

@@ -72,7 +72,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         };
         let inputs = match unit.entry() {
             Entry::Base => Vec::new(),
-            Entry::Slots { registers_in } => (0..*registers_in)
+            Entry::Slots { registers_in, .. } => (0..*registers_in)
                 .filter_map(Register::general)
                 .map(|register| unit.register_parameter(function, register))
                 .collect(),

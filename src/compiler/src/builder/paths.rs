@@ -125,7 +125,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             facts.continues = true;
             let before = facts.outputs.replace(outputs);
             if before.is_some_and(|before| facts.outputs != Some(before)) {
-                facts.has_operand_forms = Some(false);
+                facts.needs_memory = true;
             }
         });
     }
@@ -452,8 +452,8 @@ pub(crate) struct Facts {
     pub(crate) inputs: Vec<InputFacts>,
     /// The classes of the values that the next uop finds on top, the lowest first; `None` for one that stays as it was.
     pub(crate) outputs: Option<Vec<Option<Class>>>,
-    /// Whether it can do with all values in registers; known where it cannot.
-    pub(crate) has_operand_forms: Option<bool>,
+    /// Whether it cannot do with all values in registers.
+    pub(crate) needs_memory: bool,
     /// Whether it calls functions.
     pub(crate) calls: bool,
     /// The values that a variant with slots leaves in registers.
@@ -509,7 +509,7 @@ impl Facts {
         }
         let known = self.inputs[depth].class.replace(class);
         if known.is_some_and(|known| known != class) {
-            self.has_operand_forms = Some(false);
+            self.needs_memory = true;
         }
     }
 

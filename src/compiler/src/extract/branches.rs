@@ -8,7 +8,8 @@
 //! - a branch elsewhere before a jump inside the code becomes the opposite branch inside and a jump elsewhere, where
 //!   that is shorter;
 //! - a branch to a jump becomes one to where the jump goes, where that makes the code no longer;
-//! - `mov rax, [rip + EXIT]; jmp rax` becomes `jmp [rip + EXIT]`, which LLVM does not do for a load of a symbol;
+//! - `mov rax, [rip + EXIT]; jmp rax` becomes `jmp [rip + EXIT]`, and so does a load through a register: tail calls through
+//!   memory LLVM does not make;
 //! - what nothing leads to is dropped.
 //!
 //! None of these makes the code longer. Then hot code is made to end in its fall-through: LLVM lays rare blocks behind
@@ -306,14 +307,13 @@ impl Code {
             else {
                 continue;
             };
-            let [hole] = holes[..] else { continue };
-            let folds = load.starts_with(&[0x48, 0x8b, 0x05])
-                && jump[..] == [0xff, 0xe0]
-                && hole.value() == HoleValue::Exit
-                && self.references(index) == 0;
-            if folds {
-                let bytes = vec![0xff, 0x25, 0, 0, 0, 0];
-                self.steps[index] = Step::Plain(bytes, vec![hole.at(2)], true);
+            let of_exit = |hole: &Hole| hole.value() == HoleValue::Exit;
+            if jump[..] != [0xff, 0xe0] || !holes.iter().all(of_exit) || self.references(index) > 0
+            {
+                continue;
+            }
+            if let Some(jump) = jump_through(load, holes) {
+                self.steps[index] = jump;
                 self.remove(index - 1);
                 return;
             }
@@ -607,6 +607,27 @@ fn write_opcode(bytes: &mut Vec<u8>, condition: Option<u8>, short: bool) {
         (Some(condition), true) => bytes.push(0x70 | condition),
         (Some(condition), false) => bytes.extend([0x0f, 0x80 | condition]),
     }
+}
+
+/// `jmp [x]` for the bytes of `mov rax, [x]`.
+fn jump_through(load: &[u8], holes: &[Hole]) -> Option<Step> {
+    let [rex @ 0x48..=0x4b, 0x8b, modrm, rest @ ..] = load else {
+        return None;
+    };
+    let (mode, register) = (modrm >> 6, modrm >> 3 & 7);
+    if mode == 3 || register != 0 {
+        return None;
+    }
+    // The operand has 64 bits without REX.W; what is left of the prefix extends the address.
+    let prefix = Some(rex & !8).filter(|&prefix| prefix != 0x40);
+    let bytes: Vec<u8> = prefix
+        .into_iter()
+        .chain([0xff, modrm | 4 << 3])
+        .chain(rest.iter().copied())
+        .collect();
+    let shorter = (load.len() - bytes.len()) as u32;
+    let holes = holes.iter().map(|hole| hole.at(hole.offset() - shorter));
+    Some(Step::Plain(bytes, holes.collect(), true))
 }
 
 fn is_continuation(target: Target) -> bool {

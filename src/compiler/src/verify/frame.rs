@@ -1,5 +1,5 @@
-//! The stack, by abstract interpretation of rsp and rbp over the control-flow graph. Ways that meet must agree but for
-//! whether rbp still holds the value that is saved: each instruction is interpreted twice at most.
+//! The stack, by abstract interpretation of rsp and rbp over the control-flow graph. Ways that meet must agree, but that
+//! rbp may have been written on some; so an instruction is interpreted twice at most.
 //!
 //! Depths are bytes between rsp and its value on entry, which is 0 mod 16. A depth of 8 is one word pushed.
 
@@ -39,13 +39,13 @@ pub enum BasePointer {
 }
 
 impl Frame {
-    /// What holds of both, if they agree on depth and slot: a saved rbp that one may have replaced is in its slot alone.
-    fn meet(self, other: Self) -> Option<Self> {
-        use BasePointer::{Replaced, Saved};
+    /// What holds where two ways meet, if they agree.
+    fn join(self, other: Self) -> Option<Self> {
+        use BasePointer::*;
         match (self.base_pointer, other.base_pointer) {
+            _ if self == other => Some(self),
             _ if self.depth != other.depth => None,
-            (known, same) if known == same => Some(self),
-            (Saved(slot), Replaced(same)) | (Replaced(slot), Saved(same)) if slot == same => {
+            (Saved(slot), Replaced(saved)) | (Replaced(slot), Saved(saved)) if slot == saved => {
                 Some(Self {
                     base_pointer: Replaced(slot),
                     ..self
@@ -90,17 +90,17 @@ impl Checker<'_> {
                 continue;
             };
             let error = |violation| self.error_at(node, violation);
-            let known = frames.get(&place).copied();
-            let frame = match known {
-                Some(other) => frame.meet(other).ok_or_else(|| {
-                    let found = frame;
-                    error(Violation::Join { found, other })
-                })?,
+            let frame = match frames.get(&place) {
                 None => frame,
+                Some(&other) => match frame.join(other) {
+                    Some(joined) if joined == other => continue,
+                    Some(joined) => joined,
+                    None => {
+                        let found = frame;
+                        return Err(error(Violation::Join { found, other }));
+                    }
+                },
             };
-            if known == Some(frame) {
-                continue;
-            }
             frames.insert(place, frame);
             let after = step(node, frame).map_err(error)?;
             deepest = deepest.max(after.depth);

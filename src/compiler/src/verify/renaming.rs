@@ -96,10 +96,11 @@ impl Checker<'_> {
             if !used.contains(placeholder) && holes.clone().next().is_none() {
                 continue;
             }
-            for to in Register::all().filter(|to| to.class() == placeholder.class()) {
-                let mut bytes = self.part(node.place.part).bytes.to_vec();
-                // Only the instruction matters; in front of it the offsets must stay as they are.
-                bytes.truncate(node.end() as usize);
+            let others = || {
+                Register::all().filter(|&to| to.class() == placeholder.class() && to != placeholder)
+            };
+            for to in others() {
+                let mut bytes = self.part(node.place.part).bytes[..node.end() as usize].to_vec();
                 for hole in holes.clone() {
                     hole.rename(to, &mut bytes);
                 }
@@ -108,8 +109,11 @@ impl Checker<'_> {
                 if found != Some(expected) {
                     return Err(Violation::NotRenamed { placeholder, to });
                 }
-                // What is used without being named is still the placeholder.
-                if to != placeholder && self::used(&expected).contains(placeholder) {
+            }
+            // What is used without being named is the placeholder still, whatever it was renamed to.
+            for to in others().take(1) {
+                let renamed = with_operand(&node.instruction, placeholder, to);
+                if self::used(&renamed).contains(placeholder) {
                     return Err(Violation::NotRenamed { placeholder, to });
                 }
             }

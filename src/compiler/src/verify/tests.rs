@@ -1,6 +1,8 @@
 //! What the checker accepts and rejects, as tables of hand-assembled stencil groups, and what it does with groups that
 //! have been tampered with.
 
+mod variants;
+
 use super::*;
 use mimeo::reloc::RelocationKind::{self, *};
 use mimeo::stencil::{StencilBuf, StencilGroupBuf};
@@ -235,6 +237,32 @@ fn sound_groups_are_accepted() {
             report(1, 0, 1, 0, 0),
         ),
         (hot("calls", &[call()]), report(1, 1, 1, 0, 0)),
+        (
+            hot(
+                "writes a saved rbp on one of two ways",
+                &[
+                    x(PUSH_RBP),
+                    x(&[0x74, 0x03]),
+                    x(MOV_RBP_RAX),
+                    x(NOP),
+                    x(POP_RBP),
+                ],
+            ),
+            report(5, 0, 1, 0, 8),
+        ),
+        (
+            hot(
+                "writes a saved rbp on the way back",
+                &[
+                    x(PUSH_RBP),
+                    x(NOP),
+                    x(MOV_RBP_RAX),
+                    x(&[0x75, 0xfa]),
+                    x(POP_RBP),
+                ],
+            ),
+            report(5, 0, 1, 0, 8),
+        ),
         (
             hot(
                 "calls with a frame",
@@ -1000,6 +1028,13 @@ fn a_lost_base_pointer_is_rejected() {
         rejected!(hot("written", &[x(NOP), x(MOV_RBP_RAX)]), Hot 1, V::BasePointer(_)),
         rejected!(hot("written in part", &[x(&[0x40, 0xb5, 0x01])]), Hot 0, V::BasePointer(_)),
         rejected!(hot("popped without push", &[x(PUSH_RAX), x(POP_RBP)]), Hot 1, V::BasePointer(_)),
+        rejected!(
+            // What is written on one way is lost on both.
+            hot("dropped where ways meet", &[
+                x(PUSH_RBP), x(&[0x74, 0x03]), x(MOV_RBP_RAX), x(NOP), x(POP_RCX),
+            ]),
+            Hot 7, V::BasePointer(_)
+        ),
         rejected!(
             hot("popped from elsewhere", &[x(PUSH_RBP), x(PUSH_RAX), x(POP_RBP), x(POP_RCX)]),
             Hot 2, V::BasePointer(_)

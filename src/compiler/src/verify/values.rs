@@ -178,6 +178,14 @@ impl Value {
         (sum.terms == [(Atom::Entry(location.0), 1)]).then_some(sum.constant)
     }
 
+    /// Whether this is what r13 held on entry, moved to the stack slot that the oparg of the uop `element` says.
+    pub(super) fn is_adjusted_stack(&self, element: u8) -> bool {
+        let oparg = Sum::atom(Atom::Hole(HoleValue::Oparg, element, 0, 3));
+        let slot = oparg.plus(&Sum::constant(-SLOT_BIAS * WORD));
+        let expected = Sum::atom(Atom::Entry(Location::R13.0)).plus(&slot);
+        self.sum() == Some(&expected)
+    }
+
     /// Whether this is the unshifted value of a hole, for the element.
     pub(super) fn is_hole(&self, value: HoleValue, element: u8) -> bool {
         let expected = Sum::atom(Atom::Hole(value, element, 0, 0));
@@ -271,7 +279,10 @@ impl State {
     }
 }
 
-/// The size of what push and pop move, in bytes.
+/// The oparg of the stack slot that r13 points at.
+const SLOT_BIAS: i64 = 32768;
+
+/// The size of a stack slot, and of what push and pop move, in bytes.
 const WORD: i64 = 8;
 
 /// What is held in front of every instruction.

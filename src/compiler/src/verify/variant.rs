@@ -162,7 +162,10 @@ impl Checker<'_> {
                     _ if self.is_leave() => RegisterSet::ALL,
                     (value, _) => return Err(Violation::OperandsLeave { value }),
                 };
-                kept(Location::R13)?;
+                let stack = state.get(Location::R13);
+                if !self.adjusts_stack() || !stack.is_adjusted_stack(0) {
+                    kept(Location::R13)?;
+                }
                 keeps(registers, way, state)?;
             }
         }

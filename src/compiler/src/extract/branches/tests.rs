@@ -128,6 +128,24 @@ fn hot_code_runs_into_the_continuation() {
             &[x(&[0x74, 7]), hole(MOV_RAX_RIP, Exit), x(JMP_RAX)],
             &["je 9", "mov EXIT", "jmp rax"],
         ),
+        // mov rax, [r15] and mov rax, [rcx + 8]
+        (
+            &[x(&[0x49, 0x8b, 0x07]), x(JMP_RAX)],
+            &["jmp qword ptr [r15]"],
+        ),
+        (
+            &[x(&[0x48, 0x8b, 0x41, 8]), x(JMP_RAX)],
+            &["jmp qword ptr [rcx+8]"],
+        ),
+        // mov rax, rcx and mov rcx, [rcx]
+        (
+            &[x(&[0x48, 0x8b, 0xc1]), x(JMP_RAX)],
+            &["mov rax, rcx", "jmp rax"],
+        ),
+        (
+            &[x(&[0x48, 0x8b, 0x09]), x(JMP_RAX)],
+            &["mov rcx, [rcx]", "jmp rax"],
+        ),
         (
             &[hole(MOV_RAX_RIP, HoleValue::Data), x(JMP_RAX)],
             &["mov DATA", "jmp rax"],
