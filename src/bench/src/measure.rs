@@ -1,8 +1,9 @@
 //! Measuring: what is compiled and run how often, and what is computed from the times.
 //!
-//! Times are of the [processor](crate::clock). They drift on a shared machine, ratios do not: engines take turns within each round, and medians are taken over the
-//! rounds. The process is pinned to one CPU. Each engine compiles several different traces in rotation, because branch
-//! predictors learn a single one by heart; slow engines are given fewer of them.
+//! Times are of the [processor](crate::clock). They drift on a shared machine, ratios do not: engines take turns within
+//! each round, and medians are taken over the rounds. The process is pinned to one CPU. Each engine compiles several
+//! different traces in rotation, because branch predictors learn a single one by heart; slow engines are given fewer of
+//! them.
 #![allow(unsafe_code)]
 
 use crate::clock::Moment;
@@ -168,7 +169,7 @@ fn compile_times(
         .collect();
     let most = plans.iter().flatten().map(|plan| plan.0).max().unwrap_or(1);
     let traces = (0..most as u64)
-        .map(|seed| random_trace(seed ^ (uops as u64) << 32, uops))
+        .map(|seed| random_trace(seed ^ ((uops as u64) << 32), uops))
         .collect::<Result<Vec<_>, _>>()?;
     let times = take_turns(peers, &plans, &traces)?;
     let share = traces.iter().map(exit_share).sum::<f64>() / traces.len() as f64;

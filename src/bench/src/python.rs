@@ -55,7 +55,7 @@ pub struct PythonEngine {
 
 #[derive(Debug)]
 enum Owned {
-    Compiled(Engine),
+    Compiled(Box<Engine>),
     Interpreted(Interpreter),
 }
 
@@ -74,7 +74,7 @@ pub fn engines() -> Result<Vec<PythonEngine>, BenchError> {
     Ok(vec![
         PythonEngine {
             name: "mimeo",
-            tier: Owned::Compiled(engine),
+            tier: Owned::Compiled(Box::new(engine)),
         },
         PythonEngine {
             name: "interpreter",
@@ -96,7 +96,7 @@ impl PythonEngine {
     pub fn run(&self, kernel: &PythonKernel, document: &Document) -> Result<f64, BenchError> {
         let failed = |error: &dyn std::fmt::Display| BenchError::engine(self.name, error);
         let program = match &self.tier {
-            Owned::Compiled(engine) => Program::new(document, engine),
+            Owned::Compiled(engine) => Program::new(document, &**engine),
             Owned::Interpreted(interpreter) => Program::new(document, interpreter),
         };
         let mut program = program.map_err(|error| failed(&error))?;

@@ -30,7 +30,7 @@ impl Random {
 
     /// A number below `limit`, which is not 0.
     pub const fn below(&mut self, limit: u32) -> u32 {
-        ((self.next() >> 32) * limit as u64 >> 32) as u32
+        (((self.next() >> 32) * limit as u64) >> 32) as u32
     }
 
     fn pick<T: Copy>(&mut self, from: &[T]) -> T {

@@ -601,7 +601,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    fn to_int(&mut self, uop: &ScalarUop) -> Result<(), BenchError> {
+    fn truncate(&mut self, uop: &ScalarUop) -> Result<(), BenchError> {
         let [value] = self.pops(uop.op)?;
         let limit = 9_223_372_036_854_775_808.0;
         let high = self.builder.ins().f64const(limit);
@@ -780,7 +780,7 @@ impl<'a> Lowering<'a> {
             Op::AbsF => self.unary(op, |b, x| b.ins().fabs(x)),
             Op::SqrtF => self.unary(op, |b, x| b.ins().sqrt(x)),
             Op::I64ToF64 => self.unary(op, |b, x| b.ins().fcvt_from_sint(types::F64, x)),
-            Op::F64ToI64 => self.to_int(uop),
+            Op::F64ToI64 => self.truncate(uop),
             Op::F64Bits => self.unary(op, |b, x| {
                 b.ins().bitcast(types::I64, MemFlagsData::new(), x)
             }),
