@@ -40,6 +40,10 @@ fn compile_each(set: &TemplateSet, table: &StencilTable, exit: &str) {
     let mut compiled = 0;
     for id in table.uops() {
         let name = table.uop(id).name;
+        if !set.templates.iter().any(|template| template.name() == name) {
+            // The compiler has added it, for selection to move values with.
+            continue;
+        }
         let trace = trace_of(table, id, exit);
         let entry_depth = table.uop(id).effect.popped.of(OPARG) as u32;
         let shape = FrameShape {

@@ -23,8 +23,8 @@ pub(super) struct Entered<'ctx> {
     inputs: Rc<[BasicValueEnum<'ctx>]>,
     /// How many values are not in memory when this template starts.
     held: i32,
-    /// Those of them that the template does not take, the lowest first.
-    pub(super) survivors: Rc<[BasicValueEnum<'ctx>]>,
+    /// Those values, the lowest first. What the template has not popped where it raises an error is still alive there.
+    survivors: Rc<[BasicValueEnum<'ctx>]>,
     /// The operand, where it is an input.
     pub(super) operand: Option<IntValue<'ctx>>,
     /// A register whose value at entry is what this says, rather than what LLVM would have to keep a copy of.
@@ -32,15 +32,31 @@ pub(super) struct Entered<'ctx> {
 }
 
 impl<'ctx> Entered<'ctx> {
-    /// What is known of it in another function, which starts with `pending` values that are not in memory: those that
-    /// the template does not take are the lowest of them.
-    pub(super) fn in_cold_code(&self, pending: &[BasicValueEnum<'ctx>]) -> Self {
-        let survivors = self.survivors.len().min(pending.len());
+    /// What is known of it in another function, which starts with the values `there` that are not in memory, as `here`
+    /// where it is entered from.
+    pub(super) fn in_cold_code(
+        &self,
+        here: &[BasicValueEnum<'ctx>],
+        there: &[BasicValueEnum<'ctx>],
+    ) -> Self {
+        let alive = self.still_there(here).len().min(there.len());
         Self {
             held: self.held,
-            survivors: pending[..survivors].into(),
+            survivors: there[..alive].into(),
             ..Self::default()
         }
+    }
+
+    /// The values that were there when the template started and that are where they were in `pending`.
+    pub(super) fn still_there(
+        &self,
+        pending: &[BasicValueEnum<'ctx>],
+    ) -> Vec<BasicValueEnum<'ctx>> {
+        let pairs = self.survivors.iter().zip(pending);
+        pairs
+            .take_while(|(entered, now)| entered == now)
+            .map(|(entered, _)| *entered)
+            .collect()
     }
 
     /// The lowest slot of the values that are not in memory when the template starts, from the stack's top there.
@@ -114,10 +130,8 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// Notes which values are not in memory at the template's start.
     fn note_entered(&mut self) {
-        let taken = usize::from(self.unit.template().effect().popped.fixed);
-        let held = self.stack.pending.len();
-        self.entered.held = held as i32;
-        self.entered.survivors = self.stack.pending[..held.saturating_sub(taken)].into();
+        self.entered.held = self.stack.pending.len() as i32;
+        self.entered.survivors = self.stack.pending[..].into();
     }
 
     /// The value of one input.

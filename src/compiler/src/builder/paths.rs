@@ -11,7 +11,6 @@ use inkwell::values::{BasicValueEnum, FunctionValue, IntValue, PointerValue};
 use mimeo::form::{Class, MAX_FUSED, Register};
 use mimeo::hole::HoleValue;
 use mimeo::stencil::{StackEffect, UopFlags};
-use std::rc::Rc;
 
 /// How often a branch is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,9 +163,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             None => (self.unit.stack_parameter(self.function), self.entered_above),
         };
         let top = self.slot(base, self.i64((-above).into()))?;
-        let survivors = Rc::clone(&self.entered.survivors);
-        for (index, value) in (self.entered.lowest()..).zip(survivors.iter()) {
-            self.store(*value, self.slot(top, self.i64(index.into()))?, 0)?;
+        let alive = self.entered.still_there(&self.stack.pending);
+        for (index, value) in (self.entered.lowest()..).zip(alive) {
+            self.store(value, self.slot(top, self.i64(index.into()))?, 0)?;
         }
         self.stack.reset(top);
         self.leave_to(HoleValue::ErrorTarget)
@@ -306,7 +305,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         };
         let held = receive(&self.stack.pending, 0)?;
         let received = receive(values, self.first_handed_register())?;
-        inner.entered = self.entered.in_cold_code(&held);
+        inner.entered = self.entered.in_cold_code(&self.stack.pending, &held);
         inner.stack.pending = held;
         path(inner, &received)?;
         self.ir().position_at_end(here);
