@@ -14,16 +14,16 @@ pub(super) fn templates() -> Vec<Template> {
         checked("I64_ADD_CHECKED", Overflowing::Add),
         checked("I64_SUB_CHECKED", Overflowing::Subtract),
         checked("I64_MUL_CHECKED", Overflowing::Multiply),
-        divide("I64_DIV", |b, left, right| {
+        divide("I64_DIV", true, |b, left, right| {
             Ok(b.ir().build_int_signed_div(left, right, "")?)
         }),
-        divide("I64_REM", |b, left, right| {
+        divide("I64_REM", true, |b, left, right| {
             Ok(b.ir().build_int_signed_rem(left, right, "")?)
         }),
-        divide_unsigned("U64_DIV", |b, left, right| {
+        divide("U64_DIV", false, |b, left, right| {
             Ok(b.ir().build_int_unsigned_div(left, right, "")?)
         }),
-        divide_unsigned("U64_REM", |b, left, right| {
+        divide("U64_REM", false, |b, left, right| {
             Ok(b.ir().build_int_unsigned_rem(left, right, "")?)
         }),
     ]);
@@ -107,7 +107,8 @@ fn checked(name: &str, operation: Overflowing) -> Template {
     .may_exit()
 }
 
-fn divide<F>(name: &str, compute: F) -> Template
+/// Jumps where the divisor is 0, and where a signed quotient is not an i64.
+fn divide<F>(name: &str, signed: bool, compute: F) -> Template
 where
     F: for<'ctx> Fn(&Builder<'_, 'ctx>, IntValue<'ctx>, IntValue<'ctx>) -> Built<IntValue<'ctx>>
         + Send
@@ -117,12 +118,9 @@ where
     Template::new(name, move |mut b| {
         let (left, right) = peek_two(&b)?;
         jump_on_zero(&mut b, right)?;
-        // The quotient of -2^63 and -1 is not an i64, and the processor traps on it.
-        let ir = b.ir();
-        let lowest = ir.build_int_compare(IntPredicate::EQ, left, b.i64(i64::MIN), "")?;
-        let negates = ir.build_int_compare(IntPredicate::EQ, right, b.i64(-1), "")?;
-        let overflows = ir.build_and(lowest, negates, "")?;
-        b.unlikely(overflows, |b| b.jump())?;
+        if signed {
+            jump_on_overflow(&mut b, left, right)?;
+        }
         let value = compute(&b, left, right)?;
         replace(b, 2, value)
     })
@@ -130,21 +128,17 @@ where
     .may_exit()
 }
 
-fn divide_unsigned<F>(name: &str, compute: F) -> Template
-where
-    F: for<'ctx> Fn(&Builder<'_, 'ctx>, IntValue<'ctx>, IntValue<'ctx>) -> Built<IntValue<'ctx>>
-        + Send
-        + Sync
-        + 'static,
-{
-    Template::new(name, move |mut b| {
-        let (left, right) = peek_two(&b)?;
-        jump_on_zero(&mut b, right)?;
-        let value = compute(&b, left, right)?;
-        replace(b, 2, value)
-    })
-    .stack(2, 1)
-    .may_exit()
+/// The quotient of -2^63 and -1 is not an i64, and the processor traps on it.
+fn jump_on_overflow<'ctx>(
+    b: &mut Builder<'_, 'ctx>,
+    left: IntValue<'ctx>,
+    right: IntValue<'ctx>,
+) -> Built<()> {
+    let ir = b.ir();
+    let lowest = ir.build_int_compare(IntPredicate::EQ, left, b.i64(i64::MIN), "")?;
+    let negates = ir.build_int_compare(IntPredicate::EQ, right, b.i64(-1), "")?;
+    let overflows = ir.build_and(lowest, negates, "")?;
+    b.unlikely(overflows, |b| b.jump())
 }
 
 fn jump_on_zero<'ctx>(b: &mut Builder<'_, 'ctx>, value: IntValue<'ctx>) -> Built<()> {

@@ -1,5 +1,6 @@
 //! Compiling random traces of the scalar set, each engine on the same ones in rotation; `mimeo bench` compares them in one
 //! run and says what the figures mean.
+#![allow(missing_docs, reason = "the functions are made by a macro")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use mimeo_bench::peer::{BenchError, Peer, peers};

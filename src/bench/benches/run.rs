@@ -1,4 +1,5 @@
 //! Running the kernels on each engine; `mimeo bench` compares them in one run and says what the figures mean.
+#![allow(missing_docs, reason = "the functions are made by a macro")]
 #![allow(unsafe_code)]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

@@ -6,8 +6,8 @@
 //! | [`op`] | the scalar set's uops, with what they take and leave |
 //! | [`scalar`] | [`ScalarTrace`]: a trace as data, its checks, its JSON form, a writer for it, the way to a [`mimeo::trace::Trace`] |
 //! | [`state`] | [`Inputs`] of a run and the [`State`] that it changes: frame, stack, buffers |
-//! | [`reference`] | a plain interpreter, which says what a trace does |
-//! | [`kernels`] | traces of programs that people know, with inputs and expected results |
+//! | [`mod@reference`] | a plain interpreter, which says what a trace does |
+//! | [`mod@kernels`] | traces of programs that people know, with inputs and expected results |
 //! | [`native`] | the functions that traces may call |
 //! | `traces` | random traces to compile |
 //! | `peer` | the engines: mimeo, Cranelift, LLVM, copying alone (feature `peers`; LLVM with `llvm19`) |
