@@ -194,3 +194,25 @@ fn memory_is_found_by_its_address() {
     state.reset();
     assert_eq!(state.buffers()[0], inputs.buffers[0]);
 }
+
+/// The kernels' traces stand beside the recorded ones, as a corpus for `mimeo mine`. `MIMEO_BLESS=1` writes them.
+#[test]
+fn the_corpus_holds_the_kernels_traces() {
+    let directory =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/traces/scalar");
+    for kernel in mimeo_bench::kernels::kernels().expect("kernels that make sense") {
+        let path = directory.join(format!("{}.json", kernel.name));
+        let text = serde_json::to_string(&kernel.trace).expect("a trace as JSON") + "\n";
+        if std::env::var_os("MIMEO_BLESS").is_some() {
+            std::fs::create_dir_all(&directory).expect("a directory");
+            std::fs::write(&path, text).expect("a file");
+            continue;
+        }
+        let present = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(
+            present, text,
+            "{}: MIMEO_BLESS=1 writes it anew",
+            kernel.name
+        );
+    }
+}

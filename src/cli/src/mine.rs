@@ -1,5 +1,7 @@
 //! `mimeo mine`: which sequences of uops occur so often in a corpus of traces that fusing them would pay.
 //!
+//! A trace is a recorded one, or one of the scalar set as `mimeo-bench` writes it: an object with `uops` and `labels`.
+//!
 //! Sequences are chosen greedily, as dictionaries of phrases are: the one whose fusion saves the most stencils in the
 //! whole corpus comes first; then the corpus is tiled with it, and what is left is counted anew. Every trace weighs the
 //! same, however long it is.
@@ -11,7 +13,7 @@ use mimeo::form::MAX_FUSED;
 use mimeo::stencil::UopFlags;
 use mimeo::table::StencilTable;
 use mimeo_objects::recorded::Document;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,7 @@ use std::path::{Path, PathBuf};
 /// Prints a list that `ir-templates/supernodes` can hold, best sequence first.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Recorded traces
+    /// Recorded traces, or scalar traces with the scalar set's table
     #[arg(required = true, value_name = "TRACE.json")]
     traces: Vec<PathBuf>,
     /// The table whose uops they are, instead of the embedded one
@@ -108,6 +110,27 @@ fn print_list(
     Ok(())
 }
 
+/// What mining needs of a scalar trace.
+#[derive(Debug, Deserialize)]
+struct ScalarDocument {
+    uops: Vec<ScalarUop>,
+    #[serde(default)]
+    labels: Vec<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ScalarUop {
+    op: String,
+}
+
+/// The uops that selection takes for operands or destinations of others.
+const MOVES: UopFlags = UopFlags::LOADS_LOCAL
+    .union(UopFlags::STORES_LOCAL)
+    .union(UopFlags::CONSTANT)
+    .union(UopFlags::COPIES)
+    .union(UopFlags::DROPS)
+    .union(UopFlags::SWAPS);
+
 /// A uop as mining sees it.
 #[derive(Clone, Copy, Debug)]
 struct Step {
@@ -117,7 +140,8 @@ struct Step {
     starts: bool,
     /// Whether it can only be the last of a sequence: it never goes on with the next uop.
     ends: bool,
-    /// Whether it cannot be fused: the values that it takes depend on its oparg, or the table does not have it.
+    /// Whether it cannot be fused: the values that it takes depend on its oparg, it only moves a value (which becomes an
+    /// operand of what takes it), or the table does not have it.
     alone: bool,
 }
 
@@ -148,6 +172,15 @@ struct Count {
 impl Corpus {
     fn read(&mut self, path: &Path, table: &StencilTable) -> Result<(), Failure> {
         let text = std::fs::read_to_string(path).map_err(|error| Failure::input(path, error))?;
+        if let Ok(scalar) = serde_json::from_str::<ScalarDocument>(&text) {
+            let starts: BTreeSet<usize> = scalar.labels.iter().copied().collect();
+            let uops = scalar.uops.iter().enumerate();
+            let uops: Vec<Step> = uops
+                .map(|(index, uop)| self.step(&uop.op, starts.contains(&index), table))
+                .collect();
+            self.add(uops);
+            return Ok(());
+        }
         let document = Document::parse(&text).map_err(|error| Failure::input(path, error))?;
         for executor in &document.executors {
             let mut starts = BTreeSet::new();
@@ -162,12 +195,16 @@ impl Corpus {
             let uops: Vec<Step> = uops
                 .map(|(index, uop)| self.step(&uop.op, starts.contains(&index), table))
                 .collect();
-            self.traces.push(Trace {
-                taken: vec![false; uops.len()],
-                uops,
-            });
+            self.add(uops);
         }
         Ok(())
+    }
+
+    fn add(&mut self, uops: Vec<Step>) {
+        self.traces.push(Trace {
+            taken: vec![false; uops.len()],
+            uops,
+        });
     }
 
     fn step(&mut self, name: &str, starts: bool, table: &StencilTable) -> Step {
@@ -182,7 +219,9 @@ impl Corpus {
             starts,
             ends: info.is_some_and(|info| info.flags.contains(UopFlags::TERMINAL)),
             alone: info.is_none_or(|info| {
-                !info.effect.popped.is_fixed() || !info.effect.pushed.is_fixed()
+                !info.effect.popped.is_fixed()
+                    || !info.effect.pushed.is_fixed()
+                    || info.flags.intersects(MOVES)
             }),
         }
     }
