@@ -102,10 +102,9 @@ fn print_list(
             proposal.traces
         )?;
     }
-    let total: f64 = proposals
-        .iter()
-        .map(|proposal| proposal.saved_percent)
-        .sum();
+    let saved = proposals.iter().map(|proposal| proposal.saved_percent);
+    // The sum of nothing is a negative zero.
+    let total = saved.fold(0.0, |sum, percent| sum + percent);
     writeln!(out, "# together {total:.1} %")?;
     Ok(())
 }
