@@ -420,18 +420,26 @@ fn misaligned(
     };
     match checked {
         Ok(_) => Ok(None),
-        Err(error) => {
-            let function = match error.part {
-                Part::Cold => stencil
-                    .cold_starts
-                    .partition_point(|&start| start <= error.offset),
-                Part::Hot | Part::Data => 0,
-            };
-            if error.is_misaligned_call() && !padded.contains(&function) {
-                return Ok(Some(function));
-            }
-            Err(error.into())
-        }
+        Err(error) => function_to_pad(error, &stencil.cold_starts, padded).map(Some),
+    }
+}
+
+/// The function in which a stencil or a handler calls C with a misaligned stack.
+///
+/// # Errors
+/// Another rule is broken, or the function was padded already.
+pub(crate) fn function_to_pad(
+    error: VerifyError,
+    cold_starts: &[u32],
+    padded: &Padded,
+) -> Result<usize, CompileError> {
+    let function = match error.part {
+        Part::Cold => cold_starts.partition_point(|&start| start <= error.offset),
+        Part::Hot | Part::Data => 0,
+    };
+    match error.is_misaligned_call() && !padded.contains(&function) {
+        true => Ok(function),
+        false => Err(error.into()),
     }
 }
 

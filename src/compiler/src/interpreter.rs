@@ -3,7 +3,9 @@
 //! [`mimeo::interpreter`] for how it runs.
 
 use crate::builder::Mode;
-use crate::codegen::{Options, STENCILS_PER_MODULE, added, in_parallel, object_file, sorted};
+use crate::codegen::{
+    Options, STENCILS_PER_MODULE, added, function_to_pad, in_parallel, object_file, sorted,
+};
 use crate::error::CompileError;
 use crate::extract::{ObjectReader, SymbolNames};
 use crate::forms::Job;
@@ -16,7 +18,7 @@ use inkwell::targets::TargetMachine;
 use mimeo::form::RegisterSet;
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::interpreter::{CODE_ALIGN, HANDLER_ALIGN, ImageContents};
-use mimeo::stencil::{Part, StencilGroupBuf, UopInfo};
+use mimeo::stencil::{StencilGroupBuf, UopInfo};
 
 /// Compiles a template set to the image of its interpreter; `digest` is that of the set's table. Every handler has passed
 /// [`check_handler`].
@@ -128,18 +130,9 @@ fn misaligned(
         flags: template.flags(),
         ..UopInfo::default()
     };
-    let Err(error) = check_handler(&uop, handler.group.as_group()) else {
-        return Ok(None);
-    };
-    let function = match error.part {
-        Part::Cold => handler
-            .cold_starts
-            .partition_point(|&start| start <= error.offset),
-        Part::Hot | Part::Data => 0,
-    };
-    match error.is_misaligned_call() && !padded.contains(&function) {
-        true => Ok(Some(function)),
-        false => Err(error.into()),
+    match check_handler(&uop, handler.group.as_group()) {
+        Ok(_) => Ok(None),
+        Err(error) => function_to_pad(error, &handler.cold_starts, padded).map(Some),
     }
 }
 

@@ -85,6 +85,7 @@ mod records;
 
 pub use contents::{TableContents, UopContents, VariantContents, replace_file};
 pub use records::refresh_checksum;
+pub(crate) use records::{CHECKSUM_FIELD, checksum};
 
 use crate::form::{Form, RegisterHole};
 use crate::hole::Hole;

@@ -29,7 +29,7 @@
 //! starts at such a multiple in the file too: a file that is part of a program's text can be run where it is.
 
 use crate::interpreter::Record;
-use crate::table::CALLING_CONVENTION;
+use crate::table::{CALLING_CONVENTION, CHECKSUM_FIELD, checksum};
 use std::ops::Range;
 use zerocopy::byteorder::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -48,8 +48,6 @@ pub const HANDLER_ALIGN: usize = 16;
 
 /// The largest image, in bytes; offsets in it have 32 bits.
 const MAX_LENGTH: u64 = 1 << 30;
-
-const CHECKSUM_FIELD: Range<usize> = 24..28;
 
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -242,15 +240,6 @@ impl ImageContents {
         bytes[CHECKSUM_FIELD].copy_from_slice(&checksum);
         Ok(bytes)
     }
-}
-
-/// The checksum of an image's bytes, whatever stands in its field.
-fn checksum(bytes: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&bytes[..CHECKSUM_FIELD.start]);
-    hasher.update(&[0; 4]);
-    hasher.update(&bytes[CHECKSUM_FIELD.end..]);
-    hasher.finalize()
 }
 
 /// An image whose bytes were checked. That its code is a compiler's, the bytes cannot say.

@@ -8,7 +8,8 @@ use std::ops::Range;
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-const CHECKSUM_FIELD: Range<usize> = 24..28;
+/// Where the checksum stands, in tables and in the images of interpreters.
+pub(crate) const CHECKSUM_FIELD: Range<usize> = 24..28;
 
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -346,8 +347,8 @@ pub(super) fn check_envelope(bytes: &[u8]) -> Result<Header, TableError> {
     Ok(header)
 }
 
-/// CRC-32 of a table whose checksum field counts as zero.
-fn checksum(bytes: &[u8]) -> u32 {
+/// CRC-32 of a table, or an image, whose checksum field counts as zero.
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&bytes[..CHECKSUM_FIELD.start]);
     hasher.update(&[0; 4]);
