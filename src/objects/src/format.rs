@@ -97,11 +97,8 @@ impl Printer {
                 self.push(format_args!("<built-in function {}>", function.name()));
             }
             View::Type(of) => self.push(format_args!("<class '{}'>", of.id().name())),
-            View::RangeIterator(_)
-            | View::BigRangeIterator(_)
-            | View::ListIterator(_)
-            | View::TupleIterator(_)
-            | View::StrIterator(_) => {
+            // Iterators, and whatever else has no text of its own.
+            _ => {
                 let name = object.type_name();
                 self.push(format_args!("<{name} object at {:p}>", object.as_ptr()));
             }

@@ -12,7 +12,7 @@
 
 use crate::immortal;
 use crate::int::BigInteger;
-use crate::object::{FLAG_BIG, FREED, Header, IMMORTAL, Kind, Object, Ref};
+use crate::object::{FIRST_CLASS, FLAG_BIG, FREED, Header, IMMORTAL, Kind, Object, Ref};
 use crate::tuple::Tuple;
 use std::alloc::{self, Layout};
 use std::cell::Cell;
@@ -166,7 +166,7 @@ pub(crate) unsafe fn free(object: NonNull<Header>) {
 
 /// Whether destroying an object of this kind may release further objects.
 fn refers_to_others(kind: u32) -> bool {
-    const CONTAINERS: [Kind; 7] = [
+    const CONTAINERS: [Kind; 29] = [
         Kind::List,
         Kind::Tuple,
         Kind::Range,
@@ -174,6 +174,28 @@ fn refers_to_others(kind: u32) -> bool {
         Kind::ListIterator,
         Kind::TupleIterator,
         Kind::StrIterator,
+        Kind::Function,
+        Kind::Type,
+        Kind::Dict,
+        Kind::Set,
+        Kind::FrozenSet,
+        Kind::DictView,
+        Kind::DictIterator,
+        Kind::SetIterator,
+        Kind::Enumerate,
+        Kind::Zip,
+        Kind::Reversed,
+        Kind::Map,
+        Kind::Filter,
+        Kind::Code,
+        Kind::Cell,
+        Kind::Method,
+        Kind::BoundBuiltin,
+        Kind::Module,
+        Kind::Exception,
+        Kind::Property,
+        Kind::ClassMethod,
+        Kind::StaticMethod,
     ];
     const SET: u128 = {
         let mut set = 0;
@@ -184,7 +206,7 @@ fn refers_to_others(kind: u32) -> bool {
         }
         set
     };
-    SET >> kind & 1 != 0
+    kind >= FIRST_CLASS || SET >> kind & 1 != 0
 }
 
 impl Heap {
@@ -300,7 +322,7 @@ pub(crate) unsafe fn drop_contents(object: NonNull<Header>) -> usize {
     // SAFETY: `Object` ties kind and flag to the struct.
     unsafe {
         let header = object.as_ref();
-        match Kind::ALL[header.kind.get() as usize - 1] {
+        match Kind::of_number(header.kind.get()) {
             Kind::None => drop_as::<singleton::NoneObject>(object),
             Kind::Bool => drop_as::<singleton::Bool>(object),
             Kind::Int if header.flags.get() & FLAG_BIG != 0 => drop_as::<BigInteger>(object),
@@ -324,6 +346,28 @@ pub(crate) unsafe fn drop_contents(object: NonNull<Header>) -> usize {
             Kind::Function => drop_as::<Function>(object),
             Kind::Builtin => drop_as::<Builtin>(object),
             Kind::Type => drop_as::<Type>(object),
+            Kind::Dict => drop_as::<crate::dict::Dict>(object),
+            Kind::Set | Kind::FrozenSet => drop_as::<crate::set::Set>(object),
+            Kind::DictView => drop_as::<crate::dict::DictView>(object),
+            Kind::DictIterator => drop_as::<crate::dict::DictIterator>(object),
+            Kind::SetIterator => drop_as::<crate::set::SetIterator>(object),
+            Kind::Enumerate => drop_as::<crate::adapters::Enumerate>(object),
+            Kind::Zip => drop_as::<crate::adapters::Zip>(object),
+            Kind::Reversed => drop_as::<crate::adapters::Reversed>(object),
+            Kind::Map => drop_as::<crate::adapters::Map>(object),
+            Kind::Filter => drop_as::<crate::adapters::Filter>(object),
+            Kind::Bytes => drop_as::<crate::bytes::Bytes>(object),
+            Kind::Code => drop_as::<crate::code::Code>(object),
+            Kind::Cell => drop_as::<crate::cell::Cell>(object),
+            Kind::Method => drop_as::<crate::method::Method>(object),
+            Kind::MethodDescriptor => drop_as::<crate::method::MethodDescriptor>(object),
+            Kind::BoundBuiltin => drop_as::<crate::method::BoundBuiltin>(object),
+            Kind::Module => drop_as::<crate::module::Module>(object),
+            Kind::Exception => drop_as::<crate::exception::Exception>(object),
+            Kind::Property => drop_as::<crate::descriptor::Property>(object),
+            Kind::ClassMethod => drop_as::<crate::descriptor::ClassMethod>(object),
+            Kind::StaticMethod => drop_as::<crate::descriptor::StaticMethod>(object),
+            Kind::Instance => drop_as::<crate::instance::Instance>(object),
         }
     }
 }

@@ -21,11 +21,18 @@
 //! # Ok::<(), mimeo_objects::error::PyError>(())
 //! ```
 
+pub mod adapters;
 pub mod builtin;
+pub mod bytes;
 pub mod call;
+pub mod cell;
+pub mod code;
 pub mod compare;
 mod construct;
+pub mod descriptor;
+pub mod dict;
 pub mod error;
+pub mod exception;
 pub mod float;
 pub mod format;
 pub mod frame;
@@ -33,17 +40,21 @@ pub mod function;
 pub mod heap;
 pub mod helpers;
 mod immortal;
+pub mod instance;
 pub mod int;
 pub mod iterator;
 pub mod layout;
 pub mod limits;
 pub mod list;
+pub mod method;
+pub mod module;
 pub mod numeral;
 pub mod object;
 pub mod ops;
 pub mod range;
 pub mod recorded;
 pub mod sequence;
+pub mod set;
 mod singleton;
 pub mod slice;
 pub mod str;

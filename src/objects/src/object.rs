@@ -26,8 +26,7 @@ use std::ptr::NonNull;
 
 /// What an object is. The numbers are part of the contract with generated code.
 ///
-/// Zero is not a kind, so that zeroed memory is not an object. 32..=63 are left for the other containers and 64..=95
-/// for instances, modules, methods and cells.
+/// Zero is not a kind, so that zeroed memory is not an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Kind {
@@ -63,13 +62,59 @@ pub enum Kind {
     Function = 15,
     /// A built-in function.
     Builtin = 16,
-    /// A built-in type.
+    /// A type: built in, or a class of the program.
     Type = 17,
+    /// `dict`.
+    Dict = 18,
+    /// `set`.
+    Set = 19,
+    /// `frozenset`.
+    FrozenSet = 20,
+    /// `dict_keys`, `dict_values` and `dict_items`.
+    DictView = 21,
+    /// An iterator over the keys, values or items of a dict.
+    DictIterator = 22,
+    /// `set_iterator`.
+    SetIterator = 23,
+    /// `enumerate`.
+    Enumerate = 24,
+    /// `zip`.
+    Zip = 25,
+    /// `reversed` and the reverse iterators.
+    Reversed = 26,
+    /// `map`.
+    Map = 27,
+    /// `filter`.
+    Filter = 28,
+    /// `bytes`.
+    Bytes = 29,
+    /// A code object.
+    Code = 30,
+    /// `cell`.
+    Cell = 31,
+    /// A bound method of the program.
+    Method = 32,
+    /// A method of a built-in type, not bound.
+    MethodDescriptor = 33,
+    /// A method of a built-in type, bound to an object.
+    BoundBuiltin = 34,
+    /// `module`.
+    Module = 35,
+    /// An exception.
+    Exception = 36,
+    /// `property`.
+    Property = 37,
+    /// `classmethod`.
+    ClassMethod = 38,
+    /// `staticmethod`.
+    StaticMethod = 39,
+    /// An instance of a class of the program. Its header holds the number of the class instead, from here up.
+    Instance = FIRST_CLASS,
 }
 
 impl Kind {
-    /// Every kind, in the order of the numbers.
-    pub const ALL: [Self; 17] = [
+    /// Every kind but [`Instance`](Self::Instance), in the order of the numbers.
+    pub const ALL: [Self; 39] = [
         Self::None,
         Self::Bool,
         Self::Int,
@@ -87,8 +132,43 @@ impl Kind {
         Self::Function,
         Self::Builtin,
         Self::Type,
+        Self::Dict,
+        Self::Set,
+        Self::FrozenSet,
+        Self::DictView,
+        Self::DictIterator,
+        Self::SetIterator,
+        Self::Enumerate,
+        Self::Zip,
+        Self::Reversed,
+        Self::Map,
+        Self::Filter,
+        Self::Bytes,
+        Self::Code,
+        Self::Cell,
+        Self::Method,
+        Self::MethodDescriptor,
+        Self::BoundBuiltin,
+        Self::Module,
+        Self::Exception,
+        Self::Property,
+        Self::ClassMethod,
+        Self::StaticMethod,
     ];
+
+    /// The kind that this number in a header says.
+    pub(crate) fn of_number(number: u32) -> Self {
+        if number >= FIRST_CLASS {
+            return Self::Instance;
+        }
+        // An object is only made with one of these numbers, starting with 1.
+        Self::ALL[number as usize - 1]
+    }
 }
+
+/// The smallest number of a class of the program; instances have their class's number where other objects have their
+/// kind, so that one comparison tells whether an object is of a class.
+pub const FIRST_CLASS: u32 = 4096;
 
 /// Flag of an int that does not fit an `i64`.
 pub const FLAG_BIG: u32 = 1;
@@ -158,6 +238,28 @@ objects! {
     Function: Function;
     Builtin: Builtin;
     Type: Type;
+    crate::dict::Dict: Dict;
+    crate::set::Set: Set, FrozenSet;
+    crate::dict::DictView: DictView;
+    crate::dict::DictIterator: DictIterator;
+    crate::set::SetIterator: SetIterator;
+    crate::adapters::Enumerate: Enumerate;
+    crate::adapters::Zip: Zip;
+    crate::adapters::Reversed: Reversed;
+    crate::adapters::Map: Map;
+    crate::adapters::Filter: Filter;
+    crate::bytes::Bytes: Bytes;
+    crate::code::Code: Code;
+    crate::cell::Cell: Cell;
+    crate::method::Method: Method;
+    crate::method::MethodDescriptor: MethodDescriptor;
+    crate::method::BoundBuiltin: BoundBuiltin;
+    crate::module::Module: Module;
+    crate::exception::Exception: Exception;
+    crate::descriptor::Property: Property;
+    crate::descriptor::ClassMethod: ClassMethod;
+    crate::descriptor::StaticMethod: StaticMethod;
+    crate::instance::Instance: Instance;
 }
 
 // SAFETY: the struct is declared `repr(C)` with the header first, and `view` tests the flag.
@@ -221,8 +323,7 @@ impl Ref {
     pub fn kind(&self) -> Kind {
         let number = self.header().kind.get();
         debug_assert_ne!(number, FREED, "use of a freed object");
-        // An object is only made with one of these numbers, starting with 1.
-        Kind::ALL[number as usize - 1]
+        Kind::of_number(number)
     }
 
     /// How many references there are.
@@ -244,10 +345,8 @@ impl Ref {
     pub(crate) fn downcast<T: Object>(&self) -> Option<&T> {
         let header = self.header();
         let is_big = header.flags.get() & FLAG_BIG != 0;
-        let fits = T::KINDS
-            .iter()
-            .any(|&kind| header.kind.get() == kind as u32)
-            && (T::KINDS[0] != Kind::Int || is_big == T::BIG);
+        let found = Kind::of_number(header.kind.get());
+        let fits = T::KINDS.contains(&found) && (T::KINDS[0] != Kind::Int || is_big == T::BIG);
         // SAFETY: `Object` ties kind and flag to the struct; the reference keeps it alive.
         fits.then(|| unsafe { self.cast() })
     }
@@ -293,6 +392,28 @@ impl Ref {
                 Kind::Function => View::Function(self.cast()),
                 Kind::Builtin => View::Builtin(self.cast()),
                 Kind::Type => View::Type(self.cast()),
+                Kind::Dict => View::Dict(self.cast()),
+                Kind::Set | Kind::FrozenSet => View::Set(self.cast()),
+                Kind::DictView => View::DictView(self.cast()),
+                Kind::DictIterator => View::DictIterator(self.cast()),
+                Kind::SetIterator => View::SetIterator(self.cast()),
+                Kind::Enumerate => View::Enumerate(self.cast()),
+                Kind::Zip => View::Zip(self.cast()),
+                Kind::Reversed => View::Reversed(self.cast()),
+                Kind::Map => View::Map(self.cast()),
+                Kind::Filter => View::Filter(self.cast()),
+                Kind::Bytes => View::Bytes(self.cast()),
+                Kind::Code => View::Code(self.cast()),
+                Kind::Cell => View::Cell(self.cast()),
+                Kind::Method => View::Method(self.cast()),
+                Kind::MethodDescriptor => View::MethodDescriptor(self.cast()),
+                Kind::BoundBuiltin => View::BoundBuiltin(self.cast()),
+                Kind::Module => View::Module(self.cast()),
+                Kind::Exception => View::Exception(self.cast()),
+                Kind::Property => View::Property(self.cast()),
+                Kind::ClassMethod => View::ClassMethod(self.cast()),
+                Kind::StaticMethod => View::StaticMethod(self.cast()),
+                Kind::Instance => View::Instance(self.cast()),
             }
         }
     }
@@ -368,8 +489,52 @@ pub enum View<'a> {
     Function(&'a Function),
     /// A built-in function.
     Builtin(&'a Builtin),
-    /// A built-in type.
+    /// A type.
     Type(&'a Type),
+    /// `dict`.
+    Dict(&'a crate::dict::Dict),
+    /// A `set` or `frozenset`.
+    Set(&'a crate::set::Set),
+    /// `dict_keys`, `dict_values` and `dict_items`.
+    DictView(&'a crate::dict::DictView),
+    /// An iterator over the keys, values or items of a dict.
+    DictIterator(&'a crate::dict::DictIterator),
+    /// `set_iterator`.
+    SetIterator(&'a crate::set::SetIterator),
+    /// `enumerate`.
+    Enumerate(&'a crate::adapters::Enumerate),
+    /// `zip`.
+    Zip(&'a crate::adapters::Zip),
+    /// `reversed` and the reverse iterators.
+    Reversed(&'a crate::adapters::Reversed),
+    /// `map`.
+    Map(&'a crate::adapters::Map),
+    /// `filter`.
+    Filter(&'a crate::adapters::Filter),
+    /// `bytes`.
+    Bytes(&'a crate::bytes::Bytes),
+    /// A code object.
+    Code(&'a crate::code::Code),
+    /// `cell`.
+    Cell(&'a crate::cell::Cell),
+    /// A bound method of the program.
+    Method(&'a crate::method::Method),
+    /// A method of a built-in type, not bound.
+    MethodDescriptor(&'a crate::method::MethodDescriptor),
+    /// A method of a built-in type, bound to an object.
+    BoundBuiltin(&'a crate::method::BoundBuiltin),
+    /// `module`.
+    Module(&'a crate::module::Module),
+    /// An exception.
+    Exception(&'a crate::exception::Exception),
+    /// `property`.
+    Property(&'a crate::descriptor::Property),
+    /// `classmethod`.
+    ClassMethod(&'a crate::descriptor::ClassMethod),
+    /// `staticmethod`.
+    StaticMethod(&'a crate::descriptor::StaticMethod),
+    /// An instance of a class of the program.
+    Instance(&'a crate::instance::Instance),
 }
 
 #[cfg(test)]

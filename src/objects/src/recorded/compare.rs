@@ -411,7 +411,7 @@ fn describe_object(object: &Ref) -> String {
         View::Function(function) => format!("function {}", function.name()),
         View::Builtin(builtin) => format!("builtin {}", builtin.id().name()),
         View::Type(class) => format!("type {}", class.id().name()),
-        View::Slice(_) | View::BigRangeIterator(_) => kind.to_owned(),
+        _ => kind.to_owned(),
     }
 }
 
