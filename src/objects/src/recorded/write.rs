@@ -1,8 +1,8 @@
 //! Writing: from the model to the JSON form.
 
 use super::format::{
-    AttributeLayout, Code, Document, Executor, Expected, FORMAT, Operand, SequenceIterator, State,
-    Stats, Uop, Value,
+    AttributeLayout, Code, Document, Executor, Expected, ExpectedValue, FORMAT, Operand,
+    SequenceIterator, State, Stats, Uop, Value,
 };
 use super::hex_float;
 use serde_json::{Map, Value as Json, json};
@@ -69,7 +69,7 @@ fn executor(executor: &Executor) -> Json {
 }
 
 /// A uop; what it has not is left out.
-pub(super) fn uop(uop: &Uop, executor_code: usize) -> Json {
+fn uop(uop: &Uop, executor_code: usize) -> Json {
     let mut json = Map::new();
     json.insert("op".to_owned(), json!(uop.op));
     json.insert("oparg".to_owned(), json!(uop.oparg));
@@ -181,14 +181,17 @@ fn state(state: &State) -> Json {
     })
 }
 
+/// An object of the end, with the one of the entry that it is as `in`.
+pub(super) fn expected_value(expected: &ExpectedValue) -> Json {
+    let mut json = value(&expected.value);
+    if let Some(origin) = expected.origin {
+        json["in"] = json!(origin);
+    }
+    json
+}
+
 fn expected(expected: &Expected) -> Json {
-    let values = expected.values.iter().map(|it| {
-        let mut json = value(&it.value);
-        if let Some(origin) = it.origin {
-            json["in"] = json!(origin);
-        }
-        json
-    });
+    let values = expected.values.iter().map(expected_value);
     let mut json = json!({
         "executor": expected.executor,
         "uop": expected.uop,

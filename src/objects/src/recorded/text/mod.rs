@@ -38,6 +38,7 @@ mod lex;
 mod parse;
 mod resolve;
 mod syntax;
+mod write;
 
 use super::format::{Document, FormatError};
 use error::Problem;
@@ -52,6 +53,11 @@ impl Document {
     /// The first thing that is not as it should be, and its place in the text.
     pub fn parse_text(text: &str) -> Result<Self, TextError> {
         parse(text).map_err(|problem| TextError::new(text, problem))
+    }
+
+    /// The document in the text form: what [`parse_text`](Self::parse_text) makes the same document of.
+    pub fn to_text(&self) -> String {
+        write::document(self)
     }
 }
 
@@ -111,3 +117,6 @@ impl FormatError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -274,7 +274,7 @@ impl Parser {
     fn instruction(&mut self) -> Result<At<InstructionText>> {
         let start = self.span();
         let offset = self.int("an offset")?;
-        let name = self.word("the name of an instruction")?;
+        let name = self.name("the name of an instruction")?;
         let oparg = match self.kind() {
             TokenKind::Int(_) => Some(self.int("an oparg")?),
             _ => None,
@@ -457,24 +457,22 @@ impl Parser {
     fn uop(&mut self) -> Result<Option<UopText>> {
         let start = self.span();
         let labels = self.labels()?;
-        let TokenKind::Word(word) = self.kind() else {
-            if labels.is_empty() && !matches!(self.kind(), TokenKind::End) {
-                return self.expected("a uop, a label or a part");
-            }
-            return if labels.is_empty() {
-                Ok(None)
-            } else {
-                self.expected("a uop")
-            };
+        let is_uop = match self.kind() {
+            TokenKind::Word(word) => word.starts_with('_'),
+            TokenKind::Str(_) => true,
+            _ => false,
         };
-        if !word.starts_with('_') {
-            return if labels.is_empty() {
+        if !is_uop {
+            let is_over = matches!(self.kind(), TokenKind::Word(_) | TokenKind::End);
+            return if !labels.is_empty() {
+                self.expected("a uop")
+            } else if is_over {
                 Ok(None)
             } else {
-                self.expected("a uop")
+                self.expected("a uop, a label or a part")
             };
         }
-        let op = self.word("a uop")?;
+        let op = self.name("a uop")?;
         let mut uop = UopText {
             span: start.clone(),
             labels,
@@ -607,7 +605,7 @@ impl Parser {
 
     /// The class of an exception, and its message if it has one.
     fn error(&mut self) -> Result<(At<String>, Option<At<String>>)> {
-        let class = self.word("the name of an exception")?;
+        let class = self.name("the name of an exception")?;
         let message = match self.kind() {
             TokenKind::Str(_) => Some(self.string("a message")?),
             _ => None,

@@ -17,7 +17,7 @@ pub(super) const PYTHON: &str = "3.13";
 /// The name of a trace that has none.
 pub(super) const PROGRAM: &str = "trace";
 /// The name of the code of a trace that has none.
-const KERNEL: &str = "kernel";
+pub(super) const KERNEL: &str = "kernel";
 
 /// A text in the JSON form, and where its parts are.
 #[derive(Debug)]
