@@ -2,6 +2,8 @@
 
 mod bench;
 mod build;
+mod convert;
+mod documents;
 mod engines;
 mod failure;
 mod inspect;
@@ -34,6 +36,7 @@ Exit codes:
 enum Command {
     Run(run::Arguments),
     Build(build::Arguments),
+    Convert(convert::Arguments),
     Inspect(inspect::Arguments),
     Mine(mine::Arguments),
     Verify(verify::Arguments),
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Run(arguments) => run::run(&arguments, &mut out),
         Command::Build(arguments) => build::run(&arguments, &mut out),
+        Command::Convert(arguments) => convert::run(&arguments, &mut out),
         Command::Inspect(arguments) => inspect::run(&arguments, &mut out),
         Command::Mine(arguments) => mine::run(&arguments, &mut out),
         Command::Verify(arguments) => verify::run(&arguments, &mut out),
