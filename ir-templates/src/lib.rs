@@ -42,6 +42,7 @@ pub mod supernodes;
 mod truth;
 
 mod image;
+pub mod reference;
 
 pub use image::{
     Image, SCALAR_INTERPRETER, STANDARD_INTERPRETER, scalar_interpreter, standard_interpreter,

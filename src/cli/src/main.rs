@@ -10,6 +10,7 @@ mod inspect;
 mod mine;
 mod run;
 mod tables;
+mod uops;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,7 @@ enum Command {
     Build(build::Arguments),
     Convert(convert::Arguments),
     Inspect(inspect::Arguments),
+    Uops(uops::Arguments),
     Mine(mine::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Build(arguments) => build::run(&arguments, &mut out),
         Command::Convert(arguments) => convert::run(&arguments, &mut out),
         Command::Inspect(arguments) => inspect::run(&arguments, &mut out),
+        Command::Uops(arguments) => uops::run(&arguments, &mut out),
         Command::Mine(arguments) => mine::run(&arguments, &mut out),
         Command::Verify(arguments) => verify::run(&arguments, &mut out),
         Command::Bench(arguments) => bench::run(&arguments, &mut out),
