@@ -374,14 +374,12 @@ impl<'d> Program<'d> {
             code: outcome.code,
             target: outcome.target,
         };
-        if found != expected || outcome.error.is_some() {
-            let mut text = found.to_string();
-            if let Some(error) = &outcome.error {
-                text = format!("{text} with {error}");
-            }
+        let raised = outcome.error.as_ref().map(ToString::to_string);
+        let wanted = document.expected.error.as_ref().map(ToString::to_string);
+        if found != expected || raised != wanted {
             return Err(Mismatch::Exit {
-                found: text,
-                expected: expected.to_string(),
+                found: with_error(&found, raised),
+                expected: with_error(&expected, wanted),
             });
         }
         compare(&self.objects, &self.frame)?;
@@ -488,6 +486,13 @@ impl fmt::Display for Exit<'_> {
             f,
             "executors[{executor}].uops[{uop}] {op} to offset {target} of code {code}"
         )
+    }
+}
+
+fn with_error(exit: &Exit<'_>, error: Option<String>) -> String {
+    match error {
+        Some(error) => format!("{exit} with {error}"),
+        None => exit.to_string(),
     }
 }
 
