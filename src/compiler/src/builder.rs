@@ -102,6 +102,8 @@ pub struct TemplateBuilder<'t, 'ctx> {
     function: FunctionValue<'ctx>,
     stack: Stack<'ctx>,
     cold: bool,
+    /// The frame: the one that `function` is entered with, until the template goes to another.
+    frame: PointerValue<'ctx>,
     /// How many slots the stack pointer that `function` is entered with is above the template's at entry.
     entered_above: i32,
     /// What the template's own form starts with.
@@ -121,6 +123,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             unit: self.unit,
             function,
             stack: Stack::entered_at(self.unit.stack_parameter(function), entered_above),
+            frame: self.unit.frame_parameter(function),
             cold: true,
             entered_above,
             entered: Entered::default(),
@@ -143,7 +146,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// The frame's address.
     pub fn frame(&self) -> PointerValue<'ctx> {
-        self.unit.frame_parameter(self.function)
+        self.frame
     }
 
     /// The thread state's address.
