@@ -158,7 +158,7 @@ fn tuple_of(item: Ref) -> Ref {
 }
 
 fn slice_of(item: Ref) -> Ref {
-    Ref::slice(item, Ref::dict(), Ref::dict())
+    Ref::slice(item, Ref::none(), Ref::none())
 }
 
 fn iterator_of(item: Ref) -> Ref {

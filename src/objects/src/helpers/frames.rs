@@ -118,8 +118,10 @@ fn unbound(frame: &Frame, index: u32) -> PyError {
     let code = function.as_deref().and_then(code_of);
     let name = code.and_then(|code| code.local_names().get(index as usize));
     let name = name.map_or_else(|| format!("#{index}"), name_text);
-    let is_free =
-        code.is_some_and(|code| index >= code.local_count().saturating_sub(code.free_count()));
+    let is_free = code.is_some_and(|code| {
+        let local_count = code.local_count();
+        (local_count - code.free_count()..local_count).contains(&index)
+    });
     let (kind, text) = match is_free {
         true => (
             ErrorKind::NameError,
