@@ -90,7 +90,7 @@ impl Printer {
                 return self.items(object, ["slice(", ")"], bounds.into_iter());
             }
             View::Function(function) => {
-                let name = function.name();
+                let name = function.qualified_name();
                 self.push(format_args!("<function {name} at {:p}>", object.as_ptr()));
             }
             View::Builtin(function) => {

@@ -3,6 +3,7 @@
 
 use mimeo_objects::builtin::BuiltinId;
 use mimeo_objects::call::call;
+use mimeo_objects::code::CodeSpec;
 use mimeo_objects::compare::{Comparison, compare};
 use mimeo_objects::error::Result;
 use mimeo_objects::object::{Ref, View};
@@ -722,7 +723,8 @@ fn truth() {
     for (literal, expected) in rows {
         assert_eq!(ops::truth(&value(literal)), expected, "{literal}");
     }
-    assert!(ops::truth(&Ref::function("f", 0)));
+    let code = Ref::code(CodeSpec::default()).unwrap();
+    assert!(ops::truth(&Ref::function(code, Ref::none(), Ref::none())));
 }
 
 #[test]
