@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use mimeo_objects::code::CodeSpec;
 use mimeo_objects::error::{ErrorKind, PyError};
 use mimeo_objects::format::repr_text;
 use mimeo_objects::heap;
@@ -434,7 +435,8 @@ fn calls_consume_callable_self_and_arguments() {
             let result = mimeo_call(thread, int(1), text("ab"), ptr::null_mut(), 0);
             let message = "'int' object is not callable";
             assert_eq!(taken(thread, result), error(ErrorKind::TypeError, message));
-            let user = Ref::function("f", 0).into_raw();
+            let code = Ref::code(CodeSpec::default()).unwrap();
+            let user = Ref::function(code, Ref::none(), Ref::none()).into_raw();
             let result = mimeo_call(thread, user, ptr::null_mut(), ptr::null_mut(), 0);
             assert_eq!(
                 taken(thread, result).unwrap_err().kind,
