@@ -51,6 +51,7 @@ pub mod layout;
 pub mod limits;
 pub mod list;
 pub mod method;
+pub mod methods;
 pub mod module;
 pub mod numeral;
 pub mod object;
