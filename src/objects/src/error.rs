@@ -30,8 +30,12 @@ pub enum ErrorKind {
     RecursionError,
     /// `StopIteration`
     StopIteration,
+    /// `NameError`
+    NameError,
     /// `UnboundLocalError`
     UnboundLocalError,
+    /// `SystemError`
+    SystemError,
     /// `UnicodeEncodeError`
     UnicodeEncodeError,
     /// `OSError`, from writing to standard output.
@@ -54,6 +58,8 @@ impl ErrorKind {
             Self::MemoryError => "MemoryError",
             Self::RecursionError => "RecursionError",
             Self::StopIteration => "StopIteration",
+            Self::NameError => "NameError",
+            Self::SystemError => "SystemError",
             Self::UnboundLocalError => "UnboundLocalError",
             Self::UnicodeEncodeError => "UnicodeEncodeError",
             Self::OSError => "OSError",

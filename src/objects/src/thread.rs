@@ -32,7 +32,6 @@ pub struct ThreadState {
     /// Whether something else runs functions, as a frame evaluation function of PEP 523 does: traces then leave before
     /// they call one.
     pub eval_frame: u32,
-    local_names: Vec<String>,
 }
 
 /// How many calls may be nested: `sys.getrecursionlimit()`.
@@ -50,7 +49,6 @@ impl ThreadState {
             error: None,
             data_stack: DataStack::new(),
             eval_frame: 0,
-            local_names: Vec::new(),
         }
     }
 
@@ -131,16 +129,6 @@ impl ThreadState {
             }
             self.recursion_remaining += 1;
         }
-    }
-
-    /// Names the locals of the code that runs, for the text of `UnboundLocalError`.
-    pub fn set_local_names(&mut self, names: Vec<String>) {
-        self.local_names = names;
-    }
-
-    /// The name of a local, if it is known.
-    pub fn local_name(&self, index: u32) -> Option<&str> {
-        self.local_names.get(index as usize).map(String::as_str)
     }
 }
 

@@ -524,8 +524,8 @@ mod tests {
                 "values[4]: objects of kind builtin (breakpoint) are not supported",
             ),
             (
-                json!({"t": "type", "name": "dict"}),
-                "values[4]: objects of kind type (dict) are not supported",
+                json!({"t": "type", "name": "memoryview"}),
+                "values[4]: objects of kind type (memoryview) are not supported",
             ),
             (
                 json!({"t": "generator"}),

@@ -298,7 +298,7 @@ impl Lowering<'_, '_, '_> {
                     .trace
                     .uop(name)?
                     .oparg(checked.oparg.into())
-                    .operand(version.into())
+                    .operand(version_operand(version))
                     .jump(exit);
                 self.push(guard, Origin::Check(check));
             }
@@ -394,7 +394,7 @@ impl Lowering<'_, '_, '_> {
             Some(Operand::FunctionVersion(value)) => {
                 let function = self.objects.get(*value)?;
                 match function.view() {
-                    View::Function(function) => Ok(function.code().version().into()),
+                    View::Function(function) => Ok(version_operand(function.version())),
                     _ => self.refuse(index, recorded, "function_version"),
                 }
             }
@@ -463,6 +463,14 @@ impl Lowering<'_, '_, '_> {
             .map(|value| value.map(|value| self.objects.get(value)).transpose())
             .collect::<Result<_, _>>()?;
         Ok(self.constants.keep_array(objects))
+    }
+}
+
+/// What guards compare with the version of a function: for one that none accepts, a number that none has.
+fn version_operand(version: u32) -> u64 {
+    match version {
+        0 => i32::MAX as u64,
+        version => version.into(),
     }
 }
 
