@@ -10,10 +10,12 @@
 //! | `load` | from a document to [`Objects`] and the frame at the entry |
 //! | `lower` | from a recorded executor to a trace of the standard uops |
 //! | `program` | all executors compiled, linked and run |
+//! | [`coverage`] | which uops were executed, and which of their ways out were taken |
 //! | `tier` | the engine or the interpreter that a program runs on |
 //! | `compare` | whether a frame is the one expected at the end |
 
 mod compare;
+pub mod coverage;
 #[cfg(test)]
 mod fixtures;
 pub mod flow;

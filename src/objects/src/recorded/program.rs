@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::compare::{Difference, FrameState, compare};
+use super::coverage::Coverage;
 use super::flow::Unproven;
 use super::format::{Document, Expected};
 use super::load::{LoadError, Objects};
@@ -115,6 +116,8 @@ struct Compiled {
 pub struct Program<'d> {
     // The executors hold addresses of the constants: they are dropped first.
     compiled: Vec<Compiled>,
+    /// Machine code adds to what is in it.
+    coverage: Option<Coverage>,
     objects: Objects<'d>,
     frame: OwnedFrame,
     /// The frame that the run has ended in: `frame`, or that of a call which it has left in the middle of.
@@ -219,7 +222,25 @@ impl<'d> Program<'d> {
         document: &'d Document,
         tier: impl Into<Tier<'e>>,
     ) -> Result<Self, ProgramError> {
-        let tier = tier.into();
+        Self::make(document, tier.into(), None)
+    }
+
+    /// As [`new`](Self::new), with counters for everything that its uops do.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_coverage<'e>(
+        document: &'d Document,
+        tier: impl Into<Tier<'e>>,
+    ) -> Result<Self, ProgramError> {
+        Self::make(document, tier.into(), Some(Coverage::default()))
+    }
+
+    fn make(
+        document: &'d Document,
+        tier: Tier<'_>,
+        coverage: Option<Coverage>,
+    ) -> Result<Self, ProgramError> {
         // What no table has is said first, also of executors that are never reached.
         for (number, executor) in document.executors.iter().enumerate() {
             check_uops(number, executor, tier.table())?;
@@ -231,6 +252,7 @@ impl<'d> Program<'d> {
         let thread = Box::new(ThreadState::new());
         let mut program = Self {
             compiled: Vec::new(),
+            coverage,
             objects,
             innermost: frame.as_ptr(),
             frame,
@@ -255,13 +277,20 @@ impl<'d> Program<'d> {
             {
                 continue;
             }
-            let lowered = lower(
+            let mut lowered = lower(
                 number,
                 depth,
                 &mut self.objects,
                 &mut self.constants,
                 tier.table(),
             )?;
+            if let Some(coverage) = &mut self.coverage {
+                let instrumented = coverage.instrument(&lowered.trace);
+                let (trace, places) = instrumented.map_err(LowerError::from)?;
+                let origins = places.into_iter().map(|place| lowered.origins[place]);
+                lowered.origins = origins.collect();
+                lowered.trace = trace;
+            }
             let compiled = self.compile(number, lowered, tier)?;
             for (exit, to) in links(document, &compiled) {
                 let depth = compiled.trace.exits()[exit as usize].depth;
@@ -391,6 +420,11 @@ impl<'d> Program<'d> {
         }
         compare(&self.objects, self.frame())?;
         Ok(())
+    }
+
+    /// What the last run reached, if the program was made to count it.
+    pub fn coverage(&self) -> Option<&Coverage> {
+        self.coverage.as_ref()
     }
 
     /// The frame that the run has ended in.

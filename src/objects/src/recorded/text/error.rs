@@ -22,7 +22,11 @@ impl TextError {
     /// The error with its place in `text`, which is the text that was read.
     pub(super) fn new(text: &str, problem: Problem) -> Self {
         let start = floor(text, problem.span.start);
-        let end = floor(text, problem.span.end).max(start);
+        // What goes over several lines is shown by its first.
+        let line_end = text[start..]
+            .find('\n')
+            .map_or(text.len(), |length| start + length);
+        let end = floor(text, problem.span.end).clamp(start, line_end);
         let before = &text[..start];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Self {

@@ -121,7 +121,8 @@ fn free_name(
     }
     let kind = value["t"].as_str().unwrap_or_default();
     let kind: String = kind.chars().filter(|&char| is_word_char(char)).collect();
-    let mut name = format!("{prefix}{kind}{index}");
+    let base = if own.is_empty() { kind } else { own };
+    let mut name = format!("{prefix}{base}{index}");
     while !is_free(&name) {
         name.push('_');
     }
