@@ -179,9 +179,9 @@ fn attempt(text: &str, tier: Tier<'_>, timer: &Timer) -> String {
     }
     let places = program
         .frame()
-        .locals()
+        .locals
         .iter()
-        .chain(program.frame().stack());
+        .chain(program.frame().stack);
     for object in places.flatten() {
         drop(repr_text(object));
     }

@@ -12,6 +12,27 @@ use crate::types::TypeId;
 use num_bigint::BigInt;
 use std::collections::{HashMap, HashSet};
 
+/// What is in a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameState<'f> {
+    /// The number of its code.
+    pub code: usize,
+    /// The locals, `None` where unbound.
+    pub locals: &'f [Option<Ref>],
+    /// The evaluation stack from the bottom, `None` for a null.
+    pub stack: &'f [Option<Ref>],
+}
+
+impl<'f> From<&'f OwnedFrame> for FrameState<'f> {
+    fn from(frame: &'f OwnedFrame) -> Self {
+        Self {
+            code: frame.frame().code as usize,
+            locals: frame.locals(),
+            stack: frame.stack(),
+        }
+    }
+}
+
 /// The first place at which a frame is not as expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: expected {expected}, found {found}")]
@@ -29,25 +50,25 @@ pub struct Difference {
 /// # Errors
 ///
 /// The first difference: locals before stack, a container before its contents.
-pub fn compare(objects: &Objects<'_>, frame: &OwnedFrame) -> Result<(), Difference> {
+pub fn compare(objects: &Objects<'_>, frame: FrameState<'_>) -> Result<(), Difference> {
     let document = objects.document();
     let expected = &document.expected;
-    count("code", expected.code, frame.frame().code as usize)?;
+    count("code", expected.code, frame.code)?;
     count(
         "number of locals",
         expected.locals.len(),
-        frame.locals().len(),
+        frame.locals.len(),
     )?;
     count(
         "depth of the stack",
         expected.stack.len(),
-        frame.stack().len(),
+        frame.stack.len(),
     )?;
     let mut comparison = Comparison::new(objects);
-    for (index, (wanted, found)) in expected.locals.iter().zip(frame.locals()).enumerate() {
+    for (index, (wanted, found)) in expected.locals.iter().zip(frame.locals).enumerate() {
         comparison.run(Step::Local(index), *wanted, found.as_ref())?;
     }
-    for (index, (wanted, found)) in expected.stack.iter().zip(frame.stack()).enumerate() {
+    for (index, (wanted, found)) in expected.stack.iter().zip(frame.stack).enumerate() {
         comparison.run(Step::Stack(index), *wanted, found.as_ref())?;
     }
     Ok(())
@@ -475,7 +496,7 @@ mod tests {
             let document = unchanged(Document::parse(&text).unwrap());
             let mut objects = Objects::new(&document);
             match objects.entry_frame() {
-                Ok(frame) => assert_eq!(compare(&objects, &frame), Ok(()), "{name}"),
+                Ok(frame) => assert_eq!(compare(&objects, (&frame).into()), Ok(()), "{name}"),
                 Err(LoadError::Unsupported { kind, .. }) => {
                     unsupported.push(format!("{name}: {kind}"))
                 }
@@ -553,7 +574,7 @@ mod tests {
         let document = Document::parse(&text).unwrap_or_else(|error| panic!("{edits:?}: {error}"));
         let mut objects = Objects::new(&document);
         let frame = objects.entry_frame().unwrap();
-        compare(&objects, &frame)
+        compare(&objects, (&frame).into())
             .err()
             .map(|difference| difference.to_string())
     }
@@ -789,7 +810,7 @@ mod tests {
         document.expected.stack.swap(0, 1);
         let mut objects = Objects::new(&document);
         let frame = objects.entry_frame().unwrap();
-        let difference = compare(&objects, &frame).unwrap_err();
+        let difference = compare(&objects, (&frame).into()).unwrap_err();
         assert_eq!(difference.path, "stack[0]");
     }
 
@@ -799,7 +820,7 @@ mod tests {
         let mut objects = Objects::new(&document);
         objects.entry_frame().unwrap();
         let frame = Objects::new(&document).entry_frame().unwrap();
-        let found = compare(&objects, &frame).unwrap_err().to_string();
+        let found = compare(&objects, (&frame).into()).unwrap_err().to_string();
         assert_eq!(
             found,
             "local 0 (coeffs): expected the object values[1] of the entry, found a new object"
@@ -821,12 +842,12 @@ mod tests {
         let mut deep = unchanged(deep);
         let mut objects = Objects::new(&deep);
         let frame = objects.entry_frame().unwrap();
-        assert_eq!(compare(&objects, &frame), Ok(()));
+        assert_eq!(compare(&objects, (&frame).into()), Ok(()));
         drop(objects);
         deep.expected.values[chain].value = Value::Bool(true);
         let mut objects = Objects::new(&deep);
         let frame = objects.entry_frame().unwrap();
-        let difference = compare(&objects, &frame).unwrap_err();
+        let difference = compare(&objects, (&frame).into()).unwrap_err();
         assert_eq!(
             (difference.expected.as_str(), difference.found.as_str()),
             ("True", "None")
