@@ -16,6 +16,8 @@ mod containers;
 #[cfg(feature = "llvm")]
 mod control;
 #[cfg(feature = "llvm")]
+mod dicts;
+#[cfg(feature = "llvm")]
 mod float;
 #[cfg(feature = "llvm")]
 mod guards;
@@ -114,6 +116,7 @@ pub fn standard_templates() -> mimeo_compiler::template::TemplateSet {
         .with(iteration::templates())
         .with(subscripts::templates())
         .with(containers::templates())
+        .with(dicts::templates())
         .with(calls::templates())
         .with(control::templates())
 }
