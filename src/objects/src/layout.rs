@@ -5,6 +5,7 @@
 use crate::builtin::Builtin;
 use crate::cell::Cell;
 use crate::code::Code;
+use crate::dict::{Dict, Entry};
 use crate::float::Float;
 use crate::frame::Frame;
 use crate::function::Function;
@@ -47,6 +48,9 @@ kinds! {
     KIND_BUILTIN = Builtin,
     KIND_TYPE = Type,
     KIND_METHOD = Method,
+    KIND_DICT = Dict,
+    KIND_SET = Set,
+    KIND_FROZEN_SET = FrozenSet,
 }
 
 macro_rules! offsets {
@@ -78,6 +82,16 @@ offsets! {
     LIST_LENGTH = List, length;
     /// `u64`: the items for which there is room.
     LIST_CAPACITY = List, capacity;
+    /// Pointer to the entries of a dict, [`DICT_ENTRY_SIZE`] bytes each.
+    DICT_ENTRIES = Dict, entries;
+    /// `u64`: the entries of a dict, holes included.
+    DICT_LENGTH = Dict, length;
+    /// `u32`: the version of a dict's keys, or 0.
+    DICT_VERSION = Dict, version;
+    /// Pointer to the key of an entry, or null in a hole.
+    DICT_ENTRY_KEY = Entry, key;
+    /// Pointer to the value of an entry, or null in a hole.
+    DICT_ENTRY_VALUE = Entry, value;
     /// `u64`: the items of a tuple.
     TUPLE_LENGTH = TupleStart, length;
     /// The items of a tuple, inline.
@@ -168,6 +182,8 @@ pub const FLAG_FOUR_BYTES: u32 = str::FLAG_FOUR_BYTES;
 
 /// The bytes of a slot: a pointer.
 pub const SLOT_SIZE: usize = size_of::<*mut Header>();
+/// The bytes of an entry of a dict.
+pub const DICT_ENTRY_SIZE: usize = size_of::<Entry>();
 /// The bytes of a frame without its slots.
 pub const FRAME_SIZE: usize = size_of::<Frame>();
 
@@ -183,6 +199,11 @@ mod tests {
         assert_eq!((STR_LENGTH, STR_DATA), (16, 24));
         assert_eq!((LIST_ITEMS, LIST_LENGTH, LIST_CAPACITY), (16, 24, 32));
         assert_eq!((TUPLE_LENGTH, TUPLE_ITEMS), (16, 24));
+        assert_eq!((DICT_ENTRIES, DICT_LENGTH, DICT_VERSION), (16, 24, 40));
+        assert_eq!(
+            (DICT_ENTRY_KEY, DICT_ENTRY_VALUE, DICT_ENTRY_SIZE),
+            (8, 16, 24)
+        );
         assert_eq!(
             (
                 RANGE_ITERATOR_NEXT,

@@ -38,6 +38,7 @@ pub mod float;
 pub mod format;
 pub mod frame;
 pub mod function;
+pub mod hash;
 pub mod heap;
 pub mod helpers;
 mod immortal;
