@@ -22,10 +22,12 @@
 //! ```
 
 pub mod adapters;
+pub mod attribute;
 pub mod builtin;
 pub mod bytes;
 pub mod call;
 pub mod cell;
+pub mod class;
 pub mod code;
 pub mod compare;
 mod construct;
