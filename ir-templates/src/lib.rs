@@ -6,7 +6,11 @@
 //! and need none.
 
 #[cfg(feature = "llvm")]
+mod attributes;
+#[cfg(feature = "llvm")]
 mod calls;
+#[cfg(feature = "llvm")]
+mod cells;
 #[cfg(feature = "llvm")]
 mod compare;
 #[cfg(feature = "llvm")]
@@ -16,7 +20,11 @@ mod containers;
 #[cfg(feature = "llvm")]
 mod control;
 #[cfg(feature = "llvm")]
+mod exceptions;
+#[cfg(feature = "llvm")]
 mod float;
+#[cfg(feature = "llvm")]
+mod globals;
 #[cfg(feature = "llvm")]
 mod guards;
 #[cfg(feature = "llvm")]
@@ -26,9 +34,13 @@ mod iteration;
 #[cfg(feature = "llvm")]
 mod locals;
 #[cfg(feature = "llvm")]
+mod matching;
+#[cfg(feature = "llvm")]
 mod object_ops;
 #[cfg(feature = "llvm")]
 mod operators;
+#[cfg(feature = "llvm")]
+mod py_calls;
 #[cfg(feature = "llvm")]
 pub mod scalar;
 #[cfg(feature = "llvm")]
@@ -115,5 +127,11 @@ pub fn standard_templates() -> mimeo_compiler::template::TemplateSet {
         .with(subscripts::templates())
         .with(containers::templates())
         .with(calls::templates())
+        .with(py_calls::templates())
+        .with(cells::templates())
+        .with(globals::templates())
+        .with(attributes::templates())
+        .with(exceptions::templates())
+        .with(matching::templates())
         .with(control::templates())
 }

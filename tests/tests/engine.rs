@@ -122,7 +122,12 @@ fn an_exit_reports_itself_and_the_whole_state() {
     // Control never gets here.
     trace.push(op(&trace, "_EXIT").target(13));
     let executor = engine.compile(&trace, shape).unwrap();
-    let info = |uop, target, depth| ExitInfo { uop, target, depth };
+    let info = |uop, target, depth| ExitInfo {
+        uop,
+        target,
+        depth,
+        shape,
+    };
     let exits = [
         info(1, 11, Some(1)),
         info(4, i32::MAX as u32, Some(3)),

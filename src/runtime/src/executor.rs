@@ -238,6 +238,8 @@ pub struct ExitInfo {
     pub target: u32,
     /// The depth of the stack; `None` where control never gets to the exit.
     pub depth: Option<u32>,
+    /// What the frame is like in which the trace is left: another than the trace's own where the trace has entered that.
+    pub shape: FrameShape,
 }
 
 /// The exit through which control came back, with the interpreter's state.
@@ -370,7 +372,7 @@ impl End<'_> {
                 to: to.id,
             });
         }
-        let (here, there) = (self.shape, to.shape);
+        let (here, there) = (info.shape, to.shape);
         if info.depth != Some(there.entry_depth)
             || here.locals < there.locals
             || here.stack < there.stack

@@ -331,11 +331,7 @@ fn write_trace(
         let mut exit = 0;
         if flags.contains(UopFlags::EXIT_RECORD) {
             exit = distance(first_exit + exits.len() * EXIT_WORDS);
-            exits.push(ExitInfo {
-                uop: index as u32,
-                target: uop.target,
-                depth: trace.exit_depth(index),
-            });
+            exits.push(trace.exit(index));
         }
         words.extend([
             handlers[uop.id.index()],
