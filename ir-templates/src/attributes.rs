@@ -6,7 +6,7 @@
 
 use crate::object_ops::{
     Built, P, Path, at, compare, continue_or_error, differ, is_null, oparg_i32,
-    release_and_continue, release_then, require_kind, retain,
+    release_and_continue, release_and_go_on, require_kind, retain,
 };
 use inkwell::IntPredicate;
 use inkwell::values::PointerValue;
@@ -25,7 +25,6 @@ const LOAD_SUPER: Helper = Helper::new(
     Type::I32,
 );
 const LOAD_FROM_DICT: Helper = Helper::new("mimeo_load_from_dict", &[P, P, P, Type::I32], P);
-const RELEASE: Helper = Helper::without_result("mimeo_release", &[P, P]);
 
 /// The attribute, and what goes before its arguments where the oparg's lowest bit says that it is called.
 const CALLEE: Count = Count {
@@ -238,12 +237,17 @@ fn replace_owner_by_oparg<'ctx>(
     attribute: PointerValue<'ctx>,
 ) -> Path {
     b.drop_values(1)?;
+    release_and_go_on(b, owner, attribute, push_callee)
+}
+
+/// Pushes an attribute, and a null behind it where the oparg's lowest bit says that it is called.
+fn push_callee<'ctx>(mut b: TemplateBuilder<'_, 'ctx>, attribute: PointerValue<'ctx>) -> Path {
     // Where there is no null to push, its place is the attribute's.
     let low_bit = b.ir().build_and(b.oparg()?, b.i64(1), "")?;
     let places = b.push_array(CALLEE)?;
     b.store(b.i64(0), b.slot(places, low_bit)?, 0)?;
     b.store(attribute, places, 0)?;
-    release_and_continue(b, &[owner], &[owner])
+    b.continue_()
 }
 
 /// The address of a value of an instance.
