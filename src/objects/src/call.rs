@@ -1,6 +1,7 @@
 //! Calls of built-in functions and types, and what they say of wrong arguments.
 
 use crate::builtin;
+use crate::class;
 use crate::construct::construct;
 use crate::dict::Dict;
 use crate::error::{PyError, Result};
@@ -15,7 +16,7 @@ use std::ops::RangeInclusive;
 /// the business of uops, is `NotSupported`.
 pub fn call(callable: &Ref, arguments: &[Ref]) -> Result<Ref> {
     match callable.view() {
-        View::Type(of) => construct(of.id(), arguments),
+        View::Type(_) => class::call(callable, arguments),
         View::Builtin(function) => builtin::invoke(function.id(), arguments),
         View::Function(function) => Err(PyError::not_supported(format_args!(
             "calling the function {}",

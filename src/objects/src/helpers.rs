@@ -11,14 +11,18 @@
 
 #![allow(unsafe_code)]
 
+mod attributes;
+mod exceptions;
 mod frames;
 
+pub use attributes::*;
+pub use exceptions::*;
 pub use frames::*;
 
 use crate::call;
 use crate::compare::{self, Comparison};
 use crate::dict::Dict;
-use crate::error::{ErrorKind, PyError, Result};
+use crate::error::{PyError, Result};
 use crate::float::Float;
 use crate::format;
 use crate::heap;
@@ -74,6 +78,7 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_convert_value,
         mimeo_copy_free_variables,
         mimeo_dealloc,
+        mimeo_delete_attribute,
         mimeo_delete_global,
         mimeo_delete_name,
         mimeo_delete_subscript,
@@ -82,6 +87,8 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_dict_subscript,
         mimeo_dict_update,
         mimeo_enter_function,
+        mimeo_exception_matches,
+        mimeo_exit_with,
         mimeo_float_add,
         mimeo_float_multiply,
         mimeo_float_new,
@@ -93,17 +100,25 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_int_multiply,
         mimeo_int_new,
         mimeo_int_subtract,
+        mimeo_intrinsic_1,
+        mimeo_intrinsic_2,
         mimeo_iter_next,
         mimeo_leave_function,
         mimeo_length,
         mimeo_list_append,
         mimeo_list_extend,
+        mimeo_load_attribute,
+        mimeo_load_from_dict,
         mimeo_load_from_dict_or_cell,
         mimeo_load_global,
         mimeo_load_locals,
+        mimeo_load_super_attribute,
         mimeo_make_cell,
         mimeo_make_function,
         mimeo_map_add,
+        mimeo_match_class,
+        mimeo_match_keys,
+        mimeo_raise_init_result,
         mimeo_raise_unbound_local,
         mimeo_release,
         mimeo_release_array,
@@ -112,6 +127,7 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_set_up_annotations,
         mimeo_set_update,
         mimeo_slice,
+        mimeo_store_attribute,
         mimeo_store_global,
         mimeo_store_name,
         mimeo_store_slice,
