@@ -28,6 +28,10 @@ pub enum ErrorKind {
     UnboundLocalError,
     /// `UnicodeEncodeError`
     UnicodeEncodeError,
+    /// `UnicodeDecodeError`
+    UnicodeDecodeError,
+    /// `KeyError`
+    KeyError,
     /// `OSError`, from writing to standard output.
     OSError,
     /// Not one of Python's: valid Python that these objects do not cover.
@@ -48,6 +52,8 @@ impl ErrorKind {
             Self::StopIteration => "StopIteration",
             Self::UnboundLocalError => "UnboundLocalError",
             Self::UnicodeEncodeError => "UnicodeEncodeError",
+            Self::UnicodeDecodeError => "UnicodeDecodeError",
+            Self::KeyError => "KeyError",
             Self::OSError => "OSError",
             Self::NotSupported => "NotSupported",
         }

@@ -1,8 +1,10 @@
 //! Iterators over ranges, lists, tuples and strings, with the state that CPython's have and generated code changes.
 
+use crate::adapters;
 use crate::error::{PyError, Result};
 use crate::heap;
 use crate::int::{self, IntView};
+use crate::limits;
 use crate::object::{Header, Kind, Ref, View};
 use crate::range::{Range, small_length};
 use crate::str;
@@ -198,6 +200,7 @@ pub fn iterate(object: &Ref) -> Result<Ref> {
         View::Tuple(_) => Ref::tuple_iterator(Some(object.clone()), 0),
         View::Str(_) => Ref::str_iterator(Some(object.clone()), 0),
         View::Range(range) => Ok(iterate_range(range)),
+        View::Bytes(_) => Ok(Ref::bytes_iterator(object.clone())),
         _ if is_iterator(object) => Ok(object.clone()),
         _ => Err(object.clone()),
     };
@@ -215,6 +218,11 @@ pub fn is_iterator(object: &Ref) -> bool {
             | View::ListIterator(_)
             | View::TupleIterator(_)
             | View::StrIterator(_)
+            | View::Enumerate(_)
+            | View::Zip(_)
+            | View::Reversed(_)
+            | View::Map(_)
+            | View::Filter(_)
     )
 }
 
@@ -229,21 +237,42 @@ pub fn next(iterator: &Ref) -> Result<Option<Ref>> {
         View::ListIterator(iterator)
         | View::TupleIterator(iterator)
         | View::StrIterator(iterator) => Ok(iterator.advance()),
-        _ => Err(PyError::type_error(format!(
-            "'{}' object is not an iterator",
-            iterator.type_name()
-        ))),
+        _ => adapters::next(iterator).unwrap_or_else(|| {
+            Err(PyError::type_error(format!(
+                "'{}' object is not an iterator",
+                iterator.type_name()
+            )))
+        }),
     }
 }
 
-/// The items that iterating over the object gives, as they come.
+/// The items that iterating over the object gives, as they come; an error ends the iteration.
 ///
 /// # Errors
 /// `TypeError` if the object is not iterable.
-pub fn items(object: &Ref) -> Result<impl Iterator<Item = Ref> + use<>> {
+pub fn items(object: &Ref) -> Result<impl Iterator<Item = Result<Ref>> + use<>> {
     let iterator = iterate(object)?;
-    // What `iterate` returns is an iterator.
-    Ok(std::iter::from_fn(move || next(&iterator).ok().flatten()))
+    let mut has_failed = false;
+    Ok(std::iter::from_fn(move || {
+        if has_failed {
+            return None;
+        }
+        let item = next(&iterator).transpose()?;
+        has_failed = item.is_err();
+        Some(item)
+    }))
+}
+
+/// All items of an iterable.
+///
+/// # Errors
+/// `TypeError` if the object is not iterable, `MemoryError` if there are too many, or the iteration's own.
+pub fn collect(object: &Ref) -> Result<Vec<Ref>> {
+    match object.view() {
+        View::List(list) => Ok(list.to_vec()),
+        View::Tuple(tuple) => Ok(tuple.items().to_vec()),
+        _ => limits::collect(items(object)?),
+    }
 }
 
 fn iterate_range(range: &Range) -> Ref {
@@ -277,6 +306,7 @@ pub fn length(object: &Ref) -> Result<Ref> {
         View::Str(string) => string.len(),
         View::List(list) => list.len(),
         View::Tuple(tuple) => tuple.items().len(),
+        View::Bytes(bytes) => bytes.data().len(),
         View::Range(range) => {
             let length = Ref::big(range.len());
             return match length.as_int().and_then(IntView::to_i64) {

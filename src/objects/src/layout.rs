@@ -3,6 +3,7 @@
 //! Every offset is computed from the struct, so that code generators and this package cannot disagree.
 
 use crate::builtin::Builtin;
+use crate::call;
 use crate::cell::Cell;
 use crate::code::Code;
 use crate::float::Float;
@@ -12,11 +13,13 @@ use crate::int::Int;
 use crate::iterator::{RangeIterator, SequenceIterator};
 use crate::list::List;
 use crate::method::Method;
+use crate::method::MethodDescriptor;
 use crate::object::{self, Header, Kind};
 use crate::singleton::Bool;
 use crate::str::{self, Str};
 use crate::thread::ThreadState;
 use crate::tuple::TupleStart;
+use crate::types::Type;
 use std::mem::offset_of;
 
 macro_rules! kinds {
@@ -115,6 +118,10 @@ offsets! {
     METHOD_SELF = Method, instance;
     /// `u32`: the number of a built-in function, a [`BuiltinId`](crate::builtin::BuiltinId).
     BUILTIN_ID = Builtin, id;
+    /// `u32`: the kind that the receiver of a method of a built-in type has.
+    METHOD_RECEIVER = MethodDescriptor, receiver;
+    /// `u32`: the number of a type, a [`TypeId`](crate::types::TypeId).
+    TYPE_ID = Type, id;
     /// Pointer to the caller's frame, or null.
     FRAME_PREVIOUS = Frame, previous;
     /// Pointer to the function that runs, or null.
@@ -165,6 +172,12 @@ pub const FLAG_ASCII: u32 = str::FLAG_ASCII;
 pub const FLAG_TWO_BYTES: u32 = str::FLAG_TWO_BYTES;
 /// Flag of a string of four-byte units; without either the units are single bytes.
 pub const FLAG_FOUR_BYTES: u32 = str::FLAG_FOUR_BYTES;
+
+/// Flag of a built-in function and of a bound method of a built-in type; the lowest bits are the
+/// [`CallKind`](crate::call::CallKind).
+pub const FLAG_FUNCTION: u32 = call::FLAG_FUNCTION;
+/// Flag of a method of a built-in type; the lowest bits are the [`CallKind`](crate::call::CallKind).
+pub const FLAG_METHOD: u32 = call::FLAG_METHOD;
 
 /// The bytes of a slot: a pointer.
 pub const SLOT_SIZE: usize = size_of::<*mut Header>();

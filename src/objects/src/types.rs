@@ -105,7 +105,8 @@ impl TypeId {
     pub fn named(name: &str) -> Option<Self> {
         use TypeId::*;
         [
-            Object, Type, Bool, Int, Float, Str, List, Tuple, Range, Slice,
+            Object, Type, Bool, Int, Float, Str, List, Tuple, Range, Slice, Bytes, Enumerate, Zip,
+            Reversed, Map, Filter,
         ]
         .into_iter()
         .find(|id| id.name() == name)
@@ -121,7 +122,7 @@ impl TypeId {
 #[repr(C)]
 pub struct Type {
     header: Header,
-    id: TypeId,
+    pub(crate) id: TypeId,
 }
 
 impl Type {
@@ -173,7 +174,7 @@ impl Ref {
             View::SetIterator(_) => TypeId::SetIterator,
             View::Enumerate(_) => TypeId::Enumerate,
             View::Zip(_) => TypeId::Zip,
-            View::Reversed(_) => TypeId::Reversed,
+            View::Reversed(iterator) => iterator.type_id(),
             View::Map(_) => TypeId::Map,
             View::Filter(_) => TypeId::Filter,
             View::Bytes(_) => TypeId::Bytes,
