@@ -1,6 +1,6 @@
 //! Calls of built-in functions and types, and what they say of wrong arguments.
 
-use crate::construct::construct;
+use crate::class;
 use crate::error::{PyError, Result};
 use crate::object::{Ref, View};
 use std::ops::RangeInclusive;
@@ -55,7 +55,7 @@ impl CallKind {
 /// the business of uops, is `NotSupported`.
 pub fn call(callable: &Ref, arguments: &[Ref]) -> Result<Ref> {
     match callable.view() {
-        View::Type(of) => construct(of.id(), arguments),
+        View::Type(_) => class::call(callable, arguments),
         View::Builtin(function) => function.invoke(arguments),
         View::MethodDescriptor(method) => method.invoke(arguments),
         View::BoundBuiltin(method) => method.invoke(arguments),

@@ -22,10 +22,12 @@
 //! ```
 
 pub mod adapters;
+pub mod attribute;
 pub mod builtin;
 pub mod bytes;
 pub mod call;
 pub mod cell;
+pub mod class;
 pub mod code;
 mod codec;
 pub mod compare;
@@ -40,6 +42,7 @@ pub mod format;
 pub mod frame;
 pub mod function;
 mod gamma;
+pub mod hash;
 pub mod heap;
 pub mod helpers;
 mod immortal;

@@ -7,11 +7,13 @@
 #![allow(unsafe_code)]
 
 use crate::error::{PyError, Result};
+use crate::hash;
 use crate::heap;
 use crate::immortal;
 use crate::limits;
 use crate::object::{Header, Kind, Ref};
 use std::alloc::{self, Layout};
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::ptr::NonNull;
@@ -40,6 +42,8 @@ pub struct Str {
     pub(crate) data: NonNull<u8>,
     /// In bytes.
     capacity: usize,
+    /// The hash once it is known; zero before, and for the few strings whose hash it is.
+    hash: Cell<i64>,
 }
 
 /// The units of a string.
@@ -122,6 +126,13 @@ impl Str {
         (0..self.length).map(move |index| units.at(index))
     }
 
+    /// The text, with a replacement character for each surrogate.
+    pub fn to_string_lossy(&self) -> String {
+        self.code_points()
+            .map(|c| char::from_u32(c).unwrap_or(char::REPLACEMENT_CHARACTER))
+            .collect()
+    }
+
     /// The code point at this index, if it is in range.
     pub fn get(&self, index: usize) -> Option<u32> {
         (index < self.length).then(|| self.units().at(index))
@@ -140,6 +151,14 @@ impl Str {
             (Units::Four(a), Units::Four(b)) => a.cmp(b),
             _ => self.code_points().cmp(other.code_points()),
         }
+    }
+
+    /// `hash(string)`
+    pub(crate) fn hash(&self) -> i64 {
+        if self.hash.get() == 0 {
+            self.hash.set(hash::string(self));
+        }
+        self.hash.get()
     }
 
     /// Whether `part` occurs.
@@ -185,6 +204,7 @@ impl Str {
             length: 0,
             data: NonNull::<u32>::dangling().cast(),
             capacity: 0,
+            hash: Cell::new(0),
         };
         string.set_capacity(capacity.saturating_mul(layout.width));
         string
@@ -223,6 +243,7 @@ impl Str {
             std::ptr::copy_nonoverlapping(units.as_ptr(), end, units.len());
         }
         self.length += units.len();
+        self.hash.set(0);
     }
 
     /// Appends a string of no wider units. There must be room.
