@@ -4,6 +4,7 @@ use crate::adapters;
 use crate::bytes::Bytes;
 use crate::call::{check_count, is_index, wrong_index};
 use crate::codec;
+use crate::dict;
 use crate::error::{ErrorKind, PyError, Result};
 use crate::format;
 use crate::int::{self, IntView};
@@ -11,8 +12,9 @@ use crate::iterator;
 use crate::limits;
 use crate::methods::{bytes_of_items, str::encoding_arguments};
 use crate::numeral;
-use crate::object::{Ref, View};
+use crate::object::{Kind, Ref, View};
 use crate::ops;
+use crate::set;
 use crate::str;
 use crate::types::TypeId;
 
@@ -34,6 +36,9 @@ pub(crate) fn construct(id: TypeId, arguments: &[Ref]) -> Result<Ref> {
             Ok(Ref::list(items(arguments)?))
         }
         TypeId::Tuple => tuple(arguments),
+        TypeId::Dict => dict::construct(arguments),
+        TypeId::Set => set::construct(Kind::Set, arguments),
+        TypeId::FrozenSet => set::construct(Kind::FrozenSet, arguments),
         TypeId::Range => range(arguments),
         TypeId::Slice => slice(arguments),
         TypeId::Type => type_of(arguments),

@@ -8,12 +8,15 @@
 
 #![allow(unsafe_code)]
 
+use crate::call::check_count;
 use crate::compare;
 use crate::error::{PyError, Result};
 use crate::hash;
 use crate::heap;
+use crate::iterator;
 use crate::limits;
 use crate::object::{Header, Kind, Ref, View};
+use crate::ops::BinaryOperator;
 use crate::types::TypeId;
 use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
@@ -232,6 +235,35 @@ impl Dict {
         self.version.get()
     }
 
+    /// Adds the items of another dict, which replace those of equal keys.
+    ///
+    /// # Errors
+    /// `MemoryError` if there would be too many items.
+    pub fn merge(&self, other: &Self) -> Result<()> {
+        if std::ptr::eq(self, other) {
+            return Ok(());
+        }
+        for (key, hash, value) in other.hashed_items() {
+            self.insert_hashed(key, hash, value)?;
+        }
+        Ok(())
+    }
+
+    /// `dict.update(items)`: the items of a dict, or pairs of key and value.
+    ///
+    /// # Errors
+    /// `TypeError` or `ValueError` if they are neither, `TypeError` if a key has no hash.
+    pub fn update(&self, items: &Ref) -> Result<()> {
+        if let View::Dict(other) = items.view() {
+            return self.merge(other);
+        }
+        for (index, pair) in iterator::items(items)?.enumerate() {
+            let (key, value) = as_pair(&pair?, index)?;
+            self.insert(key, value)?;
+        }
+        Ok(())
+    }
+
     /// The keys, their hashes and values in order.
     pub(crate) fn hashed_items(&self) -> impl Iterator<Item = (Ref, u64, Ref)> + '_ {
         (0..)
@@ -424,6 +456,57 @@ fn is_key(found: &Ref, key: &Ref) -> Result<bool> {
         _ if found.is(key) => Ok(true),
         (View::Str(found), View::Str(key)) => Ok(found.units() == key.units()),
         _ => compare::same_or_equal(&found.clone(), key),
+    }
+}
+
+/// The two items of an element of what a dict is updated from.
+fn as_pair(element: &Ref, index: usize) -> Result<(Ref, Ref)> {
+    let items = iterator::items(element).map_err(|_| {
+        PyError::type_error(format!(
+            "cannot convert dictionary update sequence element #{index} to a sequence"
+        ))
+    })?;
+    let items = limits::collect(items)?;
+    match <[Ref; 2]>::try_from(items) {
+        Ok([key, value]) => Ok((key, value)),
+        Err(items) => Err(PyError::value(format!(
+            "dictionary update sequence element #{index} has length {}; 2 is required",
+            items.len()
+        ))),
+    }
+}
+
+/// `dict(*arguments)`
+pub(crate) fn construct(arguments: &[Ref]) -> Result<Ref> {
+    check_count("dict", arguments, 0..=1)?;
+    let made = Ref::dict();
+    if let (View::Dict(dict), Some(items)) = (made.view(), arguments.first()) {
+        dict.update(items)?;
+    }
+    Ok(made)
+}
+
+/// `a | b` of dicts, and `a |= b` of a dict and what [`Dict::update`] takes; `None` if that means nothing.
+pub(crate) fn binary(
+    operator: BinaryOperator,
+    in_place: bool,
+    a: &Ref,
+    b: &Ref,
+) -> Option<Result<Ref>> {
+    let View::Dict(left) = a.view() else {
+        return None;
+    };
+    match (operator, b.view()) {
+        (BinaryOperator::Or, _) if in_place => Some(left.update(b).map(|()| a.clone())),
+        (BinaryOperator::Or, View::Dict(right)) => {
+            let copy = left.copy();
+            let merged = match copy.view() {
+                View::Dict(new) => new.merge(right),
+                _ => Ok(()),
+            };
+            Some(merged.map(|()| copy))
+        }
+        _ => None,
     }
 }
 

@@ -146,7 +146,7 @@ fn finish_tuple(state: u64, length: usize) -> i64 {
 }
 
 /// Independent of the order of the items, whose hashes are mixed and joined by exclusive or.
-fn frozen_set(set: &Set) -> i64 {
+pub(crate) fn frozen_set(set: &Set) -> i64 {
     let mix = |hash: u64| (hash ^ 89_869_747 ^ (hash << 16)).wrapping_mul(3_644_798_167);
     let items = set.hashes().fold(0, |hash, item| hash ^ mix(item as u64));
     let hash = items ^ (set.len() as u64 + 1).wrapping_mul(1_927_868_237);

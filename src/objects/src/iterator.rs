@@ -1,6 +1,8 @@
-//! Iterators over ranges, lists, tuples and strings, with the state that CPython's have and generated code changes.
+//! Iteration over any object, and the iterators over ranges, lists, tuples and strings, with the state that CPython's
+//! have and generated code changes.
 
 use crate::adapters;
+use crate::dict::Part;
 use crate::error::{PyError, Result};
 use crate::heap;
 use crate::int::{self, IntView};
@@ -201,6 +203,9 @@ pub fn iterate(object: &Ref) -> Result<Ref> {
         View::Str(_) => Ref::str_iterator(Some(object.clone()), 0),
         View::Range(range) => Ok(iterate_range(range)),
         View::Bytes(_) => Ok(Ref::bytes_iterator(object.clone())),
+        View::Dict(_) => Ref::dict_iterator(object.clone(), Part::Key, false),
+        View::DictView(view) => Ref::dict_iterator(view.object().clone(), view.part(), false),
+        View::Set(_) => Ref::set_iterator(object.clone()),
         _ if is_iterator(object) => Ok(object.clone()),
         _ => Err(object.clone()),
     };
@@ -223,13 +228,15 @@ pub fn is_iterator(object: &Ref) -> bool {
             | View::Reversed(_)
             | View::Map(_)
             | View::Filter(_)
+            | View::DictIterator(_)
+            | View::SetIterator(_)
     )
 }
 
 /// The next item; `None` if the iterator is exhausted.
 ///
 /// # Errors
-/// `TypeError` if the object is not an iterator.
+/// `TypeError` if the object is not an iterator, `RuntimeError` if what is iterated over has changed.
 pub fn next(iterator: &Ref) -> Result<Option<Ref>> {
     match iterator.view() {
         View::RangeIterator(iterator) => Ok(iterator.advance()),
@@ -237,6 +244,8 @@ pub fn next(iterator: &Ref) -> Result<Option<Ref>> {
         View::ListIterator(iterator)
         | View::TupleIterator(iterator)
         | View::StrIterator(iterator) => Ok(iterator.advance()),
+        View::DictIterator(iterator) => iterator.advance(),
+        View::SetIterator(iterator) => iterator.advance(),
         _ => adapters::next(iterator).unwrap_or_else(|| {
             Err(PyError::type_error(format!(
                 "'{}' object is not an iterator",
@@ -307,6 +316,9 @@ pub fn length(object: &Ref) -> Result<Ref> {
         View::List(list) => list.len(),
         View::Tuple(tuple) => tuple.items().len(),
         View::Bytes(bytes) => bytes.data().len(),
+        View::Dict(dict) => dict.len(),
+        View::DictView(view) => view.len(),
+        View::Set(set) => set.len(),
         View::Range(range) => {
             let length = Ref::big(range.len());
             return match length.as_int().and_then(IntView::to_i64) {

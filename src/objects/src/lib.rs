@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`object`], [`heap`], `immortal`, [`limits`] | what every object has: header, references, memory, and how much of it |
 //! | `singleton`, [`int`], [`float`], [`str`](mod@str), [`list`], [`tuple`](mod@tuple), [`range`], [`slice`](mod@slice), [`iterator`], [`function`], [`code`], [`cell`], [`builtin`], [`types`] | a family of objects each |
-//! | [`ops`], [`compare`], [`sequence`], [`subscript`], [`call`], `construct`, [`format`](mod@format), [`numeral`] | what can be done with them, as safe functions |
+//! | [`ops`], [`compare`], [`sequence`], [`subscript`], [`call`], `binding`, [`globals`], `construct`, [`format`](mod@format), [`numeral`] | what can be done with them, as safe functions |
 //! | [`frame`], [`thread`], `data_stack` | where generated code keeps them |
 //! | [`layout`], [`helpers`] | the contract with generated code |
 //! | [`recorded`] | traces over these objects that CPython recorded |
@@ -23,6 +23,7 @@
 
 pub mod adapters;
 pub mod attribute;
+mod binding;
 pub mod builtin;
 pub mod bytes;
 pub mod call;
@@ -42,6 +43,7 @@ pub mod format;
 pub mod frame;
 pub mod function;
 mod gamma;
+pub mod globals;
 pub mod hash;
 pub mod heap;
 pub mod helpers;

@@ -1,12 +1,14 @@
 //! Operators: which operation a pair of operands means, and CPython's errors where there is none.
 
 use crate::call::wrong_index;
+use crate::dict;
 use crate::error::{PyError, Result};
 use crate::float;
 use crate::int::{self, IntView};
 use crate::object::{Kind, Ref, View};
 use crate::percent;
 use crate::sequence;
+use crate::set;
 use crate::str;
 use num_traits::Zero;
 
@@ -125,6 +127,8 @@ fn apply(operator: BinaryOperator, in_place: bool, a: &Ref, b: &Ref) -> Result<R
     }
     let outcome = numeric(operator, a, b)
         .or_else(|| sequence::binary(operator, in_place, a, b))
+        .or_else(|| dict::binary(operator, in_place, a, b))
+        .or_else(|| set::binary(operator, in_place, a, b))
         .or_else(|| not_covered(operator, a, b));
     outcome.unwrap_or_else(|| Err(unsupported(operator, in_place, a, b)))
 }
@@ -336,6 +340,9 @@ pub fn truth(a: &Ref) -> bool {
         View::Tuple(tuple) => !tuple.items().is_empty(),
         View::Range(range) => !range.len().is_zero(),
         View::Bytes(bytes) => !bytes.data().is_empty(),
+        View::Dict(dict) => !dict.is_empty(),
+        View::DictView(view) => !view.is_empty(),
+        View::Set(set) => !set.is_empty(),
         _ => true,
     }
 }

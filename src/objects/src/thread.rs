@@ -37,7 +37,6 @@ pub struct ThreadState {
     pub(crate) handled: *mut Header,
     /// `AssertionError`.
     pub(crate) assertion_error: *mut Header,
-    local_names: Vec<String>,
 }
 
 /// How many calls may be nested: `sys.getrecursionlimit()`.
@@ -57,7 +56,6 @@ impl ThreadState {
             eval_frame: 0,
             handled: Ref::none().into_raw(),
             assertion_error: Ref::type_object(TypeId::AssertionError).into_raw(),
-            local_names: Vec::new(),
         }
     }
 
@@ -153,16 +151,6 @@ impl ThreadState {
             }
             self.recursion_remaining += 1;
         }
-    }
-
-    /// Names the locals of the code that runs, for the text of `UnboundLocalError`.
-    pub fn set_local_names(&mut self, names: Vec<String>) {
-        self.local_names = names;
-    }
-
-    /// The name of a local, if it is known.
-    pub fn local_name(&self, index: u32) -> Option<&str> {
-        self.local_names.get(index as usize).map(String::as_str)
     }
 }
 

@@ -5,11 +5,12 @@
 use mimeo_objects::code::CodeSpec;
 use mimeo_objects::error::{ErrorKind, PyError};
 use mimeo_objects::format::repr_text;
+use mimeo_objects::frame::OwnedFrame;
 use mimeo_objects::heap;
 use mimeo_objects::helpers::*;
 use mimeo_objects::object::{Header, Ref, View};
 use mimeo_objects::thread::ThreadState;
-use mimeo_objects::{builtin::BuiltinId, types::TypeId};
+use mimeo_objects::{builtin::BuiltinId, methods, types::TypeId};
 use num_bigint::BigInt;
 use std::ptr;
 
@@ -437,7 +438,7 @@ fn calls_consume_callable_self_and_arguments() {
             assert_eq!(taken(thread, result), ok("None"));
             assert_eq!(repr_text(&list).unwrap(), "[5]");
             let code = Ref::code(CodeSpec::default()).unwrap();
-            let user = Ref::function(code, Ref::none(), Ref::none()).into_raw();
+            let user = Ref::function(code, Ref::dict(), Ref::dict()).into_raw();
             let result = call(&mut [user, null]);
             assert_eq!(
                 taken(thread, result).unwrap_err().kind,
@@ -487,10 +488,16 @@ fn objects_are_made_and_destroyed() {
 #[test]
 fn an_unbound_local_is_named() {
     run(|thread| {
-        for (names, expected) in [(vec![], "#1"), (vec!["a".to_owned(), "b".to_owned()], "b")] {
-            thread.set_local_names(names);
-            // SAFETY: the thread state is ours.
-            unsafe { mimeo_raise_unbound_local(thread, 1) };
+        let names = ["a", "b"].map(str::to_owned).to_vec();
+        let named = CodeSpec {
+            local_names: names,
+            ..CodeSpec::default()
+        };
+        for (spec, expected) in [(CodeSpec::default(), "#1"), (named, "b")] {
+            let function = Ref::function(Ref::code(spec).unwrap(), Ref::dict(), Ref::dict());
+            let frame = OwnedFrame::new(0, Some(function), vec![], 0).unwrap();
+            // SAFETY: thread state and frame are ours.
+            unsafe { mimeo_raise_unbound_local(thread, frame.as_ptr(), 1) };
             let error = thread.take_error().unwrap();
             assert_eq!(error.kind, ErrorKind::UnboundLocalError);
             assert_eq!(
