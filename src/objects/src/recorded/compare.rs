@@ -9,8 +9,6 @@ use crate::code::name_text;
 use crate::frame::OwnedFrame;
 use crate::instance::Instance;
 use crate::int::IntView;
-use crate::methods;
-use crate::modules;
 use crate::object::{Header, Ref, View};
 use crate::types::TypeId;
 use num_bigint::BigInt;
@@ -276,7 +274,12 @@ impl<'o> Comparison<'o> {
                 for (index, (&(key, value), (found_key, found_value))) in
                     items.iter().zip(found).enumerate().rev()
                 {
-                    self.add(Some(place), Step::Item(index), Some(value), Some(found_value));
+                    self.add(
+                        Some(place),
+                        Step::Item(index),
+                        Some(value),
+                        Some(found_value),
+                    );
                     self.add(Some(place), Step::Key(index), Some(key), Some(found_key));
                 }
             }
@@ -308,7 +311,12 @@ impl<'o> Comparison<'o> {
             return Err(self.difference(place, list(&wanted), list(&names)));
         }
         for (index, (&(_, value), (_, object))) in attrs.iter().zip(found).enumerate().rev() {
-            self.add(Some(place), Step::Attribute(index), Some(value), Some(object));
+            self.add(
+                Some(place),
+                Step::Attribute(index),
+                Some(value),
+                Some(object),
+            );
         }
         let found = instance.class_object().clone();
         self.add(Some(place), Step::Class, Some(class), Some(found));
@@ -469,7 +477,6 @@ fn is_same_itself(value: &Value, object: &Ref) -> bool {
             found.is_frozen() && expected.len() == found.len()
         }
         (Value::Dict(expected), View::Dict(found)) => expected.len() == found.len(),
-        (Value::Bytes(expected), View::Bytes(found)) => expected == found.as_slice(),
         (Value::Range { start, stop, step }, View::Range(found)) => [start, stop, step]
             .map(IntView::of)
             .iter()
@@ -497,13 +504,12 @@ fn is_same_itself(value: &Value, object: &Ref) -> bool {
         (Value::Type { name, user: None }, View::Type(found)) => {
             found.class().is_none() && name == found.id().name()
         }
-        (Value::MethodDescriptor { name }, View::MethodDescriptor(_)) => {
-            methods::named(name).is_some_and(|method| method.is(object))
+        (Value::Builtin { name } | Value::ModuleFunction { name }, View::Builtin(found)) => {
+            *name == found.qualified_name()
         }
-        (Value::ModuleFunction { name }, View::Builtin(_)) => {
-            modules::function(name).is_some_and(|function| function.is(object))
+        (Value::MethodDescriptor { name }, View::MethodDescriptor(found)) => {
+            *name == found.qualified_name()
         }
-        (Value::Builtin { name }, View::Builtin(found)) => name == found.id().name(),
         _ => false,
     }
 }
@@ -604,7 +610,7 @@ fn describe_object(object: &Ref) -> String {
             format!("{kind} at index {}", iterator.index())
         }
         View::Function(function) => format!("function {}", function.qualified_name()),
-        View::Builtin(builtin) => format!("builtin {}", builtin.id().name()),
+        View::Builtin(builtin) => format!("builtin {}", builtin.qualified_name()),
         View::Type(class) => format!("type {}", class.id().name()),
         _ => kind.to_owned(),
     }

@@ -1,7 +1,8 @@
 //! Loading: from the recorded values to objects, and from the recorded state to the frame in which the traces start.
 
 use super::format::{
-    AttributeLayout, Document, FunctionParts, Operand, SequenceIterator, UserType, Value, ValueIndex,
+    AttributeLayout, Document, FunctionParts, Operand, SequenceIterator, UserType, Value,
+    ValueIndex,
 };
 use crate::attribute;
 use crate::builtin::BuiltinId;
@@ -10,9 +11,9 @@ use crate::code::{self, BadCode, CodeSpec, OPTIMIZED};
 use crate::dict::Dict;
 use crate::error::PyError;
 use crate::frame::{FrameTooLarge, OwnedFrame, StackOverflow};
-use crate::methods;
 use crate::object::{Ref, View};
 use crate::types::TypeId;
+use crate::{methods, modules};
 use std::collections::HashSet;
 
 /// Why recorded values cannot become objects.
@@ -311,6 +312,8 @@ impl<'d> Objects<'d> {
                 None => None,
             },
             Value::MethodDescriptor { name } => methods::named(name),
+            Value::ModuleFunction { name } => modules::function(name),
+            Value::Module { name } => module(name),
             Value::Method { func, receiver } => self.method(*func, *receiver),
             _ => None,
         })
@@ -495,6 +498,18 @@ fn code_spec(document: &Document, index: usize) -> CodeSpec {
         names: body.names.clone(),
         ..named
     }
+}
+
+/// A module that is built in.
+fn module(name: &str) -> Option<Ref> {
+    let attributes = modules::attributes(name)?;
+    let module = Ref::module(name);
+    if let View::Module(view) = module.view() {
+        for (name, value) in attributes {
+            dict(view.dict()).insert_str(name, value);
+        }
+    }
+    Some(module)
 }
 
 /// How many free variables a code has: as many as the closure of a function of it has cells.
