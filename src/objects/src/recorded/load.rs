@@ -1,13 +1,19 @@
 //! Loading: from the recorded values to objects, and from the recorded state to the frame in which the traces start.
 
-use super::format::{Document, FunctionParts, Operand, SequenceIterator, Value, ValueIndex};
+use super::format::{
+    AttributeLayout, Document, FunctionParts, Operand, SequenceIterator, UserType, Value,
+    ValueIndex,
+};
+use crate::attribute;
 use crate::builtin::BuiltinId;
+use crate::class::ClassSpec;
 use crate::code::{self, BadCode, CodeSpec, OPTIMIZED};
 use crate::dict::Dict;
 use crate::error::PyError;
 use crate::frame::{FrameTooLarge, OwnedFrame, StackOverflow};
 use crate::object::{Ref, View};
 use crate::types::TypeId;
+use crate::{methods, modules};
 use std::collections::HashSet;
 
 /// Why recorded values cannot become objects.
@@ -297,6 +303,17 @@ impl<'d> Objects<'d> {
             Value::Function { code, parts, .. } => Some(self.function(*code, parts)?),
             Value::Type { name, user: None } => TypeId::named(name).map(Ref::type_object),
             Value::Builtin { name } => BuiltinId::named(name).map(Ref::builtin),
+            Value::Type {
+                name,
+                user: Some(user),
+            } => self.class(name, user).map_err(contents)?,
+            Value::Instance { class, .. } => match self.made(*class) {
+                Some(class) => Some(Ref::instance(class, []).map_err(contents)?),
+                None => None,
+            },
+            Value::MethodDescriptor { name } => methods::named(name),
+            Value::ModuleFunction { name } => modules::function(name),
+            Value::Module { name } => module(name),
             Value::Method { func, receiver } => self.method(*func, *receiver),
             _ => None,
         })
@@ -337,6 +354,30 @@ impl<'d> Objects<'d> {
             }
         }
         Ok(function)
+    }
+
+    /// A class of the program, whose methods have been made.
+    fn class(&self, name: &str, user: &UserType) -> Result<Option<Ref>, PyError> {
+        let namespace = user
+            .methods
+            .iter()
+            .map(|(name, value)| Some((name.clone(), self.made(*value)?.clone())))
+            .collect::<Option<Vec<_>>>();
+        let Some(namespace) = namespace else {
+            return Ok(None);
+        };
+        let (slots, inline_keys) = match &user.layout {
+            AttributeLayout::Slots(names) => (Some(names.clone()), Vec::new()),
+            AttributeLayout::InlineKeys(names) => (None, names.clone()),
+        };
+        let class = Ref::class(ClassSpec {
+            name: name.rsplit('.').next().unwrap_or_default().to_owned(),
+            bases: Vec::new(),
+            namespace,
+            slots,
+            inline_keys,
+        });
+        class.map(Some)
     }
 
     fn method(&self, func: ValueIndex, receiver: ValueIndex) -> Option<Ref> {
@@ -381,6 +422,15 @@ impl<'d> Objects<'d> {
                 for &(key, value) in items {
                     if let (Some(key), Some(value)) = (self.made(key), self.made(value)) {
                         dict.insert(key.clone(), value.clone())?;
+                    }
+                }
+            }
+            (Value::Instance { attrs, .. }, View::Instance(instance)) => {
+                for (name, value) in attrs {
+                    if let Some(value) = self.made(*value)
+                        && !instance.set_initial(name, value.clone())
+                    {
+                        return Err(attribute::no_dict(object, name));
                     }
                 }
             }
@@ -448,6 +498,18 @@ fn code_spec(document: &Document, index: usize) -> CodeSpec {
         names: body.names.clone(),
         ..named
     }
+}
+
+/// A module that is built in.
+fn module(name: &str) -> Option<Ref> {
+    let attributes = modules::attributes(name)?;
+    let module = Ref::module(name);
+    if let View::Module(view) = module.view() {
+        for (name, value) in attributes {
+            dict(view.dict()).insert_str(name, value);
+        }
+    }
+    Some(module)
 }
 
 /// How many free variables a code has: as many as the closure of a function of it has cells.

@@ -8,6 +8,7 @@ use super::flow::{self, Expectation, Flow, TypeName, Unproven};
 use super::format::{Document, Executor, Operand, Uop as RecordedUop, ValueIndex};
 use super::load::{LoadError, Objects};
 use super::uops;
+use crate::class::Class;
 use crate::layout;
 use crate::object::{Header, Kind, Ref, View};
 use mimeo::stencil::UopFlags;
@@ -385,6 +386,15 @@ impl Lowering<'_, '_, '_> {
             "_LOAD_GLOBAL_MODULE" | "_LOAD_GLOBAL_BUILTINS" => {
                 return self.global_entry(index, recorded);
             }
+            "_LOAD_ATTR_INSTANCE_VALUE_0"
+            | "_LOAD_ATTR_INSTANCE_VALUE_1"
+            | "_LOAD_ATTR_SLOT_0"
+            | "_LOAD_ATTR_SLOT_1"
+            | "_STORE_ATTR_INSTANCE_VALUE"
+            | "_STORE_ATTR_SLOT"
+            | "_LOAD_ATTR_MODULE" => return self.attribute_place(index, recorded),
+            // The template looks for the name.
+            "_LOAD_ATTR_WITH_HINT" => return Ok(0),
             _ => {}
         }
         match &recorded.operand {
@@ -398,6 +408,18 @@ impl Lowering<'_, '_, '_> {
                     _ => self.refuse(index, recorded, "function_version"),
                 }
             }
+            Some(Operand::TypeVersion(value)) => match self.kept(*value)?.view() {
+                View::Type(class) => Ok(class.guard_address()),
+                _ => self.refuse(index, recorded, "type_version"),
+            },
+            Some(Operand::KeysVersion(value)) => match self.kept(*value)?.view() {
+                View::Type(class) => Ok(class.keys_address()),
+                View::Module(module) => match module.dict().view() {
+                    View::Dict(dict) => Ok(dict.keys_version().into()),
+                    _ => self.refuse(index, recorded, "keys_version"),
+                },
+                _ => self.refuse(index, recorded, "keys_version"),
+            },
             Some(Operand::GlobalsKeysVersion) => Ok(self.objects.globals_version().into()),
             Some(Operand::BuiltinsKeysVersion) => Ok(self.objects.builtins_version().into()),
             // As many slots as the frames of the calls that follow have in CPython.
@@ -443,9 +465,46 @@ impl Lowering<'_, '_, '_> {
         }
     }
 
+    /// The place of an attribute: of a value in the instances of the class, or of an entry in the dict of the module, that
+    /// the uops before have tested the owner for.
+    fn attribute_place(&mut self, index: usize, recorded: &RecordedUop) -> Result<u64, LowerError> {
+        let Some(Operand::Index { name, .. }) = &recorded.operand else {
+            let kind = recorded.operand.as_ref().map_or("none", Operand::kind);
+            return self.refuse(index, recorded, kind);
+        };
+        // Without an owner the check in front has failed already.
+        let Some(&owner) = self.flow.owners.get(&index) else {
+            return Err(self.no_place(index, recorded, name));
+        };
+        let owner = self.kept(owner)?;
+        let of_class = |class: &Class| match recorded.op.contains("_SLOT") {
+            true => class.slot(name),
+            false => class.inline_index(name),
+        };
+        let place = match owner.view() {
+            View::Type(class) => class
+                .class()
+                .and_then(of_class)
+                .map(|index| layout::instance_value(index) as u64),
+            View::Module(module) => match module.dict().view() {
+                View::Dict(dict) => dict.index_of(name).map(|index| index as u64),
+                _ => None,
+            },
+            _ => None,
+        };
+        place.ok_or_else(|| self.no_place(index, recorded, name))
+    }
+
     fn object(&mut self, value: ValueIndex) -> Result<u64, LowerError> {
         let object = self.objects.get(value)?;
         Ok(self.constants.keep(object))
+    }
+
+    /// An object that lives as long as the machine code.
+    fn kept(&mut self, value: ValueIndex) -> Result<Ref, LowerError> {
+        let object = self.objects.get(value)?;
+        self.constants.keep(object.clone());
+        Ok(object)
     }
 
     fn constants_of(&mut self, code: usize) -> Result<u64, LowerError> {

@@ -217,6 +217,13 @@ pub fn operand_kind(op: &str) -> Option<&'static str> {
         | "_CHECK_FUNCTION_EXACT_ARGS"
         | "_CHECK_METHOD_VERSION" => Some("function_version"),
         "_GUARD_TYPE_VERSION" | "_CHECK_ATTR_CLASS" => Some("type_version"),
+        "_LOAD_ATTR_INSTANCE_VALUE_0"
+        | "_LOAD_ATTR_INSTANCE_VALUE_1"
+        | "_LOAD_ATTR_SLOT_0"
+        | "_LOAD_ATTR_SLOT_1"
+        | "_LOAD_ATTR_MODULE"
+        | "_STORE_ATTR_INSTANCE_VALUE"
+        | "_STORE_ATTR_SLOT" => Some("index"),
         "_SET_IP" | "_CHECK_VALIDITY_AND_SET_IP" => Some("ip"),
         "_START_EXECUTOR" => Some("executor"),
         _ => None,
