@@ -3,6 +3,7 @@
 use crate::call::{check_count, wrong_index};
 use crate::compare::{Comparison, NESTING_LIMIT, compare};
 use crate::error::{ErrorKind, PyError, Result};
+use crate::exception::is_subclass;
 use crate::float;
 use crate::format;
 use crate::immortal;
@@ -212,7 +213,7 @@ fn is_instance_of(object: &Ref, class: &Ref, depth: u32) -> Result<bool> {
         return Err(PyError::new(ErrorKind::RecursionError, message));
     }
     match class.view() {
-        View::Type(of) => Ok(object.type_id().is_subtype_of(of.id())),
+        View::Type(_) => Ok(is_subclass(&object.class_of(), class)),
         View::Tuple(classes) => {
             for class in classes.items() {
                 if is_instance_of(object, class, depth + 1)? {

@@ -1,7 +1,7 @@
 //! Calls of built-in functions and types, and what they say of wrong arguments.
 
 use crate::builtin;
-use crate::construct::construct;
+use crate::class;
 use crate::error::{PyError, Result};
 use crate::object::{Ref, View};
 use std::ops::RangeInclusive;
@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 /// the business of uops, is `NotSupported`.
 pub fn call(callable: &Ref, arguments: &[Ref]) -> Result<Ref> {
     match callable.view() {
-        View::Type(of) => construct(of.id(), arguments),
+        View::Type(_) => class::call(callable, arguments),
         View::Builtin(function) => builtin::invoke(function.id(), arguments),
         View::Function(function) => Err(PyError::not_supported(format_args!(
             "calling the function {}",

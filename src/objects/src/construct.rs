@@ -170,7 +170,7 @@ fn slice(arguments: &[Ref]) -> Result<Ref> {
 
 fn type_of(arguments: &[Ref]) -> Result<Ref> {
     match arguments {
-        [object] => Ok(Ref::type_object(object.type_id())),
+        [object] => Ok(object.class_of()),
         [_, _, _] => Err(PyError::not_supported("making a class")),
         _ => Err(PyError::type_error("type() takes 1 or 3 arguments")),
     }

@@ -1,7 +1,9 @@
 //! Objects as text: `str()`, `repr()` and `ascii()`.
 
+use crate::attribute::refuse_hook;
 use crate::compare::NESTING_LIMIT;
 use crate::error::{ErrorKind, PyError, Result};
+use crate::instance::Instance;
 use crate::int;
 use crate::limits;
 use crate::numeral::float_text;
@@ -19,6 +21,14 @@ use std::fmt::Write;
 pub fn str(object: &Ref) -> Result<Ref> {
     match object.view() {
         View::Str(_) => Ok(object.clone()),
+        View::Instance(instance) => {
+            refuse_hook(Some(instance.class()), "__str__")?;
+            repr(object)
+        }
+        View::Exception(exception) => {
+            refuse_hook(exception.of().class(), "__str__")?;
+            exception.text()
+        }
         _ => repr(object),
     }
 }
@@ -114,13 +124,47 @@ impl Printer {
             View::Builtin(function) => {
                 self.push(format_args!("<built-in function {}>", function.name()));
             }
-            View::Type(of) => self.push(format_args!("<class '{}'>", of.id().name())),
+            View::Type(of) => {
+                let module = if of.class().is_some() {
+                    "__main__."
+                } else {
+                    ""
+                };
+                self.push(format_args!("<class '{module}{}'>", of.name()));
+            }
+            View::Instance(instance) => return self.instance(object, instance),
+            View::Exception(exception) => {
+                refuse_hook(exception.of().class(), "__repr__")?;
+                self.text.push_str(&exception.repr()?);
+            }
+            View::Module(module) => {
+                self.push(format_args!("<module '{}' (built-in)>", module.name()));
+            }
+            View::Method(method) => {
+                let name = match method.function().view() {
+                    View::Function(function) => function.qualified_name().to_owned(),
+                    _ => method.function().type_name().to_owned(),
+                };
+                self.push(format_args!("<bound method {name} of "));
+                self.object(method.instance())?;
+                self.text.push('>');
+            }
             // Iterators, and whatever else has no text of its own.
             _ => {
                 let name = object.type_name();
                 self.push(format_args!("<{name} object at {:p}>", object.as_ptr()));
             }
         }
+        Ok(())
+    }
+
+    fn instance(&mut self, object: &Ref, instance: &Instance) -> Result<()> {
+        refuse_hook(Some(instance.class()), "__repr__")?;
+        let name = instance.class().name();
+        self.push(format_args!(
+            "<__main__.{name} object at {:p}>",
+            object.as_ptr()
+        ));
         Ok(())
     }
 

@@ -11,8 +11,12 @@
 
 #![allow(unsafe_code)]
 
+mod attributes;
+mod exceptions;
 mod frames;
 
+pub use attributes::*;
+pub use exceptions::*;
 pub use frames::*;
 
 use crate::call;
@@ -70,10 +74,13 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_convert_value,
         mimeo_copy_free_variables,
         mimeo_dealloc,
+        mimeo_delete_attribute,
         mimeo_delete_global,
         mimeo_delete_name,
         mimeo_delete_subscript,
         mimeo_enter_function,
+        mimeo_exception_matches,
+        mimeo_exit_with,
         mimeo_float_add,
         mimeo_float_multiply,
         mimeo_float_new,
@@ -85,22 +92,31 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_int_multiply,
         mimeo_int_new,
         mimeo_int_subtract,
+        mimeo_intrinsic_1,
+        mimeo_intrinsic_2,
         mimeo_iter_next,
         mimeo_leave_function,
         mimeo_length,
         mimeo_list_append,
         mimeo_list_extend,
+        mimeo_load_attribute,
+        mimeo_load_from_dict,
         mimeo_load_from_dict_or_cell,
         mimeo_load_global,
         mimeo_load_locals,
+        mimeo_load_super_attribute,
         mimeo_make_cell,
         mimeo_make_function,
+        mimeo_match_class,
+        mimeo_match_keys,
+        mimeo_raise_init_result,
         mimeo_raise_unbound_local,
         mimeo_release,
         mimeo_release_array,
         mimeo_set_function_attribute,
         mimeo_set_up_annotations,
         mimeo_slice,
+        mimeo_store_attribute,
         mimeo_store_global,
         mimeo_store_name,
         mimeo_store_slice,

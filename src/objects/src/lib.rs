@@ -22,11 +22,13 @@
 //! ```
 
 pub mod adapters;
+pub mod attribute;
 mod binding;
 pub mod builtin;
 pub mod bytes;
 pub mod call;
 pub mod cell;
+pub mod class;
 pub mod code;
 pub mod compare;
 mod construct;
@@ -56,6 +58,7 @@ pub mod module;
 pub mod numeral;
 pub mod object;
 pub mod ops;
+pub mod pattern;
 pub mod range;
 pub mod recorded;
 pub mod sequence;
