@@ -20,6 +20,7 @@ mod containers;
 #[cfg(feature = "llvm")]
 mod control;
 #[cfg(feature = "llvm")]
+mod dicts;
 mod exceptions;
 #[cfg(feature = "llvm")]
 mod float;
@@ -54,6 +55,7 @@ pub mod supernodes;
 mod truth;
 
 mod image;
+pub mod reference;
 
 pub use image::{
     Image, SCALAR_INTERPRETER, STANDARD_INTERPRETER, scalar_interpreter, standard_interpreter,
@@ -126,6 +128,7 @@ pub fn standard_templates() -> mimeo_compiler::template::TemplateSet {
         .with(iteration::templates())
         .with(subscripts::templates())
         .with(containers::templates())
+        .with(dicts::templates())
         .with(calls::templates())
         .with(py_calls::templates())
         .with(cells::templates())

