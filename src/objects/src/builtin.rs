@@ -367,9 +367,8 @@ fn print(arguments: &[Ref]) -> Result<Ref> {
         if index > 0 {
             line.push(' ');
         }
-        match argument.view() {
-            View::Str(string) => line.push_str(&encodable(string)?),
-            _ => line.push_str(&format::repr_text(argument)?),
+        if let View::Str(string) = format::str(argument)?.view() {
+            line.push_str(&encodable(string)?);
         }
     }
     line.push('\n');
@@ -456,7 +455,7 @@ fn is_subclass_of(class: &Type, base: &Ref, depth: u32) -> Result<bool> {
         return Err(PyError::new(ErrorKind::RecursionError, message));
     }
     match base.view() {
-        View::Type(base) => Ok(class.id().is_subtype_of(base.id())),
+        View::Type(base) => Ok(class.is_subtype_of(base)),
         View::Tuple(bases) => {
             for base in bases.items() {
                 if is_subclass_of(class, base, depth + 1)? {
