@@ -94,6 +94,7 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_enter_function,
         mimeo_exception_matches,
         mimeo_exit_with,
+        mimeo_finish_store,
         mimeo_float_add,
         mimeo_float_multiply,
         mimeo_float_new,
