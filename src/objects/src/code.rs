@@ -3,7 +3,7 @@
 
 use crate::frame::{FRAME_SLOT_LIMIT, Frame, OWNER_DATA_STACK};
 use crate::heap;
-use crate::object::{Header, Kind, Ref};
+use crate::object::{Header, Kind, Ref, View};
 use std::cell::Cell;
 
 /// Flag of code whose locals are slots of the frame, not entries of a dict.
@@ -101,7 +101,7 @@ impl Code {
         self.frame_start[0]
     }
 
-    /// A number that no other code object of this thread has, never 0 until 2<sup>32</sup> of them were made.
+    /// A number that no other code object of this thread has, never 0 until 2<sup>31</sup> of them were made.
     pub fn version(&self) -> u32 {
         self.version
     }
@@ -229,7 +229,18 @@ fn check(spec: &CodeSpec) -> Result<(), BadCode> {
     Ok(())
 }
 
-/// A version for a code object; 0, which no guard accepts, once there are no more.
+/// The text of a name that a code object has.
+pub(crate) fn name_text(name: &Ref) -> String {
+    match name.view() {
+        View::Str(name) => name
+            .code_points()
+            .map(|point| char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER))
+            .collect(),
+        _ => String::new(),
+    }
+}
+
+/// A version for a code object; 0, which no guard accepts, once there are no more that fit the operand of a guard.
 fn next_version() -> u32 {
     thread_local! {
         static NEXT: Cell<u32> = const { Cell::new(1) };
@@ -237,7 +248,7 @@ fn next_version() -> u32 {
     NEXT.with(|next| {
         let version = next.get();
         if version != 0 {
-            next.set(version.wrapping_add(1));
+            next.set((version + 1) & (i32::MAX as u32));
         }
         version
     })
@@ -246,7 +257,6 @@ fn next_version() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::View;
 
     fn named(names: &[&str]) -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()

@@ -9,6 +9,9 @@ use std::ptr::{self, NonNull};
 
 /// The bytes of the first chunk, as in CPython; larger ones have a power of two.
 const CHUNK: usize = 16 << 10;
+/// What is left behind the limit. A call stores its first argument before it knows whether there is one: where the frame
+/// has no slots, into the slot behind it.
+const SPARE: usize = size_of::<*mut u8>();
 /// Frames hold pointers.
 const ALIGN: usize = align_of::<*mut u8>();
 
@@ -40,7 +43,7 @@ impl DataStack {
             limit: ptr::null_mut(),
             chunks: Vec::new(),
         };
-        stack.grow(CHUNK);
+        stack.grow(0);
         stack
     }
 
@@ -66,9 +69,10 @@ impl DataStack {
 
     #[cold]
     fn grow(&mut self, size: usize) {
-        let chunk = Chunk::new(size.next_power_of_two().max(CHUNK), self.top);
+        let size = (size + SPARE).next_power_of_two().max(CHUNK);
+        let chunk = Chunk::new(size, self.top);
         self.top = chunk.base.as_ptr();
-        self.limit = self.top.wrapping_add(chunk.size);
+        self.limit = chunk.limit();
         self.chunks.push(chunk);
     }
 
@@ -79,7 +83,7 @@ impl DataStack {
             self.top = chunk.below;
         }
         if let Some(chunk) = self.chunks.last() {
-            self.limit = chunk.base.as_ptr().wrapping_add(chunk.size);
+            self.limit = chunk.limit();
         }
     }
 }
@@ -91,6 +95,10 @@ impl Chunk {
         let base = NonNull::new(unsafe { alloc::alloc(layout) })
             .unwrap_or_else(|| alloc::handle_alloc_error(layout));
         Self { base, size, below }
+    }
+
+    fn limit(&self) -> *mut u8 {
+        self.base.as_ptr().wrapping_add(self.size - SPARE)
     }
 
     fn layout(size: usize) -> Layout {
@@ -134,7 +142,7 @@ mod tests {
         assert_eq!(stack.chunks[3].size, 4 * CHUNK);
         assert_ne!(stack.limit, first_limit);
         // SAFETY: the room is in the last chunk.
-        unsafe { large.add(3 * CHUNK - 1).write(1) };
+        unsafe { large.add(3 * CHUNK + SPARE - 1).write(1) };
         stack.pop(large);
         for &room in pushed.iter().rev() {
             stack.pop(room);

@@ -314,7 +314,7 @@ mod tests {
     fn a_frame_owns_what_is_in_it() {
         let before = heap::stats().live();
         let code = Ref::code(CodeSpec::default()).unwrap();
-        let function = Ref::function(code, Ref::none(), Ref::none());
+        let function = Ref::function(code, Ref::dict(), Ref::dict());
         let locals = vec![Some(Ref::int(1)), None];
         let mut frame = OwnedFrame::new(3, Some(function.clone()), locals, 2).unwrap();
         frame.set_instruction(7);

@@ -1,8 +1,6 @@
 //! Functions of the program: a code object, the names it sees, and what a call does not give. Calling one is the business
 //! of uops.
 
-#![allow(unsafe_code)]
-
 use crate::code::Code;
 use crate::heap;
 use crate::object::{Header, Kind, Ref, View};
@@ -101,21 +99,19 @@ impl Function {
 
     /// Gives a new function the attribute that CPython's `SET_FUNCTION_ATTRIBUTE` has under this oparg: 1 defaults,
     /// 2 those of keyword-only parameters, 4 annotations, 8 the closure. Unlike a change made later, this leaves the
-    /// version as it is. Gives the attribute back under any other oparg, and where the closure is not a cell for each
-    /// free variable.
-    ///
-    /// # Errors
-    /// The attribute.
-    pub fn complete(&self, oparg: u32, attribute: Ref) -> Result<(), Ref> {
-        let place = match oparg {
-            1 if matches!(attribute.view(), View::Tuple(_)) => &self.defaults,
-            2 if matches!(attribute.view(), View::Dict(_)) => &self.keyword_defaults,
-            4 => &self.annotations,
-            8 if self.is_closure(&attribute) => &self.closure,
-            _ => return Err(attribute),
+    /// version as it is. Returns whether the attribute is of the right type; a closure has a cell for each free variable.
+    pub fn complete(&self, oparg: u32, attribute: Ref) -> bool {
+        let (place, fits) = match oparg {
+            1 => (&self.defaults, attribute.kind() == Kind::Tuple),
+            2 => (&self.keyword_defaults, attribute.kind() == Kind::Dict),
+            4 => (&self.annotations, true),
+            8 => (&self.closure, self.is_closure(&attribute)),
+            _ => return false,
         };
-        drop(place.replace(Some(attribute)));
-        Ok(())
+        if fits {
+            drop(place.replace(Some(attribute)));
+        }
+        fits
     }
 
     /// Whether it is a tuple of a cell for each free variable.
@@ -139,11 +135,18 @@ impl Ref {
     /// A function of this code object that finds its names in these dicts.
     ///
     /// # Panics
-    /// If `code` is no code object.
+    /// If `code` is no code object, or the others are no dicts.
     pub fn function(code: Ref, globals: Ref, builtins: Ref) -> Self {
         let View::Code(view) = code.view() else {
             panic!("a function of a {}, expected code", code.type_name())
         };
+        for names in [&globals, &builtins] {
+            let name = names.type_name();
+            assert!(
+                names.kind() == Kind::Dict,
+                "names in a {name}, expected a dict"
+            );
+        }
         let version = view.version();
         heap::allocate(Function {
             header: Header::new(Kind::Function, 0),

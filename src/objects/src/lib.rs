@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`object`], [`heap`], `immortal`, [`limits`] | what every object has: header, references, memory, and how much of it |
 //! | `singleton`, [`int`], [`float`], [`str`](mod@str), [`list`], [`tuple`](mod@tuple), [`range`], [`slice`](mod@slice), [`iterator`], [`function`], [`code`], [`cell`], [`builtin`], [`types`] | a family of objects each |
-//! | [`ops`], [`compare`], [`sequence`], [`subscript`], [`call`], `construct`, [`format`](mod@format), [`numeral`] | what can be done with them, as safe functions |
+//! | [`ops`], [`compare`], [`sequence`], [`subscript`], [`call`], `binding`, [`globals`], `construct`, [`format`](mod@format), [`numeral`] | what can be done with them, as safe functions |
 //! | [`frame`], [`thread`], `data_stack` | where generated code keeps them |
 //! | [`layout`], [`helpers`] | the contract with generated code |
 //! | [`recorded`] | traces over these objects that CPython recorded |
@@ -22,11 +22,15 @@
 //! ```
 
 pub mod adapters;
+pub mod attribute;
+mod binding;
 pub mod builtin;
 pub mod bytes;
 pub mod call;
 pub mod cell;
+pub mod class;
 pub mod code;
+mod codec;
 pub mod compare;
 mod construct;
 mod data_stack;
@@ -38,6 +42,8 @@ pub mod float;
 pub mod format;
 pub mod frame;
 pub mod function;
+mod gamma;
+pub mod globals;
 pub mod hash;
 pub mod heap;
 pub mod helpers;
@@ -48,19 +54,25 @@ pub mod iterator;
 pub mod layout;
 pub mod limits;
 pub mod list;
+mod math;
 pub mod method;
 pub mod methods;
 pub mod module;
+pub mod modules;
 pub mod numeral;
 pub mod object;
+mod operator;
 pub mod ops;
+mod percent;
 pub mod range;
 pub mod recorded;
 pub mod sequence;
 pub mod set;
 mod singleton;
 pub mod slice;
+mod spec;
 pub mod str;
+mod str_format;
 pub mod subscript;
 pub mod thread;
 pub mod tuple;

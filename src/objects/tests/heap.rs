@@ -90,7 +90,7 @@ fn every_family_frees_what_it_allocates() {
                 constants: vec![Some(Ref::int(1000)), None],
                 ..CodeSpec::default()
             });
-            let function = Ref::function(code.unwrap(), Ref::none(), Ref::none());
+            let function = Ref::function(code.unwrap(), Ref::dict(), Ref::dict());
             let cell = Ref::cell(Some(Ref::method(function, Ref::float(0.5))));
             drop(cell);
         }),

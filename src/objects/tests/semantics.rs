@@ -724,7 +724,7 @@ fn truth() {
         assert_eq!(ops::truth(&value(literal)), expected, "{literal}");
     }
     let code = Ref::code(CodeSpec::default()).unwrap();
-    assert!(ops::truth(&Ref::function(code, Ref::none(), Ref::none())));
+    assert!(ops::truth(&Ref::function(code, Ref::dict(), Ref::dict())));
 }
 
 #[test]

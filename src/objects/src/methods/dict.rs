@@ -1,10 +1,10 @@
 //! The methods of dicts and of their views.
 
-use crate::call::check_count;
+use crate::call::{CallKind, check_count};
 use crate::dict::{Dict, Part};
 use crate::error::{ErrorKind, PyError, Result};
 use crate::iterator;
-use crate::methods::{CallKind, MethodEntry};
+use crate::methods::MethodEntry;
 use crate::object::{Ref, View};
 use crate::sequence;
 use crate::set;
@@ -48,8 +48,7 @@ pub(super) const METHODS: &[MethodEntry] = &[
 /// Those of the type itself; the receiver is the type.
 pub(super) const CLASS_METHODS: &[MethodEntry] = &[entry("fromkeys", CallKind::Fast, from_keys)];
 
-/// The methods of `dict_keys` and `dict_items`; those of `dict_values` are the first ones, up to
-/// [`VALUES_METHOD_COUNT`].
+/// The methods of `dict_keys` and `dict_items`.
 pub(super) const VIEW_METHODS: &[MethodEntry] = &[
     entry(
         "__reversed__",
@@ -64,8 +63,8 @@ pub(super) const VIEW_METHODS: &[MethodEntry] = &[
     }),
 ];
 
-/// How many of [`VIEW_METHODS`] a view of values has.
-pub(super) const VALUES_METHOD_COUNT: usize = 1;
+/// The methods of `dict_values`, which is not like a set.
+pub(super) const VALUES_METHODS: &[MethodEntry] = VIEW_METHODS.split_at(1).0;
 
 const fn entry(
     name: &'static str,

@@ -1,11 +1,12 @@
 //! The methods of sets, frozen or not.
 
+use crate::call::CallKind;
 use crate::error::{ErrorKind, PyError, Result};
-use crate::methods::{CallKind, MethodEntry};
+use crate::methods::MethodEntry;
 use crate::object::{Ref, View};
 use crate::set::{self, Set};
 
-/// The methods of `set`. The first [`FROZEN_COUNT`] are those of `frozenset` as well.
+/// The methods of `set`; the first nine are those of `frozenset` as well.
 pub(super) const METHODS: &[MethodEntry] = &[
     entry("__contains__", CallKind::One, |set, arguments| {
         of(set)?.contains(&arguments[0]).map(Ref::bool)
@@ -76,8 +77,8 @@ pub(super) const METHODS: &[MethodEntry] = &[
     }),
 ];
 
-/// How many of [`METHODS`] a frozen set has.
-pub(super) const FROZEN_COUNT: usize = 9;
+/// The methods of `frozenset`.
+pub(super) const FROZEN_METHODS: &[MethodEntry] = METHODS.split_at(9).0;
 
 const fn entry(
     name: &'static str,

@@ -338,7 +338,11 @@ fn is_same_itself(value: &Value, object: &Ref) -> bool {
         }
         // There is one object of each.
         (Value::Type { name, user: None }, View::Type(found)) => name == found.id().name(),
-        (Value::Builtin { name }, View::Builtin(found)) => name == found.id().name(),
+        (Value::Builtin { name }, View::Builtin(found)) => *name == found.qualified_name(),
+        (Value::MethodDescriptor { name }, View::MethodDescriptor(found)) => {
+            *name == found.qualified_name()
+        }
+        (Value::ModuleFunction { name }, View::Builtin(found)) => *name == found.qualified_name(),
         _ => false,
     }
 }
@@ -411,7 +415,7 @@ fn describe_object(object: &Ref) -> String {
             format!("{kind} at index {}", iterator.index())
         }
         View::Function(function) => format!("function {}", function.qualified_name()),
-        View::Builtin(builtin) => format!("builtin {}", builtin.id().name()),
+        View::Builtin(builtin) => format!("builtin {}", builtin.qualified_name()),
         View::Type(class) => format!("type {}", class.id().name()),
         _ => kind.to_owned(),
     }

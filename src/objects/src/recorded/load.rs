@@ -34,6 +34,8 @@ pub struct Objects<'d> {
     document: &'d Document,
     made: Vec<Option<Ref>>,
     codes: Vec<Option<Ref>>,
+    globals: Ref,
+    builtins: Ref,
 }
 
 impl<'d> Objects<'d> {
@@ -45,6 +47,8 @@ impl<'d> Objects<'d> {
             document,
             made,
             codes,
+            globals: Ref::dict(),
+            builtins: Ref::dict(),
         }
     }
 
@@ -184,7 +188,8 @@ impl<'d> Objects<'d> {
                 Ref::str_iterator(sequence, iterator.index).ok()?
             }
             Value::Function { code, .. } => {
-                Ref::function(self.code(*code)?, Ref::none(), Ref::none())
+                let code = self.code(*code)?;
+                Ref::function(code, self.globals.clone(), self.builtins.clone())
             }
             Value::Type { name, user: None } => Ref::type_object(TypeId::named(name)?),
             Value::Builtin { name } => Ref::builtin(BuiltinId::named(name)?),
