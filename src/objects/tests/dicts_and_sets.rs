@@ -419,7 +419,7 @@ fn dicts_are_those_of_python() {
         }
         5 => {
             let key = program.random.key();
-            program.method(&["get", "pop", "setdefault"], vec![key])
+            program.method(&["get", "pop"], vec![key])
         }
         6 => {
             let arguments = vec![program.random.key(), program.random.key()];
