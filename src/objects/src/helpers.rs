@@ -11,8 +11,12 @@
 
 #![allow(unsafe_code)]
 
+mod attributes;
+mod exceptions;
 mod frames;
 
+pub use attributes::*;
+pub use exceptions::*;
 pub use frames::*;
 
 use crate::builtin;
@@ -79,6 +83,7 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_convert_value,
         mimeo_copy_free_variables,
         mimeo_dealloc,
+        mimeo_delete_attribute,
         mimeo_delete_global,
         mimeo_delete_name,
         mimeo_delete_subscript,
@@ -87,6 +92,8 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_dict_subscript,
         mimeo_dict_update,
         mimeo_enter_function,
+        mimeo_exception_matches,
+        mimeo_exit_with,
         mimeo_float_add,
         mimeo_float_multiply,
         mimeo_float_new,
@@ -99,18 +106,26 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_int_multiply,
         mimeo_int_new,
         mimeo_int_subtract,
+        mimeo_intrinsic_1,
+        mimeo_intrinsic_2,
         mimeo_is_instance,
         mimeo_iter_next,
         mimeo_leave_function,
         mimeo_length,
         mimeo_list_append,
         mimeo_list_extend,
+        mimeo_load_attribute,
+        mimeo_load_from_dict,
         mimeo_load_from_dict_or_cell,
         mimeo_load_global,
         mimeo_load_locals,
+        mimeo_load_super_attribute,
         mimeo_make_cell,
         mimeo_make_function,
         mimeo_map_add,
+        mimeo_match_class,
+        mimeo_match_keys,
+        mimeo_raise_init_result,
         mimeo_raise_unbound_local,
         mimeo_release,
         mimeo_release_array,
@@ -119,6 +134,7 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_set_up_annotations,
         mimeo_set_update,
         mimeo_slice,
+        mimeo_store_attribute,
         mimeo_store_global,
         mimeo_store_name,
         mimeo_store_slice,
@@ -635,13 +651,24 @@ pub unsafe extern "C" fn mimeo_list_extend(thread: Thread, list: Object, items: 
     unsafe {
         let (list, items) = (Ref::borrow(list), Ref::from_raw(items));
         let extended = match list.view() {
-            View::List(list) => sequence::extend(list, &items),
+            View::List(list) => {
+                sequence::extend(list, &items).map_err(|error| starred(error, &items))
+            }
             _ => Err(PyError::type_error(
                 "extension of an object that is not a list",
             )),
         };
         status(thread, extended)
     }
+}
+
+/// What Python says of a starred item of a list display that is not iterable.
+fn starred(error: PyError, items: &Ref) -> PyError {
+    let name = items.type_name();
+    if error.message == format!("'{name}' object is not iterable") {
+        return PyError::type_error(format!("Value after * must be an iterable, not {name}"));
+    }
+    error
 }
 
 /// Unpacks an iterable, which is consumed, into `count` slots, of which the last gets the first item: 0, or -1 for an

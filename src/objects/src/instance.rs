@@ -135,6 +135,16 @@ impl Instance {
         }
     }
 
+    /// Sets an attribute, a slot or not, without calling anything. Returns whether the class allows it.
+    pub(crate) fn set_initial(&self, name: &str, value: Ref) -> bool {
+        match self.class().slot(name) {
+            Some(slot) => drop(self.replace_slot(slot, Some(value))),
+            None if self.class().has_dict() => self.set_own(name, value),
+            None => return false,
+        }
+        true
+    }
+
     /// Deletes the instance's own attribute, not a slot, and gives what it was.
     pub fn delete_own(&self, name: &str) -> Result<Option<Ref>> {
         if let Some(dict) = self.existing_dict() {
@@ -215,10 +225,8 @@ impl Ref {
             unreachable!("`instance_of` makes nothing else")
         };
         for (name, value) in attributes {
-            match instance.class().slot(&name) {
-                Some(slot) => drop(instance.replace_slot(slot, Some(value))),
-                None if instance.class().has_dict() => instance.set_own(&name, value),
-                None => return Err(crate::attribute::no_dict(&made, &name)),
+            if !instance.set_initial(&name, value) {
+                return Err(crate::attribute::no_dict(&made, &name));
             }
         }
         Ok(made)

@@ -63,6 +63,7 @@ pub mod numeral;
 pub mod object;
 mod operator;
 pub mod ops;
+pub mod pattern;
 mod percent;
 pub mod range;
 pub mod recorded;

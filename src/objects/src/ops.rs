@@ -262,6 +262,18 @@ pub fn negative(a: &Ref) -> Result<Ref> {
     }
 }
 
+/// `+a`
+///
+/// # Errors
+/// `TypeError` if `a` is not a number.
+pub fn positive(a: &Ref) -> Result<Ref> {
+    match number(a) {
+        Some(Number::Int(value)) => Ok(int::add(value, int::IntView::Small(0))),
+        Some(Number::Float(value)) => Ok(Ref::float(value)),
+        None => Err(bad_operand("unary +", a)),
+    }
+}
+
 /// `~a`
 ///
 /// # Errors
