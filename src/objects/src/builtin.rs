@@ -215,6 +215,15 @@ fn chr(code_point: &Ref) -> Result<Ref> {
 }
 
 fn ord(character: &Ref) -> Result<Ref> {
+    if let View::Bytes(bytes) = character.view() {
+        return match bytes.data() {
+            [byte] => Ok(Ref::int((*byte).into())),
+            several => Err(PyError::type_error(format!(
+                "ord() expected a character, but string of length {} found",
+                several.len()
+            ))),
+        };
+    }
     let View::Str(string) = character.view() else {
         return Err(PyError::type_error(format!(
             "ord() expected string of length 1, but {} found",
@@ -499,6 +508,7 @@ fn sum(arguments: &[Ref]) -> Result<Ref> {
         [items, start] => (items, start.clone()),
         _ => return Err(too_many("sum", 2, arguments.len())),
     };
+    let mut items = iterator::items(items)?;
     let joined = match start.view() {
         View::Str(_) => Some(("strings", "''")),
         View::Bytes(_) => Some(("bytes", "b''")),
@@ -509,7 +519,6 @@ fn sum(arguments: &[Ref]) -> Result<Ref> {
             "sum() can't sum {what} [use {empty}.join(seq) instead]"
         )));
     }
-    let mut items = iterator::items(items)?;
     let mut total = start;
     while let View::Int(IntView::Small(_)) = total.view() {
         let Some(item) = items.next().transpose()? else {
