@@ -418,18 +418,20 @@ fn calls_consume_callable_self_and_arguments() {
         // SAFETY: everything is a new reference or, for self, null.
         unsafe {
             let null = ptr::null_mut();
-            let state: *mut ThreadState = thread;
-            let call = |operands: &mut [*mut Header]| {
-                mimeo_call(state, operands.as_mut_ptr(), operands.len() as u32 - 2)
+            let call = |thread: *mut ThreadState, operands: &mut [*mut Header]| {
+                mimeo_call(thread, operands.as_mut_ptr(), operands.len() as u32 - 2)
             };
-            let result = call(&mut [function(BuiltinId::Divmod), null, int(7), int(2)]);
+            let result = call(
+                thread,
+                &mut [function(BuiltinId::Divmod), null, int(7), int(2)],
+            );
             assert_eq!(taken(thread, result), ok("(3, 1)"));
-            let result = call(&mut [function(BuiltinId::Max), int(9), int(2)]);
+            let result = call(thread, &mut [function(BuiltinId::Max), int(9), int(2)]);
             assert_eq!(taken(thread, result), ok("9"));
             let range = Ref::type_object(TypeId::Range).into_raw();
-            let result = call(&mut [range, int(3)]);
+            let result = call(thread, &mut [range, int(3)]);
             assert_eq!(taken(thread, result), ok("range(0, 3)"));
-            let result = call(&mut [int(1), text("ab")]);
+            let result = call(thread, &mut [int(1), text("ab")]);
             let message = "'int' object is not callable";
             assert_eq!(taken(thread, result), error(ErrorKind::TypeError, message));
             let append = methods::named("list.append").unwrap().into_raw();
@@ -440,7 +442,7 @@ fn calls_consume_callable_self_and_arguments() {
             assert_eq!(repr_text(&list).unwrap(), "[5]");
             let code = Ref::code(CodeSpec::default()).unwrap();
             let user = Ref::function(code, Ref::dict(), Ref::dict()).into_raw();
-            let result = call(&mut [user, null]);
+            let result = call(thread, &mut [user, null]);
             assert_eq!(
                 taken(thread, result).unwrap_err().kind,
                 ErrorKind::NotSupported
