@@ -8,11 +8,13 @@
 //! | [`recorded`] | where the recorded traces are, and documents with a change in them |
 //! | [`allocations`] | an allocator that counts, for tests of leaks |
 //! | [`scalar`] | scalar traces: a plain reference, traces made at random, comparisons |
+//! | [`programs`] | random programs, run by Python and by mimeo |
 //! | [`numbers`] | a generator of numbers that are the same on each run |
 
 pub mod allocations;
 pub mod machine;
 pub mod numbers;
+pub mod programs;
 pub mod recorded;
 pub mod scalar;
 pub mod table_file;

@@ -355,6 +355,15 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         self.assembly(true, "addq $2, $0", "=r,0,i,~{flags}", &operands)
     }
 
+    /// The same number, of which LLVM knows nothing. It takes a hole for an address, which is never zero: whether an oparg
+    /// is must be asked of this.
+    pub fn opaque(&self, number: IntValue<'ctx>) -> Built<IntValue<'ctx>> {
+        match self.assembled(Type::I64, false, "", "=r,0", &[number.into()])? {
+            BasicValueEnum::IntValue(value) => Ok(value),
+            _ => self.misuse("builds inline assembly that gives no integer"),
+        }
+    }
+
     // ---- Arithmetic --------------------------------------------------------------------------------------------
 
     /// `left` and `right` combined, and whether the signed result does not fit.

@@ -61,6 +61,13 @@ impl Template {
         self.with(UopFlags::ERROR)
     }
 
+    /// Declares that the values that the template pops are gone when its error target goes on, places and all; otherwise
+    /// their places are still there.
+    #[must_use]
+    pub fn pops_before_error(self) -> Self {
+        self.with(UopFlags::POPS_BEFORE_ERROR)
+    }
+
     /// Declares that the template may give up the trace's assumptions: it may use [`TemplateBuilder::jump`].
     #[must_use]
     pub fn may_deopt(self) -> Self {

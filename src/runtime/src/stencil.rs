@@ -262,6 +262,8 @@ bitflags! {
         /// Continues in the frame from which the one that it starts in was entered: what it pops is popped from the frame
         /// that it leaves and what it pushes is pushed onto the other's stack.
         const LEAVES_FRAME = 1 << 18;
+        /// Its error target finds the stack without the values that it pops.
+        const POPS_BEFORE_ERROR = 1 << 19;
     }
 }
 

@@ -771,7 +771,15 @@ impl Depths {
         }
         if entry.flags.contains(UopFlags::ERROR) {
             let place = places[index].error as usize;
-            if self.reach::<FRAMES>(trace, place, here(depth))? {
+            let pops = entry.flags.contains(UopFlags::POPS_BEFORE_ERROR);
+            let after = match pops {
+                false => depth,
+                true => apply(StackEffect {
+                    popped: entry.effect.popped,
+                    pushed: Count::default(),
+                })?,
+            };
+            if self.reach::<FRAMES>(trace, place, here(after))? {
                 pending.push(place);
             }
         }

@@ -204,7 +204,8 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     }
 
     /// Goes to the uop that the trace's error label names, with the stack pointer as at entry. The values that the
-    /// template popped are dead: it has released or given away whatever they own.
+    /// template popped are dead: it has released or given away whatever they own. Where it declares `pops_before_error()`,
+    /// the stack is as it is now.
     ///
     /// # Errors
     /// The template does not declare `may_error()`.
@@ -213,6 +214,9 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         self.require_same_frame("an error")?;
         self.require_kept_registers("an error")?;
         self.unit.note(|facts| facts.errors = true);
+        if self.flags().contains(UopFlags::POPS_BEFORE_ERROR) {
+            return self.error_without_operands();
+        }
         // From where the stack stands now, if that is known: a second pointer would take a second register.
         let (base, above) = match self.stack.base_offset {
             Some(above) => (self.stack.base, above),
@@ -224,6 +228,18 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             self.store(value, self.slot(top, self.i64(index.into()))?, 0)?;
         }
         self.stack.reset(top);
+        self.leave_to(HoleValue::ErrorTarget)
+    }
+
+    /// Goes to the error target with the stack as it is now.
+    fn error_without_operands(self) -> Built<Done> {
+        let popped = self.unit.template().effect().popped;
+        let (expected, found) = (Delta::default() - Delta::from(popped), self.stack.total());
+        if found != expected {
+            return self.misuse(format!(
+                "declares that an error pops {popped} values, but raises one with a change of depth by {found}"
+            ));
+        }
         self.leave_to(HoleValue::ErrorTarget)
     }
 

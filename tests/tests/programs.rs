@@ -1,0 +1,176 @@
+//! Programs made at random do on mimeo what they do on the machine's Python: every local at the end is the same, bit for
+//! bit, and so is the exception; and they leave no object behind.
+//!
+//! `MIMEO_PROGRAMS` says how many programs there are, `MIMEO_PROGRAMS_SEED` which the first is, `MIMEO_PYTHON` which Python
+//! judges; a failure names its seed, and `MIMEO_PROGRAMS=1` with it repeats it. `MIMEO_PROGRAMS_TRACES=1` shows the traces.
+//! The seeds in work are in `program-*` in cargo's directory for tests, in case a program takes the process down.
+
+use mimeo_tests::programs::ast::Program;
+use mimeo_tests::programs::generate::generate;
+use mimeo_tests::programs::machine::Way;
+use mimeo_tests::programs::outcome::agrees;
+use mimeo_tests::programs::python::{Answer, Python};
+use mimeo_tests::programs::shrink::shrink;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// As many as take half a minute.
+const PROGRAMS: u64 = 4_000;
+
+fn setting(name: &str, otherwise: u64) -> u64 {
+    let value = std::env::var(name).ok();
+    value.map_or(otherwise, |value| {
+        value
+            .parse()
+            .unwrap_or_else(|error| panic!("{name}={value}: {error}"))
+    })
+}
+
+/// What was met on the way.
+#[derive(Debug, Default)]
+struct Tally {
+    same: u64,
+    too_long: u64,
+    /// Statements that ran.
+    steps: u64,
+    traces: u64,
+    raised: BTreeMap<String, u64>,
+}
+
+/// Whoever takes part in the comparison.
+struct Judges {
+    python: Python,
+    ways: Vec<Way>,
+}
+
+/// What came out of one program.
+enum Verdict {
+    Same {
+        steps: u64,
+        traces: u64,
+        raised: Option<String>,
+    },
+    TooLong,
+    Different(String),
+}
+
+impl Judges {
+    /// Compares Python with the interpreter, with the engine that makes use of everything, and with one that does not,
+    /// another for each seed.
+    fn verdict(&mut self, program: &Program, seed: u64) -> Verdict {
+        let Answer::Ended {
+            outcome: expected,
+            steps,
+            cycles,
+        } = self.python.run(program)
+        else {
+            return Verdict::TooLong;
+        };
+        let mut traces = 0;
+        let other = 2 + seed as usize % (self.ways.len() - 2);
+        for way in [0, 1, other] {
+            let way = &self.ways[way];
+            let run = way.run(program, seed);
+            traces += run.traces as u64;
+            if !agrees(&expected, &run.outcome, self.python.version) {
+                return Verdict::Different(format!(
+                    "Python ends with\n{expected}\n{way:.40?} with\n{}",
+                    run.outcome
+                ));
+            }
+            if run.left != 0 && !cycles {
+                return Verdict::Different(format!("{way:.40?} leaves {} objects", run.left));
+            }
+        }
+        Verdict::Same {
+            steps,
+            traces,
+            raised: expected.raised.map(|raised| raised.class),
+        }
+    }
+
+    fn report(&mut self, program: &Program, seed: u64, difference: &str) -> ! {
+        let smaller = shrink(program, |program| {
+            matches!(self.verdict(program, seed), Verdict::Different(_))
+        });
+        let Verdict::Different(smaller_difference) = self.verdict(&smaller, seed) else {
+            panic!("seed {seed}: {difference}\nbut not the second time, in\n{program}");
+        };
+        panic!("seed {seed}: {difference}\nsmaller: {smaller_difference}\n{smaller}");
+    }
+}
+
+fn run(worker: u64, seeds: impl Iterator<Item = u64>) -> Tally {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("program-{worker}"));
+    let note = File::create(&place).expect("a directory for tests");
+    let mut judges = Judges {
+        python: Python::start(),
+        ways: Way::all(),
+    };
+    let mut tally = Tally::default();
+    for seed in seeds {
+        note.write_all_at(format!("{seed:20}\n").as_bytes(), 0)
+            .expect("a file that can be written");
+        let program = generate(seed);
+        match judges.verdict(&program, seed) {
+            Verdict::Same {
+                steps,
+                traces,
+                raised,
+            } => {
+                tally.same += 1;
+                tally.steps += steps;
+                tally.traces += traces;
+                if let Some(raised) = raised {
+                    *tally.raised.entry(raised).or_default() += 1;
+                }
+            }
+            Verdict::TooLong => tally.too_long += 1,
+            Verdict::Different(difference) => judges.report(&program, seed, &difference),
+        }
+    }
+    tally
+}
+
+#[test]
+fn programs_do_what_python_does() {
+    let (first, count) = (
+        setting("MIMEO_PROGRAMS_SEED", 0),
+        setting("MIMEO_PROGRAMS", PROGRAMS),
+    );
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    let tallies: Vec<Tally> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|worker| {
+                scope.spawn(move || {
+                    let seeds = (first..first + count).filter(|seed| seed % threads == worker);
+                    run(worker, seeds)
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| {
+                worker
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    });
+    let mut all = Tally::default();
+    for tally in tallies {
+        all.same += tally.same;
+        all.too_long += tally.too_long;
+        all.steps += tally.steps;
+        all.traces += tally.traces;
+        for (class, count) in tally.raised {
+            *all.raised.entry(class).or_default() += count;
+        }
+    }
+    println!(
+        "{} programs of {} statements run were the same, by {} traces; {} ran too long; raised: {:?}",
+        all.same, all.steps, all.traces, all.too_long, all.raised
+    );
+}
