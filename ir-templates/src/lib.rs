@@ -6,6 +6,8 @@
 //! and need none.
 
 #[cfg(feature = "llvm")]
+mod attributes;
+#[cfg(feature = "llvm")]
 mod calls;
 #[cfg(feature = "llvm")]
 mod cells;
@@ -18,6 +20,9 @@ mod containers;
 #[cfg(feature = "llvm")]
 mod control;
 #[cfg(feature = "llvm")]
+mod dicts;
+mod exceptions;
+#[cfg(feature = "llvm")]
 mod float;
 #[cfg(feature = "llvm")]
 mod globals;
@@ -29,6 +34,8 @@ mod int;
 mod iteration;
 #[cfg(feature = "llvm")]
 mod locals;
+#[cfg(feature = "llvm")]
+mod matching;
 #[cfg(feature = "llvm")]
 mod object_ops;
 #[cfg(feature = "llvm")]
@@ -121,9 +128,13 @@ pub fn standard_templates() -> mimeo_compiler::template::TemplateSet {
         .with(iteration::templates())
         .with(subscripts::templates())
         .with(containers::templates())
+        .with(dicts::templates())
         .with(calls::templates())
         .with(py_calls::templates())
         .with(cells::templates())
         .with(globals::templates())
+        .with(attributes::templates())
+        .with(exceptions::templates())
+        .with(matching::templates())
         .with(control::templates())
 }

@@ -148,6 +148,21 @@ fn free_and_continue<'ctx>(
     b.continue_()
 }
 
+/// Gives up the reference to `object` and goes on with `then`, which is handed `kept`. Freeing happens out of line.
+pub(crate) fn release_and_go_on<'ctx>(
+    mut b: Builder<'_, 'ctx>,
+    object: PointerValue<'ctx>,
+    kept: PointerValue<'ctx>,
+    then: impl Fn(Builder<'_, 'ctx>, PointerValue<'ctx>) -> Path,
+) -> Path {
+    let last = release(&b, object)?;
+    b.cold_if(last, &[object.into(), kept.into()], |b, values| {
+        b.call(&DEALLOC, &[b.thread().into(), values[0]])?;
+        then(b, values[1].into_pointer_value())
+    })?;
+    then(b, kept)
+}
+
 /// Gives up a reference that is not the last one, and continues.
 pub(crate) fn release_shared_and_continue<'ctx>(
     b: Builder<'_, 'ctx>,

@@ -96,6 +96,7 @@ fn compare_nested(comparison: Comparison, a: &Ref, b: &Ref, depth: u32) -> Resul
     }
     match (a.view(), b.view()) {
         (View::Str(x), View::Str(y)) => Ok(comparison.holds(Some(x.compare(y)))),
+        (View::Bytes(x), View::Bytes(y)) => Ok(comparison.holds(Some(x.data().cmp(y.data())))),
         (View::List(x), View::List(y)) => {
             let items = (|index| x.get(index), |index| y.get(index));
             compare_sequences(comparison, (x.len(), y.len()), items, depth)

@@ -321,7 +321,8 @@ impl fmt::Display for Named<'_, Expr> {
                     match piece {
                         Piece::Text(text) => f.write_str(text)?,
                         Piece::Value(value, conversion) => {
-                            let conversion = conversion.map_or(String::new(), |to| format!("!{to}"));
+                            let conversion =
+                                conversion.map_or(String::new(), |to| format!("!{to}"));
                             write!(f, "{{{}{conversion}}}", of(value))?;
                         }
                     }

@@ -433,7 +433,10 @@ impl Generator {
             4 => (Expr::Call("range", vec![int(limit), int(-3), int(-2)]), Int),
             5 => {
                 let start = self.pick(&INTS);
-                (Expr::Call("range", vec![int(start), int(start + limit)]), Int)
+                (
+                    Expr::Call("range", vec![int(start), int(start + limit)]),
+                    Int,
+                )
             }
             6 | 7 => {
                 let list = Expr::Local(self.local_of(List));
@@ -737,7 +740,9 @@ impl Generator {
     }
 
     fn truth(&mut self, depth: usize) -> Expr {
-        use Comparison::{Equal, Greater, GreaterEqual, In, Is, IsNot, Less, LessEqual, NotEqual, NotIn};
+        use Comparison::{
+            Equal, Greater, GreaterEqual, In, Is, IsNot, Less, LessEqual, NotEqual, NotIn,
+        };
         let depth = depth - 1;
         let ordered = [Less, LessEqual, Equal, NotEqual, Greater, GreaterEqual];
         match self.below(16) {

@@ -120,7 +120,11 @@ impl Way {
 pub fn listing(trace: &Trace<'_>) -> String {
     let mut text = String::new();
     for (index, uop) in trace.uops().iter().enumerate() {
-        let place = |label| trace.position(label).map_or(String::new(), |to| format!(" -> {to}"));
+        let place = |label| {
+            trace
+                .position(label)
+                .map_or(String::new(), |to| format!(" -> {to}"))
+        };
         let jump = uop.jump.map_or(String::new(), place);
         text += &format!(
             "{index:4} {} {} target {}{jump}\n",
@@ -229,7 +233,10 @@ impl<'a> Machine<'a> {
         let loaded = self.way.load(&lowered.trace, lowered.shape);
         if std::env::var_os("MIMEO_PROGRAMS_TRACES").is_some() {
             let number = self.targets.number(point);
-            println!("trace of target {number}, {point:?}:\n{}", listing(&lowered.trace));
+            println!(
+                "trace of target {number}, {point:?}:\n{}",
+                listing(&lowered.trace)
+            );
         }
         let index = self.loaded.len();
         self.by_id.insert(loaded.id(), index);
@@ -250,9 +257,7 @@ impl<'a> Machine<'a> {
                 Loaded::Compiled(executor) => {
                     executor.run(frame.cast(), stack_pointer, thread.cast())
                 }
-                Loaded::Interpreted(trace) => {
-                    trace.run(frame.cast(), stack_pointer, thread.cast())
-                }
+                Loaded::Interpreted(trace) => trace.run(frame.cast(), stack_pointer, thread.cast()),
             };
             (*frame).stack_pointer = exit.stack_pointer.cast();
             exit
