@@ -321,7 +321,8 @@ impl fmt::Display for Named<'_, Expr> {
                     match piece {
                         Piece::Text(text) => f.write_str(text)?,
                         Piece::Value(value, conversion) => {
-                            let conversion = conversion.map_or(String::new(), |to| format!("!{to}"));
+                            let conversion =
+                                conversion.map_or(String::new(), |to| format!("!{to}"));
                             write!(f, "{{{}{conversion}}}", of(value))?;
                         }
                     }
@@ -403,9 +404,7 @@ impl fmt::Display for Program {
         self.write_body(f, &self.body, 1)?;
         writeln!(f, "    return locals()")?;
         // Never run: it makes locals of names that are only read.
-        for name in &self.names {
-            writeln!(f, "    {name} = None")?;
-        }
+        writeln!(f, "    {} = None", self.names.join(" = "))?;
         f.write_str("arguments = ")?;
         write_tuple(f, &self.arguments)?;
         writeln!(f)

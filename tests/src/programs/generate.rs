@@ -149,9 +149,14 @@ impl Generator {
         let mut body = Vec::new();
         let parameters = LOCALS.iter().filter(|local| local.2).count();
         for (local, &(_, kind, _)) in LOCALS.iter().enumerate().take(COUNTERS).skip(parameters) {
-            if !self.once_in(12) {
-                body.push(Stmt::Assign(Target::Local(local), self.expr(kind, 1)));
+            if !self.once_in(200) {
+                let value = self.value(kind);
+                body.push(Stmt::Assign(Target::Local(local), literal(&value)));
             }
+        }
+        for counter in COUNTERS..LOCALS.len() {
+            let zero = Expr::Constant(Value::Int(0));
+            body.push(Stmt::Assign(Target::Local(counter), zero));
         }
         let count = 3 + self.below(8);
         body.extend(self.block(count, NESTING));
@@ -195,7 +200,10 @@ impl Generator {
 
     /// What lists hold: mostly ints.
     fn any_item(&mut self) -> Kind {
-        self.pick(&[Int, Int, Int, Int, Int, Float, Str, Bool])
+        match self.once_in(16) {
+            true => self.pick(&[Float, Str, Bool]),
+            false => Int,
+        }
     }
 
     fn constant(&mut self, kind: Kind) -> Value {
@@ -258,7 +266,7 @@ impl Generator {
                 into.push(Stmt::If(test, then, otherwise));
             }
             80..94 if nesting > 0 && self.work < 1500 => self.repeat(nesting, into),
-            94 => into.push(Stmt::Delete(self.local().0)),
+            94 if self.once_in(12) => into.push(Stmt::Delete(self.local().0)),
             95 => {
                 let value = self.expr(Any, 2);
                 into.push(Stmt::Expression(value));
@@ -302,13 +310,8 @@ impl Generator {
     }
 
     fn augmented(&mut self) -> Stmt {
-        let (local, kind) = match self.once_in(3) {
-            true => self.local(),
-            false => {
-                let kind = self.pick(&[Int, Int, Float, Str, List]);
-                (self.local_of(kind), kind)
-            }
-        };
+        let kind = self.pick(&[Int, Int, Float, Str, List, Tuple, Bool]);
+        let local = self.local_of(kind);
         let (operator, value) = match kind {
             Float => {
                 let operator = self.float_operator();
@@ -361,7 +364,7 @@ impl Generator {
     }
 
     fn unpack(&mut self) -> Stmt {
-        let count = 2 + self.below(2);
+        let count = 2 + usize::from(self.once_in(3));
         let mut to = Vec::new();
         let mut items = Vec::new();
         for _ in 0..count {
@@ -371,11 +374,11 @@ impl Generator {
         }
         let value = match self.below(12) {
             0 => Expr::List(items),
-            1 => {
+            1 if self.once_in(8) => {
                 let kind = self.pick(&[Tuple, List, Str]);
                 Expr::Local(self.local_of(kind))
             }
-            2 => Expr::Slice(
+            2 if self.once_in(2) => Expr::Slice(
                 Box::new(Expr::Local(self.local_of(List))),
                 None,
                 Some(Box::new(Expr::Constant(Value::Int(count as i128)))),
@@ -414,7 +417,7 @@ impl Generator {
             into.push(Stmt::While(test, body));
         } else {
             let (over, kind) = self.iterable(limit);
-            let local = match self.once_in(6) {
+            let local = match self.once_in(40) {
                 true => self.local().0,
                 false => self.local_of(kind),
             };
@@ -433,7 +436,10 @@ impl Generator {
             4 => (Expr::Call("range", vec![int(limit), int(-3), int(-2)]), Int),
             5 => {
                 let start = self.pick(&INTS);
-                (Expr::Call("range", vec![int(start), int(start + limit)]), Int)
+                (
+                    Expr::Call("range", vec![int(start), int(start + limit)]),
+                    Int,
+                )
             }
             6 | 7 => {
                 let list = Expr::Local(self.local_of(List));
@@ -448,7 +454,7 @@ impl Generator {
     }
 
     fn expr(&mut self, kind: Kind, depth: usize) -> Expr {
-        if self.once_in(500) {
+        if self.once_in(1500) {
             let other = self.any_kind();
             return self.expr_of(other, depth);
         }
@@ -737,7 +743,9 @@ impl Generator {
     }
 
     fn truth(&mut self, depth: usize) -> Expr {
-        use Comparison::{Equal, Greater, GreaterEqual, In, Is, IsNot, Less, LessEqual, NotEqual, NotIn};
+        use Comparison::{
+            Equal, Greater, GreaterEqual, In, Is, IsNot, Less, LessEqual, NotEqual, NotIn,
+        };
         let depth = depth - 1;
         let ordered = [Less, LessEqual, Equal, NotEqual, Greater, GreaterEqual];
         match self.below(16) {
@@ -799,6 +807,15 @@ impl Generator {
                 }
             }
         }
+    }
+}
+
+/// An expression that makes a value.
+fn literal(value: &Value) -> Expr {
+    match value {
+        Value::List(items) => Expr::List(items.iter().map(literal).collect()),
+        Value::Tuple(items) => Expr::Tuple(items.iter().map(literal).collect()),
+        _ => Expr::Constant(value.clone()),
     }
 }
 

@@ -21,6 +21,7 @@ use mimeo_objects::recorded::{engine, interpreter};
 use mimeo_objects::thread::ThreadState;
 use mimeo_objects::types::TypeId;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 /// One way to run traces.
@@ -44,10 +45,19 @@ enum Loaded {
 pub struct Run {
     /// How the program ended.
     pub outcome: Outcome,
-    /// How many traces were made, by the names of their uops and how often each is there.
+    /// How many traces were made.
     pub traces: usize,
     /// How many objects it left behind.
     pub left: i64,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compiled(_, selection) => write!(f, "the engine with {selection:?}"),
+            Self::Interpreted(_) => f.write_str("the interpreter"),
+        }
+    }
 }
 
 impl Way {
@@ -120,7 +130,11 @@ impl Way {
 pub fn listing(trace: &Trace<'_>) -> String {
     let mut text = String::new();
     for (index, uop) in trace.uops().iter().enumerate() {
-        let place = |label| trace.position(label).map_or(String::new(), |to| format!(" -> {to}"));
+        let place = |label| {
+            trace
+                .position(label)
+                .map_or(String::new(), |to| format!(" -> {to}"))
+        };
         let jump = uop.jump.map_or(String::new(), place);
         text += &format!(
             "{index:4} {} {} target {}{jump}\n",
@@ -229,7 +243,10 @@ impl<'a> Machine<'a> {
         let loaded = self.way.load(&lowered.trace, lowered.shape);
         if std::env::var_os("MIMEO_PROGRAMS_TRACES").is_some() {
             let number = self.targets.number(point);
-            println!("trace of target {number}, {point:?}:\n{}", listing(&lowered.trace));
+            println!(
+                "trace of target {number}, {point:?}:\n{}",
+                listing(&lowered.trace)
+            );
         }
         let index = self.loaded.len();
         self.by_id.insert(loaded.id(), index);
@@ -250,9 +267,7 @@ impl<'a> Machine<'a> {
                 Loaded::Compiled(executor) => {
                     executor.run(frame.cast(), stack_pointer, thread.cast())
                 }
-                Loaded::Interpreted(trace) => {
-                    trace.run(frame.cast(), stack_pointer, thread.cast())
-                }
+                Loaded::Interpreted(trace) => trace.run(frame.cast(), stack_pointer, thread.cast()),
             };
             (*frame).stack_pointer = exit.stack_pointer.cast();
             exit

@@ -17,6 +17,14 @@ def too_long(*_):
     raise TooLong
 
 
+def sum_before_312(items, *start):
+    """From 3.12 on, sum() makes up for what is lost in adding floats."""
+    items = list(items)
+    if float in map(type, items):
+        raise TooLong
+    return sum(items, *start)
+
+
 class Writer:
     """Values with their types; lists know whether they are the same one."""
 
@@ -86,6 +94,8 @@ class Tracer:
 
 def run(source, names):
     scope = {}
+    if sys.version_info < (3, 12):
+        scope["sum"] = sum_before_312
     exec(compile(source, "program", "exec"), scope)
     function, arguments = scope["f"], scope["arguments"]
     tracer = Tracer(function.__code__)

@@ -21,11 +21,7 @@ pub fn shrink(program: &Program, mut fails: impl FnMut(&Program) -> bool) -> Pro
 type Edit = fn(&mut Program, place: usize, way: usize) -> (bool, bool);
 
 /// Tries every edit; returns whether one was of use.
-fn shrink_by(
-    smallest: &mut Program,
-    edit: Edit,
-    fails: &mut impl FnMut(&Program) -> bool,
-) -> bool {
+fn shrink_by(smallest: &mut Program, edit: Edit, fails: &mut impl FnMut(&Program) -> bool) -> bool {
     let mut any = false;
     let (mut place, mut way) = (0, 0);
     loop {
