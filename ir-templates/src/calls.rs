@@ -115,15 +115,12 @@ fn call(mut b: TemplateBuilder<'_, '_>) -> Path {
     push_result_or_error(b, &CALL, &operands)
 }
 
-/// Functions of the program have frames of their own and are called otherwise.
+/// Functions of the program and methods bound to an object have frames of their own and are called otherwise.
 fn check_is_not_function(mut b: TemplateBuilder<'_, '_>) -> Path {
     let kind = b.load_i32(callable(&b)?, at(layout::OBJECT_KIND))?;
-    let function = compare(
-        &b,
-        IntPredicate::EQ,
-        kind,
-        b.i32(layout::KIND_FUNCTION as i32),
-    )?;
-    b.unlikely(function, |b| b.jump())?;
+    for python in [layout::KIND_FUNCTION, layout::KIND_METHOD] {
+        let python = compare(&b, IntPredicate::EQ, kind, b.i32(python as i32))?;
+        b.unlikely(python, |b| b.jump())?;
+    }
     b.continue_()
 }

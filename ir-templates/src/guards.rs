@@ -26,7 +26,6 @@ pub(crate) fn templates() -> Vec<Template> {
         Template::new("_GUARD_IS_NOT_NONE_POP", pop_expecting_something)
             .stack(1, 0)
             .may_exit(),
-        Template::new("_CHECK_FUNCTION", check_function).may_deopt(),
         Template::new("_EXPECT_KIND", expect_kind_at)
             .stack_counts(Count::oparg_plus(0), Count::oparg_plus(0))
             .may_deopt(),
@@ -98,14 +97,6 @@ fn pop_expecting_something(mut b: TemplateBuilder<'_, '_>) -> Path {
         .build_int_compare(IntPredicate::EQ, value, none(&b)?, "")?;
     b.unlikely(is_none, |b| b.jump())?;
     release_and_continue(b, &[value], &[value])
-}
-
-/// The operand is the function that the trace was recorded in.
-fn check_function(mut b: TemplateBuilder<'_, '_>) -> Path {
-    let running = b.load_pointer(b.frame(), at(layout::FRAME_FUNCTION))?;
-    let other = differ(&b, running, b.operand_pointer()?)?;
-    b.unlikely(other, |b| b.jump())?;
-    b.continue_()
 }
 
 /// The value that the oparg counts down to, 1 being the top, is of the kind that the operand names. CPython has no such

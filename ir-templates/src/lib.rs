@@ -8,6 +8,8 @@
 #[cfg(feature = "llvm")]
 mod calls;
 #[cfg(feature = "llvm")]
+mod cells;
+#[cfg(feature = "llvm")]
 mod compare;
 #[cfg(feature = "llvm")]
 mod constants;
@@ -17,6 +19,8 @@ mod containers;
 mod control;
 #[cfg(feature = "llvm")]
 mod float;
+#[cfg(feature = "llvm")]
+mod globals;
 #[cfg(feature = "llvm")]
 mod guards;
 #[cfg(feature = "llvm")]
@@ -29,6 +33,8 @@ mod locals;
 mod object_ops;
 #[cfg(feature = "llvm")]
 mod operators;
+#[cfg(feature = "llvm")]
+mod py_calls;
 #[cfg(feature = "llvm")]
 pub mod scalar;
 #[cfg(feature = "llvm")]
@@ -115,5 +121,8 @@ pub fn standard_templates() -> mimeo_compiler::template::TemplateSet {
         .with(subscripts::templates())
         .with(containers::templates())
         .with(calls::templates())
+        .with(py_calls::templates())
+        .with(cells::templates())
+        .with(globals::templates())
         .with(control::templates())
 }

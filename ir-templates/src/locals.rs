@@ -11,7 +11,7 @@ use mimeo_compiler::template::{Helper, Template, Type};
 const NUMBERED: u32 = 8;
 
 const RAISE_UNBOUND_LOCAL: Helper =
-    Helper::without_result("mimeo_raise_unbound_local", &[P, Type::I32]);
+    Helper::without_result("mimeo_raise_unbound_local", &[P, P, Type::I32]);
 
 pub(crate) fn templates() -> Vec<Template> {
     let mut templates = vec![
@@ -89,14 +89,16 @@ fn delete(mut b: TemplateBuilder<'_, '_>) -> Path {
     release_and_continue(b, &[value], &[value])
 }
 
-fn error_if_unbound<'ctx>(
+/// Raises the error of the local that the oparg names where `value`, which should be its, is null.
+pub(crate) fn error_if_unbound<'ctx>(
     b: &mut TemplateBuilder<'_, 'ctx>,
     value: PointerValue<'ctx>,
 ) -> Built<()> {
     let unbound = is_null(b, value)?;
     b.cold_if(unbound, &[], |b, _| {
         let index = oparg_i32(&b)?;
-        b.call(&RAISE_UNBOUND_LOCAL, &[b.thread().into(), index.into()])?;
+        let place = [b.thread().into(), b.frame().into(), index.into()];
+        b.call(&RAISE_UNBOUND_LOCAL, &place)?;
         b.error()
     })
 }

@@ -123,6 +123,51 @@ pub fn toy_contents() -> TableContents {
     contents("toy", &[DOUBLE, NUMBER], toy_uops())
 }
 
+/// The toy set with frames to enter: a frame has its locals from its address on, and in the three words in front of it
+/// [what `_ENTER` needs](FRAME_WORDS).
+///
+/// | Uop | Effect | What it does |
+/// |---|---|---|
+/// | `_ENTER` | `(f -- )` | goes to the frame at the address `f` |
+/// | `_RETURN` | `(a -- a)` | goes back to the frame from which this one was entered |
+pub fn contents_with_frames() -> TableContents {
+    let mut contents = toy_contents();
+    contents.set = "frames".to_owned();
+    contents.uops.extend([
+        hot(
+            "_ENTER",
+            StackEffect::fixed(1, 0),
+            UopFlags::ENTERS_FRAME,
+            &[
+                &TOP_TO_RAX,
+                &POP,
+                // mov [rax - 16], r12; mov [rax - 8], r13
+                &[0x4c, 0x89, 0x60, 0xf0, 0x4c, 0x89, 0x68, 0xf8],
+                // mov r12, rax; mov r13, [rax - 24]
+                &[0x49, 0x89, 0xc4, 0x4c, 0x8b, 0x68, 0xe8],
+            ],
+            &[],
+        ),
+        hot(
+            "_RETURN",
+            StackEffect::fixed(1, 1),
+            UopFlags::LEAVES_FRAME,
+            &[
+                &TOP_TO_RAX,
+                // mov r13, [r12 - 8]; mov r12, [r12 - 16]
+                &[0x4d, 0x8b, 0x6c, 0x24, 0xf8, 0x4d, 0x8b, 0x64, 0x24, 0xf0],
+                &PUSH_RAX,
+            ],
+            &[],
+        ),
+    ]);
+    contents
+}
+
+/// The words in front of the locals of a frame that is entered: the address of its stack, and room for the frame and the
+/// stack pointer to go back to.
+pub const FRAME_WORDS: usize = 3;
+
 /// The toy set with variants of both kinds, as a table of a real set would not have them side by side.
 ///
 /// In the order of a table:

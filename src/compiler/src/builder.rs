@@ -102,6 +102,8 @@ pub struct TemplateBuilder<'t, 'ctx> {
     function: FunctionValue<'ctx>,
     stack: Stack<'ctx>,
     cold: bool,
+    /// The frame: the one that `function` is entered with, until the template goes to another.
+    frame: PointerValue<'ctx>,
     /// How many slots the stack pointer that `function` is entered with is above the template's at entry.
     entered_above: i32,
     /// What the template's own form starts with.
@@ -121,6 +123,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             unit: self.unit,
             function,
             stack: Stack::entered_at(self.unit.stack_parameter(function), entered_above),
+            frame: self.unit.frame_parameter(function),
             cold: true,
             entered_above,
             entered: Entered::default(),
@@ -143,7 +146,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// The frame's address.
     pub fn frame(&self) -> PointerValue<'ctx> {
-        self.unit.frame_parameter(self.function)
+        self.frame
     }
 
     /// The thread state's address.
@@ -350,6 +353,15 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         let bytes = self.i64(i64::from(slots) * SLOT_SIZE as i64);
         let operands = [pointer.into(), bytes.into()];
         self.assembly(true, "addq $2, $0", "=r,0,i,~{flags}", &operands)
+    }
+
+    /// The same number, of which LLVM knows nothing. It takes a hole for an address, which is never zero: whether an oparg
+    /// is must be asked of this.
+    pub fn opaque(&self, number: IntValue<'ctx>) -> Built<IntValue<'ctx>> {
+        match self.assembled(Type::I64, false, "", "=r,0", &[number.into()])? {
+            BasicValueEnum::IntValue(value) => Ok(value),
+            _ => self.misuse("builds inline assembly that gives no integer"),
+        }
     }
 
     // ---- Arithmetic --------------------------------------------------------------------------------------------

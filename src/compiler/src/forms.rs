@@ -222,17 +222,26 @@ fn find<'t, 'f>(
             uop.template.name()
         ));
     }
+    if let Some(uop) = uops.iter().find(|uop| switches_frame(uop)) {
+        return Err(format!("{} goes to another frame", uop.template.name()));
+    }
     match uops.iter().filter(|uop| uop.facts.jumps).count() {
         0 | 1 => Ok(uops),
         jumping => Err(format!("{jumping} of its uops jump, at most one may")),
     }
 }
 
+/// Whether a uop continues in another frame: the values in registers are those of one frame.
+fn switches_frame(uop: &Uop<'_, '_>) -> bool {
+    let flags = uop.template.flags();
+    flags.intersects(UopFlags::SWITCHES_FRAME)
+}
+
 /// Slots: what the builder cannot have in a form it refuses later.
 fn slots(uops: &[Uop<'_, '_>]) -> Vec<Entry> {
     let fixed = |uop: &Uop<'_, '_>| {
         let effect = uop.template.effect();
-        effect.popped.is_fixed() && effect.pushed.is_fixed()
+        effect.popped.is_fixed() && effect.pushed.is_fixed() && !switches_frame(uop)
     };
     if !uops.iter().all(fixed) {
         return Vec::new();

@@ -95,6 +95,14 @@ pub enum LimitError {
         /// The set.
         set: String,
     },
+    /// The trace goes to other frames than the one that it is entered in, which one function does not.
+    #[error("uop {index} {name} goes to another frame")]
+    OtherFrame {
+        /// Where.
+        index: usize,
+        /// The uop.
+        name: String,
+    },
     /// A template calls a function that has no address.
     #[error("the templates need the symbol {0}, which is not there")]
     MissingSymbol(String),
@@ -168,6 +176,7 @@ impl TraceIr {
         target::check_version()?;
         trace.check(shape)?;
         let templates = templates(set, trace)?;
+        stays_in_frame(&templates)?;
         let context = Box::new(Context::create());
         // SAFETY: the context is on the heap and does not move; whatever borrows it in `Self` and in `Limit` is a field
         // in front of it and so is dropped before it, and none of it is handed out.
@@ -311,6 +320,18 @@ fn templates<'s>(set: &'s TemplateSet, trace: &Trace<'_>) -> Result<Vec<&'s Temp
             })
     };
     trace.uops().iter().enumerate().map(find).collect()
+}
+
+/// No uop goes to another frame.
+fn stays_in_frame(templates: &[&Template]) -> Result<(), LimitError> {
+    let switches = |template: &&Template| template.flags().intersects(UopFlags::SWITCHES_FRAME);
+    match templates.iter().position(switches) {
+        None => Ok(()),
+        Some(index) => Err(LimitError::OtherFrame {
+            index,
+            name: templates[index].name().to_owned(),
+        }),
+    }
 }
 
 /// The uops with an exit record, in the order in which the runtime numbers them.

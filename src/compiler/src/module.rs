@@ -242,6 +242,15 @@ fn invalid_function(module: &Module<'_>) -> Option<String> {
     Some(name.split('.').next().unwrap_or_default().to_owned())
 }
 
+/// What a stencil function hands to another, besides values.
+#[derive(Clone, Copy)]
+pub(crate) struct State<'ctx> {
+    /// The function that hands it over, which passes on what it was given itself.
+    pub(crate) caller: FunctionValue<'ctx>,
+    pub(crate) frame: PointerValue<'ctx>,
+    pub(crate) stack: PointerValue<'ctx>,
+}
+
 /// One template while it is built, with the stencil and the module around it.
 pub(crate) struct Unit<'t, 'ctx> {
     module: &'t Module<'ctx>,
@@ -267,7 +276,7 @@ pub(crate) struct Unit<'t, 'ctx> {
 impl<'t, 'ctx> Unit<'t, 'ctx> {
     /// Builds the first of a job's templates.
     fn build_first(&self) -> Result<(), TemplateError> {
-        self.template.check(self.frame)?;
+        self.template.check(self.frame, self.registers)?;
         let name = &self.job.name;
         let function = self.stencil_function(&hot_symbol(name), &hot_section(name));
         let entry = self.context().append_basic_block(function, "");
@@ -640,13 +649,12 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
     pub(crate) fn tail_call(
         &self,
         callee: FunctionValue<'ctx>,
-        caller: FunctionValue<'ctx>,
-        stack: PointerValue<'ctx>,
+        state: State<'ctx>,
         values: &[(Register, BasicValueEnum<'ctx>)],
     ) -> Result<(), TemplateError> {
         let call = self
             .builder
-            .build_call(callee, &self.arguments(caller, stack, values), "")?;
+            .build_call(callee, &self.arguments(state, values), "")?;
         self.finish_tail_call(call)
     }
 
@@ -654,11 +662,10 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
     pub(crate) fn tail_call_indirect(
         &self,
         callee: PointerValue<'ctx>,
-        caller: FunctionValue<'ctx>,
-        stack: PointerValue<'ctx>,
+        state: State<'ctx>,
         values: &[(Register, BasicValueEnum<'ctx>)],
     ) -> Result<(), TemplateError> {
-        let arguments = self.arguments(caller, stack, values);
+        let arguments = self.arguments(state, values);
         let call = self
             .builder
             .build_indirect_call(self.signature(), callee, &arguments, "")?;
@@ -675,12 +682,16 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
     /// What a stencil function hands to another: `values` in these registers, what it must pass on in others.
     pub(crate) fn arguments(
         &self,
-        caller: FunctionValue<'ctx>,
-        stack: PointerValue<'ctx>,
+        state: State<'ctx>,
         values: &[(Register, BasicValueEnum<'ctx>)],
     ) -> Vec<BasicMetadataValueEnum<'ctx>> {
+        let State {
+            caller,
+            frame,
+            stack,
+        } = state;
         let mut arguments: Vec<BasicMetadataValueEnum<'ctx>> = vec![
-            self.frame_parameter(caller).into(),
+            frame.into(),
             stack.into(),
             self.thread_parameter(caller).into(),
         ];

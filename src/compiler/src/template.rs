@@ -61,6 +61,13 @@ impl Template {
         self.with(UopFlags::ERROR)
     }
 
+    /// Declares that the values that the template pops are gone when its error target goes on, places and all; otherwise
+    /// their places are still there.
+    #[must_use]
+    pub fn pops_before_error(self) -> Self {
+        self.with(UopFlags::POPS_BEFORE_ERROR)
+    }
+
     /// Declares that the template may give up the trace's assumptions: it may use [`TemplateBuilder::jump`].
     #[must_use]
     pub fn may_deopt(self) -> Self {
@@ -109,6 +116,21 @@ impl Template {
     pub fn uses_local(mut self, index: u32) -> Self {
         self.locals = self.locals.max(index.saturating_add(1));
         self
+    }
+
+    /// Declares that the template enters another frame, in which the next uop runs: it uses
+    /// [`TemplateBuilder::switch_frame`]. What the declared effect pops is popped in the frame that it starts in, what it
+    /// pushes is pushed in the other.
+    #[must_use]
+    pub fn enters_frame(self) -> Self {
+        self.with(UopFlags::ENTERS_FRAME)
+    }
+
+    /// Declares that the template goes back to the frame from which its own was entered; as
+    /// [`enters_frame`](Self::enters_frame) otherwise.
+    #[must_use]
+    pub fn leaves_frame(self) -> Self {
+        self.with(UopFlags::LEAVES_FRAME)
     }
 
     /// Declares that the template does nothing but push the local that its oparg names.
@@ -183,7 +205,11 @@ impl Template {
     }
 
     /// Whether the declaration makes sense by itself.
-    pub(crate) fn check(&self, frame: FrameLayout) -> Result<(), TemplateError> {
+    pub(crate) fn check(
+        &self,
+        frame: FrameLayout,
+        registers: Registers,
+    ) -> Result<(), TemplateError> {
         let misuse = |message| Err(TemplateError::Misuse(message));
         if !is_identifier(&self.name) {
             return misuse(format!(
@@ -196,6 +222,20 @@ impl Template {
                 "a terminal template pushes nothing, this one declares {}",
                 self.effect
             ));
+        }
+        let switches = self.flags & UopFlags::SWITCHES_FRAME;
+        if !switches.is_empty() && self.flags.contains(UopFlags::TERMINAL) {
+            return misuse(
+                "a terminal template has no next uop to go to another frame for".to_owned(),
+            );
+        }
+        if !switches.is_empty() && registers == Registers::Operands {
+            return misuse(
+                "goes to another frame, but locals of this set may be in registers".to_owned(),
+            );
+        }
+        if switches == UopFlags::SWITCHES_FRAME {
+            return misuse("declares both to enter a frame and to leave one".to_owned());
         }
         let frame_size = u64::from(frame.locals) + SLOT_SIZE * u64::from(self.locals);
         if frame_size > i32::MAX as u64 {

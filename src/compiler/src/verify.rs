@@ -243,7 +243,9 @@ impl<'a> Checker<'a> {
             return error("runs no uop");
         };
         let terminates = |uop: &UopInfo<'_>| uop.flags.contains(UopFlags::TERMINAL);
+        let switches = |uop: &UopInfo<'_>| uop.flags.intersects(UopFlags::SWITCHES_FRAME);
         match self.registers {
+            _ if self.uops.iter().any(switches) => error("goes to another frame"),
             _ if all_but_last.iter().any(terminates) => error("goes on behind a terminal uop"),
             registers if registers.exceeds_slots() => error("has more than 3 values in registers"),
             _ => Ok(()),
@@ -253,6 +255,11 @@ impl<'a> Checker<'a> {
     /// Whether this is the uop that moves the stack pointer.
     fn adjusts_stack(&self) -> bool {
         matches!(self.uops, [uop] if uop.name == ADJUST_STACK_UOP)
+    }
+
+    /// Whether this is a uop that continues in another frame.
+    fn switches_frame(&self) -> bool {
+        matches!(self.uops, [uop] if uop.flags.intersects(UopFlags::SWITCHES_FRAME))
     }
 
     /// Whether this is the way out of traces of operand sets.

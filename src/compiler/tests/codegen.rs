@@ -13,9 +13,12 @@ use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{Count, Part, StackEffect, UopFlags};
 use mimeo_compiler::builder::Overflowing;
 use mimeo_compiler::codegen::ir_text;
-use mimeo_compiler::template::{Template, Type};
+use mimeo_compiler::template::{Helper, Template, Type};
 use mimeo_compiler::verify;
 use support::*;
+
+/// A helper that finds a frame.
+const FIND: Helper = Helper::new("helper_find", &[P], P);
 
 fn template(build: impl Fn(Builder<'_, '_>) -> Path + Send + Sync + 'static) -> Template {
     Template::new("UOP", build)
@@ -769,5 +772,94 @@ fn the_ir_can_be_read() {
         "!\"override-stack-alignment\", i32 8",
     ] {
         assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+}
+
+/// Pops the address of a frame, which keeps where it was entered from, and goes there: the stack starts 64 bytes behind.
+fn enters_frame() -> Template {
+    template(|mut b| {
+        let inner = b.pop_pointer()?;
+        let stack = b.flush()?;
+        b.store(b.frame(), inner, 0)?;
+        b.store(stack, inner, 8)?;
+        let stack = b.offset(inner, b.i64(64))?;
+        b.switch_frame(inner, stack)?;
+        let number = b.load_i64(b.frame(), 16)?;
+        b.push(number)?;
+        b.continue_()
+    })
+    .stack(1, 1)
+    .enters_frame()
+}
+
+/// Pops a value, goes back and pushes it there; jumps first where the value is 0.
+fn leaves_frame() -> Template {
+    template(|mut b| {
+        let zero = is_zero(&b, b.peek(0, Type::I64)?.into_int_value())?;
+        b.unlikely(zero, |b| b.jump())?;
+        let value = b.pop_i64()?;
+        let (outer, stack) = (b.load_pointer(b.frame(), 0)?, b.load_pointer(b.frame(), 8)?);
+        b.switch_frame(outer, stack)?;
+        b.push(value)?;
+        b.continue_()
+    })
+    .stack(1, 1)
+    .leaves_frame()
+    .may_deopt()
+}
+
+#[test]
+fn frames_are_switched_on_the_way_on() {
+    check(vec![
+        (
+            enters_frame(),
+            "mov rax, [r13-8]
+             add r13, -8
+             mov [rax], r12
+             mov [rax+8], r13
+             mov rcx, [rax+0x10]
+             mov [rax+0x40], rcx
+             lea r13, [rax+0x48]
+             mov r12, rax",
+            "",
+        ),
+        (
+            leaves_frame(),
+            "mov rcx, [r13-8]
+             test rcx, rcx
+             je 0xd ; R_X86_64_PC32 JUMP_TARGET
+             mov rax, [r12]
+             mov r13, [r12+8]
+             mov [r13], rcx
+             add r13, 8
+             mov r12, rax",
+            "",
+        ),
+    ]);
+}
+
+/// A slow path finds the frame, or frames another.
+#[test]
+fn frames_are_switched_from_cold_code() {
+    let (uop, symbols) = uop(template(|mut b| {
+        let inner = b.pop_pointer()?;
+        let none = b.ir().build_is_null(inner, "")?;
+        b.cold_if(none, &[], |mut b, _| {
+            let found = b.call_pointer(&FIND, &[b.frame().into()])?;
+            b.switch_frame(found, found)?;
+            b.continue_()
+        })?;
+        b.switch_frame(inner, inner)?;
+        b.outline(&[], |b, _| {
+            b.call(&TOUCH, &[b.frame().into()])?;
+            b.continue_()
+        })
+    })
+    .stack(1, 0)
+    .enters_frame());
+    let cold = text(&uop, &symbols, Part::Cold);
+    // The first frame, the one that is found, and the one that is handed over.
+    for expected in ["mov rdi, r12", "mov r12, rax", "call"] {
+        assert!(cold.contains(expected), "{cold}");
     }
 }

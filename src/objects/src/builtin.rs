@@ -139,15 +139,21 @@ fn too_many(function: &str, most: usize, given: usize) -> PyError {
 }
 
 fn all(items: &Ref) -> Result<Ref> {
-    Ok(Ref::bool(
-        iterator::items(items)?.all(|item| ops::truth(&item)),
-    ))
+    for item in iterator::items(items)? {
+        if !ops::truth(&item?) {
+            return Ok(Ref::bool(false));
+        }
+    }
+    Ok(Ref::bool(true))
 }
 
 fn any(items: &Ref) -> Result<Ref> {
-    Ok(Ref::bool(
-        iterator::items(items)?.any(|item| ops::truth(&item)),
-    ))
+    for item in iterator::items(items)? {
+        if ops::truth(&item?) {
+            return Ok(Ref::bool(true));
+        }
+    }
+    Ok(Ref::bool(false))
 }
 
 fn callable(object: &Ref) -> Result<Ref> {
@@ -247,16 +253,20 @@ fn extreme(name: &str, beyond: Comparison, arguments: &[Ref]) -> Result<Ref> {
             )));
         }
         [iterable] => extreme_of(beyond, iterator::items(iterable)?)?,
-        _ => extreme_of(beyond, arguments.iter().cloned())?,
+        _ => extreme_of(beyond, arguments.iter().cloned().map(Ok))?,
     };
     found.ok_or_else(|| PyError::value(format!("{name}() iterable argument is empty")))
 }
 
-fn extreme_of(beyond: Comparison, mut items: impl Iterator<Item = Ref>) -> Result<Option<Ref>> {
-    let Some(mut best) = items.next() else {
+fn extreme_of(
+    beyond: Comparison,
+    mut items: impl Iterator<Item = Result<Ref>>,
+) -> Result<Option<Ref>> {
+    let Some(mut best) = items.next().transpose()? else {
         return Ok(None);
     };
     for item in items {
+        let item = item?;
         if compare(beyond, &item, &best)? {
             best = item;
         }
@@ -399,7 +409,7 @@ fn sum(arguments: &[Ref]) -> Result<Ref> {
     let mut items = iterator::items(items)?;
     let mut total = start;
     while let View::Int(IntView::Small(_)) = total.view() {
-        let Some(item) = items.next() else {
+        let Some(item) = items.next().transpose()? else {
             return Ok(total);
         };
         total = ops::binary(BinaryOperator::Add, &total, &item)?;
@@ -410,16 +420,16 @@ fn sum(arguments: &[Ref]) -> Result<Ref> {
     }
 }
 
-fn sum_plainly(start: Ref, mut items: impl Iterator<Item = Ref>) -> Result<Ref> {
+fn sum_plainly(start: Ref, mut items: impl Iterator<Item = Result<Ref>>) -> Result<Ref> {
     items.try_fold(start, |sum, item| {
-        ops::binary(BinaryOperator::Add, &sum, &item)
+        ops::binary(BinaryOperator::Add, &sum, &item?)
     })
 }
 
 /// Adds floats, and ints that fit a machine word, with compensation; anything else from there on without.
-fn sum_floats(start: f64, mut items: impl Iterator<Item = Ref>) -> Result<Ref> {
+fn sum_floats(start: f64, mut items: impl Iterator<Item = Result<Ref>>) -> Result<Ref> {
     let mut total = float::CompensatedSum::new(start);
-    while let Some(item) = items.next() {
+    while let Some(item) = items.next().transpose()? {
         match (item.view(), item.as_int()) {
             (View::Float(value), _) => total.add(value),
             (_, Some(IntView::Small(value))) => total.add_exactly(value as f64),

@@ -17,7 +17,7 @@ pub fn call(callable: &Ref, arguments: &[Ref]) -> Result<Ref> {
         View::Builtin(function) => builtin::invoke(function.id(), arguments),
         View::Function(function) => Err(PyError::not_supported(format_args!(
             "calling the function {}",
-            function.name()
+            function.qualified_name()
         ))),
         _ => Err(PyError::type_error(format!(
             "'{}' object is not callable",

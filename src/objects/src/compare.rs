@@ -1,7 +1,9 @@
-//! Comparisons: numbers as exact numbers, strings by code points, sequences item by item, the rest by identity.
+//! Comparisons: numbers as exact numbers, strings by code points, sequences item by item, dicts by keys and values, sets
+//! as parts of each other, the rest by identity.
 
 use crate::error::{ErrorKind, PyError, Result};
 use crate::object::{Ref, View};
+use crate::set;
 use std::cmp::Ordering;
 
 /// A comparison, numbered as in CPython's `COMPARE_OP`.
@@ -108,6 +110,13 @@ fn compare_nested(comparison: Comparison, a: &Ref, b: &Ref, depth: u32) -> Resul
             let [x, y] = bounds.map(Ref::tuple);
             compare_nested(comparison, &x, &y, depth + 1)
         }
+        (View::Dict(x), View::Dict(y)) if is_equality(comparison) => {
+            let equal = x.equals(y, |x, y| {
+                Ok(x.is(y) || compare_nested(Comparison::Equal, x, y, depth + 1)?)
+            })?;
+            Ok(equal == (comparison == Comparison::Equal))
+        }
+        _ if set::is_set_like(a) && set::is_set_like(b) => set::compare(comparison, a, b),
         (View::Range(x), View::Range(y)) if is_equality(comparison) => {
             Ok(x.equals(y) == (comparison == Comparison::Equal))
         }

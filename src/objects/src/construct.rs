@@ -1,14 +1,16 @@
 //! Construction: what calling a type gives.
 
 use crate::call::{check_count, is_index, wrong_index};
+use crate::dict;
 use crate::error::{PyError, Result};
 use crate::format;
 use crate::int::{self, IntView};
 use crate::iterator;
 use crate::limits;
 use crate::numeral;
-use crate::object::{Ref, View};
+use crate::object::{Kind, Ref, View};
 use crate::ops;
+use crate::set;
 use crate::types::TypeId;
 
 /// `type(*arguments)`
@@ -29,6 +31,9 @@ pub(crate) fn construct(id: TypeId, arguments: &[Ref]) -> Result<Ref> {
             Ok(Ref::list(items(arguments)?))
         }
         TypeId::Tuple => tuple(arguments),
+        TypeId::Dict => dict::construct(arguments),
+        TypeId::Set => set::construct(Kind::Set, arguments),
+        TypeId::FrozenSet => set::construct(Kind::FrozenSet, arguments),
         TypeId::Range => range(arguments),
         TypeId::Slice => slice(arguments),
         TypeId::Type => type_of(arguments),

@@ -1,5 +1,7 @@
 //! Errors: the exceptions that operations on objects raise, as values.
 
+use crate::format;
+use crate::object::Ref;
 use std::fmt;
 
 /// The result of an operation that may raise.
@@ -18,14 +20,22 @@ pub enum ErrorKind {
     OverflowError,
     /// `IndexError`
     IndexError,
+    /// `KeyError`
+    KeyError,
+    /// `RuntimeError`
+    RuntimeError,
     /// `MemoryError`
     MemoryError,
     /// `RecursionError`
     RecursionError,
     /// `StopIteration`
     StopIteration,
+    /// `NameError`
+    NameError,
     /// `UnboundLocalError`
     UnboundLocalError,
+    /// `SystemError`
+    SystemError,
     /// `UnicodeEncodeError`
     UnicodeEncodeError,
     /// `OSError`, from writing to standard output.
@@ -43,9 +53,13 @@ impl ErrorKind {
             Self::ZeroDivisionError => "ZeroDivisionError",
             Self::OverflowError => "OverflowError",
             Self::IndexError => "IndexError",
+            Self::KeyError => "KeyError",
+            Self::RuntimeError => "RuntimeError",
             Self::MemoryError => "MemoryError",
             Self::RecursionError => "RecursionError",
             Self::StopIteration => "StopIteration",
+            Self::NameError => "NameError",
+            Self::SystemError => "SystemError",
             Self::UnboundLocalError => "UnboundLocalError",
             Self::UnicodeEncodeError => "UnicodeEncodeError",
             Self::OSError => "OSError",
@@ -101,6 +115,17 @@ impl PyError {
     /// An `IndexError`.
     pub(crate) fn index(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::IndexError, message)
+    }
+
+    /// A `KeyError` for this key, by its `repr()`.
+    pub(crate) fn key(key: &Ref) -> Self {
+        format::repr_text(key)
+            .map_or_else(|error| error, |text| Self::new(ErrorKind::KeyError, text))
+    }
+
+    /// A `RuntimeError`.
+    pub(crate) fn runtime(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::RuntimeError, message)
     }
 
     /// A `ZeroDivisionError`.

@@ -7,6 +7,7 @@ use crate::limits;
 use crate::numeral::float_text;
 use crate::object::{Ref, View};
 use crate::range::Range;
+use crate::set::Set;
 use crate::str::Str;
 use std::fmt::Write;
 
@@ -80,6 +81,23 @@ impl Printer {
             View::Float(value) => self.text.push_str(&float_text(value)),
             View::Str(string) => self.string(string),
             View::List(list) => return self.items(object, ["[", "]"], list.iter()),
+            View::Dict(dict) => {
+                return self.container(object, "{...}", |printer| {
+                    printer.text.push('{');
+                    printer.separated(dict.iter(), |printer, (key, value)| {
+                        printer.object(&key)?;
+                        printer.text.push_str(": ");
+                        printer.object(&value)
+                    })?;
+                    printer.text.push('}');
+                    Ok(())
+                });
+            }
+            View::DictView(view) => {
+                let open = format!("{}([", object.type_name());
+                return self.wrapped(object, "...", [&open, "])"], view.iter());
+            }
+            View::Set(set) => return self.set(object, set),
             View::Tuple(tuple) => {
                 let close = if tuple.items().len() == 1 { ",)" } else { ")" };
                 return self.items(object, ["(", close], tuple.items().iter().cloned());
@@ -90,7 +108,7 @@ impl Printer {
                 return self.items(object, ["slice(", ")"], bounds.into_iter());
             }
             View::Function(function) => {
-                let name = function.name();
+                let name = function.qualified_name();
                 self.push(format_args!("<function {name} at {:p}>", object.as_ptr()));
             }
             View::Builtin(function) => {
@@ -117,11 +135,52 @@ impl Printer {
         [open, close]: [&str; 2],
         items: impl Iterator<Item = Ref>,
     ) -> Result<()> {
-        self.text.push_str(open);
+        // CPython leaves the comma of a one-item tuple out here.
+        let cut = format!("{open}...{}", close.trim_start_matches(','));
+        self.wrapped(container, &cut, [open, close], items)
+    }
+
+    fn set(&mut self, object: &Ref, set: &Set) -> Result<()> {
+        let name = object.type_name();
+        if set.is_empty() {
+            self.push(format_args!("{name}()"));
+            return Ok(());
+        }
+        let cut = format!("{name}(...)");
+        let open = format!("{name}({{");
+        let around = if set.is_frozen() {
+            [open.as_str(), "})"]
+        } else {
+            ["{", "}"]
+        };
+        self.wrapped(object, &cut, around, set.iter())
+    }
+
+    /// Writes items between two texts.
+    fn wrapped(
+        &mut self,
+        container: &Ref,
+        cut: &str,
+        [open, close]: [&str; 2],
+        items: impl Iterator<Item = Ref>,
+    ) -> Result<()> {
+        self.container(container, cut, |printer| {
+            printer.text.push_str(open);
+            printer.separated(items, |printer, item| printer.object(&item))?;
+            printer.text.push_str(close);
+            Ok(())
+        })
+    }
+
+    /// Writes a container, or `cut` inside of itself.
+    fn container(
+        &mut self,
+        container: &Ref,
+        cut: &str,
+        write: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
         if self.open.iter().any(|other| other.is(container)) {
-            // CPython leaves the comma of a one-item tuple out here.
-            self.text.push_str("...");
-            self.text.push_str(close.trim_start_matches(','));
+            self.text.push_str(cut);
             return Ok(());
         }
         if self.open.len() as u32 >= NESTING_LIMIT {
@@ -129,16 +188,24 @@ impl Printer {
             return Err(PyError::new(ErrorKind::RecursionError, message));
         }
         self.open.push(container.clone());
+        write(self)?;
+        self.open.pop();
+        Ok(())
+    }
+
+    fn separated<T>(
+        &mut self,
+        items: impl Iterator<Item = T>,
+        mut write: impl FnMut(&mut Self, T) -> Result<()>,
+    ) -> Result<()> {
         for (index, item) in items.enumerate() {
             if index > 0 {
                 self.text.push_str(", ");
             }
-            self.object(&item)?;
+            write(self, item)?;
             // Lists that share items may print longer than anything that is in memory.
             limits::check_items(self.text.len())?;
         }
-        self.open.pop();
-        self.text.push_str(close);
         Ok(())
     }
 

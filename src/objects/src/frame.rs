@@ -4,6 +4,7 @@
 
 use crate::object::{Header, Ref};
 use std::alloc::{self, Layout};
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 /// A frame. The slots of the locals follow it, and those of the evaluation stack follow them; a slot is a reference
@@ -25,11 +26,113 @@ pub struct Frame {
     pub local_count: u32,
     /// How many slots there are.
     pub capacity: u32,
-    reserved: u32,
+    /// Whose memory it is: [`OWNER_RUST`] or [`OWNER_DATA_STACK`].
+    pub owner: u32,
+    /// The dict of the names of a module's or class's code, or null; owned by the frame.
+    pub namespace: *mut Header,
     /// The slot above the top of the stack. Generated code may keep it in a register and write it here before it
     /// leaves.
     pub stack_pointer: *mut *mut Header,
     pub(crate) slots: [*mut Header; 0],
+}
+
+/// [`Frame::owner`] of an [`OwnedFrame`].
+pub const OWNER_RUST: u32 = 0;
+/// [`Frame::owner`] of a frame that a call has put on the thread's data stack.
+pub const OWNER_DATA_STACK: u32 = 1;
+
+/// The most slots that a frame has, far beyond what any compiler asks for.
+pub(crate) const FRAME_SLOT_LIMIT: usize = 1 << 24;
+
+impl Frame {
+    /// The bytes of a frame with this many slots.
+    pub(crate) const fn size_with(slots: u32) -> usize {
+        size_of::<Self>() + slots as usize * size_of::<*mut Header>()
+    }
+
+    /// The function that runs, if there is one.
+    pub fn function(&self) -> Option<Ref> {
+        Some(Ref::clone(&*self.borrow_function()?))
+    }
+
+    /// The function that runs, as long as the frame is not left.
+    pub(crate) fn borrow_function(&self) -> Option<ManuallyDrop<Ref>> {
+        let function = NonNull::new(self.function)?;
+        // SAFETY: a frame owns a reference to its function.
+        Some(unsafe { Ref::borrow(function.as_ptr()) })
+    }
+
+    /// The locals, `None` where unbound.
+    ///
+    /// # Safety
+    /// `frame` is a frame whose slots nothing changes while the result is used.
+    pub unsafe fn locals<'a>(frame: *const Self) -> &'a [Option<Ref>] {
+        // SAFETY: the slots of the locals are references or null, as `Option<Ref>` is.
+        unsafe {
+            std::slice::from_raw_parts(Self::slots(frame).cast(), (*frame).local_count as usize)
+        }
+    }
+
+    /// The evaluation stack from the bottom up to the stack pointer in the frame, `None` for a null.
+    ///
+    /// # Safety
+    /// `frame` is a frame whose slots nothing changes while the result is used.
+    ///
+    /// # Panics
+    /// If the stack pointer is not in the frame.
+    pub unsafe fn stack<'a>(frame: *const Self) -> &'a [Option<Ref>] {
+        // SAFETY: the slots below the stack pointer are references or null, as `Option<Ref>` is.
+        unsafe { std::slice::from_raw_parts(Self::stack_base(frame).cast(), Self::depth(frame)) }
+    }
+
+    /// How many values are on the stack.
+    ///
+    /// # Safety
+    /// `frame` is a frame.
+    unsafe fn depth(frame: *const Self) -> usize {
+        // SAFETY: the caller's promise.
+        let (fields, base) = unsafe { (&*frame, Self::stack_base(frame)) };
+        let bytes = fields.stack_pointer.addr().saturating_sub(base.addr());
+        let depth = bytes / size_of::<*mut Header>();
+        let room = (fields.capacity - fields.local_count) as usize;
+        assert!(
+            depth <= room,
+            "the stack pointer is {depth} slots up a stack of {room}"
+        );
+        depth
+    }
+
+    /// # Safety
+    /// `frame` is a frame.
+    pub(crate) unsafe fn slots(frame: *const Self) -> *mut *mut Header {
+        // SAFETY: the slots are part of the frame's allocation.
+        unsafe { (&raw const (*frame).slots).cast_mut().cast() }
+    }
+
+    /// # Safety
+    /// `frame` is a frame.
+    unsafe fn stack_base(frame: *const Self) -> *mut *mut Header {
+        // SAFETY: the stack starts behind the locals, in the same allocation.
+        unsafe { Self::slots(frame).add((*frame).local_count as usize) }
+    }
+
+    /// Releases what is in the slots below `end`, and what the frame itself refers to.
+    ///
+    /// # Safety
+    /// `frame` is a frame, and `end` in its stack; the slots below it are references or null. The frame is not used
+    /// afterwards.
+    pub(crate) unsafe fn release(frame: *mut Self, end: *mut *mut Header) {
+        // SAFETY: the caller's promise; each reference is read once.
+        unsafe {
+            let mut slot = Self::slots(frame);
+            while slot < end {
+                drop(Ref::from_nullable(slot.read()));
+                slot = slot.add(1);
+            }
+            drop(Ref::from_nullable((*frame).function));
+            drop(Ref::from_nullable((*frame).namespace));
+        }
+    }
 }
 
 /// A frame and what is in it.
@@ -66,9 +169,8 @@ impl OwnedFrame {
         locals: Vec<Option<Ref>>,
         stack_capacity: usize,
     ) -> Result<Self, FrameTooLarge> {
-        const LIMIT: usize = 1 << 24;
         let slots = locals.len().saturating_add(stack_capacity);
-        if slots > LIMIT {
+        if slots > FRAME_SLOT_LIMIT {
             return Err(FrameTooLarge {
                 locals: locals.len(),
                 stack: stack_capacity,
@@ -81,7 +183,7 @@ impl OwnedFrame {
             .cast::<Frame>();
         // SAFETY: the allocation has room for the frame and its slots, the stack starting behind the locals.
         unsafe {
-            let first = (&raw mut (*frame.as_ptr()).slots).cast::<*mut Header>();
+            let first = Frame::slots(frame.as_ptr());
             frame.write(Frame {
                 previous: std::ptr::null_mut(),
                 function: function.map_or(std::ptr::null_mut(), Ref::into_raw),
@@ -90,7 +192,8 @@ impl OwnedFrame {
                 return_offset: 0,
                 local_count: locals.len() as u32,
                 capacity: slots as u32,
-                reserved: 0,
+                owner: OWNER_RUST,
+                namespace: std::ptr::null_mut(),
                 stack_pointer: first.add(locals.len()),
                 slots: [],
             });
@@ -142,70 +245,51 @@ impl OwnedFrame {
         unsafe { self.0.as_mut() }.instruction = offset;
     }
 
+    /// Gives the frame a dict for the names of a module's or class's code.
+    pub fn set_namespace(&mut self, namespace: Ref) {
+        // SAFETY: the frame lives as long as `self`, and owns a reference to its namespace.
+        unsafe {
+            let old = std::mem::replace(&mut self.0.as_mut().namespace, namespace.into_raw());
+            drop(Ref::from_nullable(old));
+        }
+    }
+
     /// The function that runs.
     pub fn function(&self) -> Option<Ref> {
-        let function = NonNull::new(self.frame().function)?;
-        // SAFETY: the frame owns a reference.
-        Some(unsafe { Ref::clone(&Ref::borrow(function.as_ptr())) })
+        self.frame().function()
     }
 
     /// The locals, `None` where unbound.
     pub fn locals(&self) -> &[Option<Ref>] {
-        // SAFETY: the slots of the locals are references or null, as `Option<Ref>` is.
-        unsafe {
-            std::slice::from_raw_parts(self.slots().cast(), self.frame().local_count as usize)
-        }
+        // SAFETY: the frame lives as long as `self`.
+        unsafe { Frame::locals(self.0.as_ptr()) }
     }
 
     /// The evaluation stack from the bottom up to the stack pointer in the frame, `None` for a null.
     pub fn stack(&self) -> &[Option<Ref>] {
-        // SAFETY: the slots below the stack pointer are references or null, as `Option<Ref>` is.
-        unsafe { std::slice::from_raw_parts(self.stack_base().cast(), self.depth()) }
+        // SAFETY: the frame lives as long as `self`.
+        unsafe { Frame::stack(self.0.as_ptr()) }
     }
 
     /// How many values are on the stack.
     fn depth(&self) -> usize {
-        let bytes = self
-            .frame()
-            .stack_pointer
-            .addr()
-            .saturating_sub(self.stack_base().addr());
-        let depth = bytes / size_of::<*mut Header>();
-        let frame = self.frame();
-        let room = (frame.capacity - frame.local_count) as usize;
-        assert!(
-            depth <= room,
-            "the stack pointer is {depth} slots up a stack of {room}"
-        );
-        depth
-    }
-
-    fn slots(&self) -> *mut *mut Header {
-        // SAFETY: the slots are part of the frame's allocation.
-        unsafe { (&raw mut (*self.0.as_ptr()).slots).cast() }
-    }
-
-    fn stack_base(&self) -> *mut *mut Header {
-        // SAFETY: the stack starts behind the locals, in the same allocation.
-        unsafe { self.slots().add(self.frame().local_count as usize) }
+        // SAFETY: the frame lives as long as `self`.
+        unsafe { Frame::depth(self.0.as_ptr()) }
     }
 
     fn layout(slots: u32) -> Layout {
-        let size = size_of::<Frame>() + slots as usize * size_of::<*mut Header>();
         // SAFETY: the alignment is a type's, and 2**32 slots do not overflow the size.
-        unsafe { Layout::from_size_align_unchecked(size, align_of::<Frame>()) }
+        unsafe { Layout::from_size_align_unchecked(Frame::size_with(slots), align_of::<Frame>()) }
     }
 }
 
 impl Drop for OwnedFrame {
     fn drop(&mut self) {
-        let count = self.frame().local_count as usize + self.depth();
+        let frame = self.0.as_ptr();
+        let depth = self.depth();
         // SAFETY: the frame owns its function and what is in the slots that are in use; nothing is used afterwards.
         unsafe {
-            drop(Ref::from_nullable(self.frame().function));
-            for index in 0..count {
-                drop(Ref::from_nullable(self.slots().add(index).read()));
-            }
+            Frame::release(frame, Frame::stack_base(frame).add(depth));
             let layout = Self::layout(self.frame().capacity);
             alloc::dealloc(self.0.as_ptr().cast(), layout);
         }
@@ -215,6 +299,7 @@ impl Drop for OwnedFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::CodeSpec;
     use crate::format::repr_text;
     use crate::heap;
 
@@ -228,7 +313,8 @@ mod tests {
     #[test]
     fn a_frame_owns_what_is_in_it() {
         let before = heap::stats().live();
-        let function = Ref::function("f", 3);
+        let code = Ref::code(CodeSpec::default()).unwrap();
+        let function = Ref::function(code, Ref::dict(), Ref::dict());
         let locals = vec![Some(Ref::int(1)), None];
         let mut frame = OwnedFrame::new(3, Some(function.clone()), locals, 2).unwrap();
         frame.set_instruction(7);

@@ -11,9 +11,13 @@
 
 #![allow(unsafe_code)]
 
+mod frames;
+
+pub use frames::*;
+
 use crate::call;
 use crate::compare::{self, Comparison};
-use crate::error::{ErrorKind, PyError, Result};
+use crate::error::{PyError, Result};
 use crate::float::Float;
 use crate::format;
 use crate::heap;
@@ -55,6 +59,7 @@ macro_rules! symbols {
 pub fn symbols() -> &'static [HelperSymbol] {
     static SYMBOLS: &[HelperSymbol] = symbols![
         mimeo_binary_op,
+        mimeo_bind_function,
         mimeo_build_list,
         mimeo_build_slice,
         mimeo_build_string,
@@ -63,8 +68,12 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_compare,
         mimeo_contains,
         mimeo_convert_value,
+        mimeo_copy_free_variables,
         mimeo_dealloc,
+        mimeo_delete_global,
+        mimeo_delete_name,
         mimeo_delete_subscript,
+        mimeo_enter_function,
         mimeo_float_add,
         mimeo_float_multiply,
         mimeo_float_new,
@@ -77,13 +86,23 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_int_new,
         mimeo_int_subtract,
         mimeo_iter_next,
+        mimeo_leave_function,
         mimeo_length,
         mimeo_list_append,
         mimeo_list_extend,
+        mimeo_load_from_dict_or_cell,
+        mimeo_load_global,
+        mimeo_load_locals,
+        mimeo_make_cell,
+        mimeo_make_function,
         mimeo_raise_unbound_local,
         mimeo_release,
         mimeo_release_array,
+        mimeo_set_function_attribute,
+        mimeo_set_up_annotations,
         mimeo_slice,
+        mimeo_store_global,
+        mimeo_store_name,
         mimeo_store_slice,
         mimeo_store_subscript,
         mimeo_str_concat,
@@ -706,22 +725,6 @@ pub unsafe extern "C" fn mimeo_convert_value(thread: Thread, a: Object, oparg: u
         };
         answer(thread, converted)
     }
-}
-
-/// Raises `UnboundLocalError` for the local with this index, by its name where the thread knows it.
-///
-/// # Safety
-/// As the module says.
-pub unsafe extern "C" fn mimeo_raise_unbound_local(thread: Thread, index: u32) {
-    // SAFETY: the module's contract.
-    let thread = unsafe { &mut *thread };
-    let name = thread
-        .local_name(index)
-        .map_or_else(|| format!("#{index}"), ToOwned::to_owned);
-    thread.raise(PyError::new(
-        ErrorKind::UnboundLocalError,
-        format!("cannot access local variable '{name}' where it is not associated with a value"),
-    ));
 }
 
 /// The error of a number that the helper does not know: the fault of whoever made the trace.

@@ -1,5 +1,7 @@
-//! Iterators over ranges, lists, tuples and strings, with the state that CPython's have and generated code changes.
+//! Iteration over any object, and the iterators over ranges, lists, tuples and strings, with the state that CPython's
+//! have and generated code changes.
 
+use crate::dict::Part;
 use crate::error::{PyError, Result};
 use crate::heap;
 use crate::int::{self, IntView};
@@ -198,6 +200,9 @@ pub fn iterate(object: &Ref) -> Result<Ref> {
         View::Tuple(_) => Ref::tuple_iterator(Some(object.clone()), 0),
         View::Str(_) => Ref::str_iterator(Some(object.clone()), 0),
         View::Range(range) => Ok(iterate_range(range)),
+        View::Dict(_) => Ref::dict_iterator(object.clone(), Part::Key, false),
+        View::DictView(view) => Ref::dict_iterator(view.object().clone(), view.part(), false),
+        View::Set(_) => Ref::set_iterator(object.clone()),
         _ if is_iterator(object) => Ok(object.clone()),
         _ => Err(object.clone()),
     };
@@ -215,13 +220,15 @@ pub fn is_iterator(object: &Ref) -> bool {
             | View::ListIterator(_)
             | View::TupleIterator(_)
             | View::StrIterator(_)
+            | View::DictIterator(_)
+            | View::SetIterator(_)
     )
 }
 
 /// The next item; `None` if the iterator is exhausted.
 ///
 /// # Errors
-/// `TypeError` if the object is not an iterator.
+/// `TypeError` if the object is not an iterator, `RuntimeError` if what is iterated over has changed.
 pub fn next(iterator: &Ref) -> Result<Option<Ref>> {
     match iterator.view() {
         View::RangeIterator(iterator) => Ok(iterator.advance()),
@@ -229,6 +236,8 @@ pub fn next(iterator: &Ref) -> Result<Option<Ref>> {
         View::ListIterator(iterator)
         | View::TupleIterator(iterator)
         | View::StrIterator(iterator) => Ok(iterator.advance()),
+        View::DictIterator(iterator) => iterator.advance(),
+        View::SetIterator(iterator) => iterator.advance(),
         _ => Err(PyError::type_error(format!(
             "'{}' object is not an iterator",
             iterator.type_name()
@@ -236,14 +245,21 @@ pub fn next(iterator: &Ref) -> Result<Option<Ref>> {
     }
 }
 
-/// The items that iterating over the object gives, as they come.
+/// The items that iterating over the object gives, as they come; an error ends the iteration.
 ///
 /// # Errors
 /// `TypeError` if the object is not iterable.
-pub fn items(object: &Ref) -> Result<impl Iterator<Item = Ref> + use<>> {
+pub fn items(object: &Ref) -> Result<impl Iterator<Item = Result<Ref>> + use<>> {
     let iterator = iterate(object)?;
-    // What `iterate` returns is an iterator.
-    Ok(std::iter::from_fn(move || next(&iterator).ok().flatten()))
+    let mut has_failed = false;
+    Ok(std::iter::from_fn(move || {
+        if has_failed {
+            return None;
+        }
+        let item = next(&iterator).transpose()?;
+        has_failed = item.is_err();
+        Some(item)
+    }))
 }
 
 fn iterate_range(range: &Range) -> Ref {
@@ -277,6 +293,9 @@ pub fn length(object: &Ref) -> Result<Ref> {
         View::Str(string) => string.len(),
         View::List(list) => list.len(),
         View::Tuple(tuple) => tuple.items().len(),
+        View::Dict(dict) => dict.len(),
+        View::DictView(view) => view.len(),
+        View::Set(set) => set.len(),
         View::Range(range) => {
             let length = Ref::big(range.len());
             return match length.as_int().and_then(IntView::to_i64) {

@@ -3,12 +3,16 @@
 //! Every offset is computed from the struct, so that code generators and this package cannot disagree.
 
 use crate::builtin::Builtin;
+use crate::cell::Cell;
+use crate::code::Code;
+use crate::dict::{Dict, Entry};
 use crate::float::Float;
 use crate::frame::Frame;
 use crate::function::Function;
 use crate::int::Int;
 use crate::iterator::{RangeIterator, SequenceIterator};
 use crate::list::List;
+use crate::method::Method;
 use crate::object::{self, Header, Kind};
 use crate::singleton::Bool;
 use crate::str::{self, Str};
@@ -43,11 +47,15 @@ kinds! {
     KIND_FUNCTION = Function,
     KIND_BUILTIN = Builtin,
     KIND_TYPE = Type,
+    KIND_METHOD = Method,
+    KIND_DICT = Dict,
+    KIND_SET = Set,
+    KIND_FROZEN_SET = FrozenSet,
 }
 
 macro_rules! offsets {
-    ($($(#[$doc:meta])+ $name:ident = $layout:ty, $field:ident;)+) => {
-        $($(#[$doc])+ pub const $name: usize = offset_of!($layout, $field);)+
+    ($($(#[$doc:meta])+ $name:ident = $layout:ty, $($field:ident).+;)+) => {
+        $($(#[$doc])+ pub const $name: usize = offset_of!($layout, $($field).+);)+
     };
 }
 
@@ -74,6 +82,16 @@ offsets! {
     LIST_LENGTH = List, length;
     /// `u64`: the items for which there is room.
     LIST_CAPACITY = List, capacity;
+    /// Pointer to the entries of a dict, [`DICT_ENTRY_SIZE`] bytes each.
+    DICT_ENTRIES = Dict, entries;
+    /// `u64`: the entries of a dict, holes included.
+    DICT_LENGTH = Dict, length;
+    /// `u32`: the version of a dict's keys, or 0.
+    DICT_VERSION = Dict, version;
+    /// Pointer to the key of an entry, or null in a hole.
+    DICT_ENTRY_KEY = Entry, key;
+    /// Pointer to the value of an entry, or null in a hole.
+    DICT_ENTRY_VALUE = Entry, value;
     /// `u64`: the items of a tuple.
     TUPLE_LENGTH = TupleStart, length;
     /// The items of a tuple, inline.
@@ -88,8 +106,27 @@ offsets! {
     ITERATOR_SEQUENCE = SequenceIterator, sequence;
     /// `i64`: the index of the next item.
     ITERATOR_INDEX = SequenceIterator, index;
-    /// `u32`: the number of a function's code object.
+    /// Pointer to a function's code object.
     FUNCTION_CODE = Function, code;
+    /// Pointer to the dict of a function's global names.
+    FUNCTION_GLOBALS = Function, globals;
+    /// Pointer to the dict of the names that are looked for after those.
+    FUNCTION_BUILTINS = Function, builtins;
+    /// `u32`: what guards on a function compare; 0 matches none.
+    FUNCTION_VERSION = Function, version;
+    /// What the frames of a code object start with: a copy of the fields from [`FRAME_CODE`] up to
+    /// [`FRAME_NAMESPACE`].
+    CODE_FRAME_START = Code, frame_start;
+    /// `u64`: the bytes of a frame of a code object, with all its slots.
+    CODE_FRAME_SIZE = Code, frame_size;
+    /// `u32`: the positional parameters of a code object.
+    CODE_ARGUMENT_COUNT = Code, argument_count;
+    /// Pointer to what is in a cell, or null.
+    CELL_CONTENTS = Cell, contents;
+    /// Pointer to the function of a bound method.
+    METHOD_FUNCTION = Method, function;
+    /// Pointer to what a method is bound to.
+    METHOD_SELF = Method, instance;
     /// `u32`: the number of a built-in function, a [`BuiltinId`](crate::builtin::BuiltinId).
     BUILTIN_ID = Builtin, id;
     /// Pointer to the caller's frame, or null.
@@ -106,6 +143,10 @@ offsets! {
     FRAME_LOCAL_COUNT = Frame, local_count;
     /// `u32`: how many slots there are, locals and stack.
     FRAME_CAPACITY = Frame, capacity;
+    /// `u32`: whose memory it is.
+    FRAME_OWNER = Frame, owner;
+    /// Pointer to the dict of the names of a module's or class's code, or null.
+    FRAME_NAMESPACE = Frame, namespace;
     /// Pointer to the slot above the top of the stack.
     FRAME_STACK_POINTER = Frame, stack_pointer;
     /// The locals, a pointer each, inline; the stack follows them.
@@ -122,6 +163,12 @@ offsets! {
     THREAD_RECURSION_REMAINING = ThreadState, recursion_remaining;
     /// Pointer to the exception that is raised, or null.
     THREAD_ERROR = ThreadState, error;
+    /// Pointer to where the next frame of a call goes.
+    THREAD_STACK_TOP = ThreadState, data_stack.top;
+    /// Pointer to the end of the room for it.
+    THREAD_STACK_LIMIT = ThreadState, data_stack.limit;
+    /// `u32`: not 0 where calls must be left to whoever the trace leaves to.
+    THREAD_EVAL_FRAME = ThreadState, eval_frame;
 }
 
 /// Flag of an int that does not fit an `i64`.
@@ -135,6 +182,8 @@ pub const FLAG_FOUR_BYTES: u32 = str::FLAG_FOUR_BYTES;
 
 /// The bytes of a slot: a pointer.
 pub const SLOT_SIZE: usize = size_of::<*mut Header>();
+/// The bytes of an entry of a dict.
+pub const DICT_ENTRY_SIZE: usize = size_of::<Entry>();
 /// The bytes of a frame without its slots.
 pub const FRAME_SIZE: usize = size_of::<Frame>();
 
@@ -150,6 +199,11 @@ mod tests {
         assert_eq!((STR_LENGTH, STR_DATA), (16, 24));
         assert_eq!((LIST_ITEMS, LIST_LENGTH, LIST_CAPACITY), (16, 24, 32));
         assert_eq!((TUPLE_LENGTH, TUPLE_ITEMS), (16, 24));
+        assert_eq!((DICT_ENTRIES, DICT_LENGTH, DICT_VERSION), (16, 24, 40));
+        assert_eq!(
+            (DICT_ENTRY_KEY, DICT_ENTRY_VALUE, DICT_ENTRY_SIZE),
+            (8, 16, 24)
+        );
         assert_eq!(
             (
                 RANGE_ITERATOR_NEXT,
@@ -174,13 +228,27 @@ mod tests {
             (24, 28, 32)
         );
         assert_eq!(
-            (FRAME_STACK_POINTER, FRAME_LOCALS, FRAME_SIZE),
-            (40, 48, 48)
+            (FRAME_OWNER, FRAME_NAMESPACE, FRAME_STACK_POINTER),
+            (36, 40, 48)
         );
+        assert_eq!((FRAME_LOCALS, FRAME_SIZE), (56, 56));
+        assert_eq!(
+            (FUNCTION_GLOBALS, FUNCTION_BUILTINS, FUNCTION_VERSION),
+            (24, 32, 48)
+        );
+        assert_eq!(
+            (CODE_FRAME_START, CODE_FRAME_SIZE, CODE_ARGUMENT_COUNT),
+            (16, 40, 48)
+        );
+        assert_eq!((CELL_CONTENTS, METHOD_FUNCTION, METHOD_SELF), (16, 16, 24));
         assert_eq!((THREAD_BASE, THREAD_NONE, THREAD_BOOLS), (0, 32, 40));
         assert_eq!(
             (THREAD_INTERRUPT, THREAD_RECURSION_REMAINING, THREAD_ERROR),
             (56, 60, 64)
+        );
+        assert_eq!(
+            (THREAD_STACK_TOP, THREAD_STACK_LIMIT, THREAD_EVAL_FRAME),
+            (72, 80, 112)
         );
         assert_eq!(
             (KIND_NONE, KIND_BOOL, KIND_INT, KIND_FLOAT, KIND_STR),

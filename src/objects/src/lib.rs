@@ -6,9 +6,9 @@
 //! | Files | What they hold |
 //! |---|---|
 //! | [`object`], [`heap`], `immortal`, [`limits`] | what every object has: header, references, memory, and how much of it |
-//! | `singleton`, [`int`], [`float`], [`str`](mod@str), [`list`], [`tuple`](mod@tuple), [`range`], [`slice`](mod@slice), [`iterator`], [`function`], [`builtin`], [`types`] | a family of objects each |
-//! | [`ops`], [`compare`], [`sequence`], [`subscript`], [`call`], `construct`, [`format`](mod@format), [`numeral`] | what can be done with them, as safe functions |
-//! | [`frame`], [`thread`] | where generated code keeps them |
+//! | `singleton`, [`int`], [`float`], [`str`](mod@str), [`list`], [`tuple`](mod@tuple), [`range`], [`slice`](mod@slice), [`iterator`], [`function`], [`code`], [`cell`], [`builtin`], [`types`] | a family of objects each |
+//! | [`ops`], [`compare`], [`sequence`], [`subscript`], [`call`], `binding`, [`globals`], `construct`, [`format`](mod@format), [`numeral`] | what can be done with them, as safe functions |
+//! | [`frame`], [`thread`], `data_stack` | where generated code keeps them |
 //! | [`layout`], [`helpers`] | the contract with generated code |
 //! | [`recorded`] | traces over these objects that CPython recorded |
 //!
@@ -22,6 +22,7 @@
 //! ```
 
 pub mod adapters;
+mod binding;
 pub mod builtin;
 pub mod bytes;
 pub mod call;
@@ -29,6 +30,7 @@ pub mod cell;
 pub mod code;
 pub mod compare;
 mod construct;
+mod data_stack;
 pub mod descriptor;
 pub mod dict;
 pub mod error;
@@ -37,6 +39,8 @@ pub mod float;
 pub mod format;
 pub mod frame;
 pub mod function;
+pub mod globals;
+pub mod hash;
 pub mod heap;
 pub mod helpers;
 mod immortal;
@@ -47,6 +51,7 @@ pub mod layout;
 pub mod limits;
 pub mod list;
 pub mod method;
+pub mod methods;
 pub mod module;
 pub mod numeral;
 pub mod object;

@@ -58,9 +58,9 @@ pub(crate) fn check_bits(count: u128) -> Result<()> {
 }
 
 /// The items as they come, until there are too many.
-pub(crate) fn collect<T>(items: impl Iterator<Item = T>) -> Result<Vec<T>> {
+pub(crate) fn collect<T>(items: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
     let limit = get().items;
-    let collected: Vec<T> = items.take(limit.saturating_add(1)).collect();
+    let collected: Vec<T> = items.take(limit.saturating_add(1)).collect::<Result<_>>()?;
     check_items(collected.len())?;
     Ok(collected)
 }

@@ -1,10 +1,12 @@
 //! Operators: which operation a pair of operands means, and CPython's errors where there is none.
 
+use crate::dict;
 use crate::error::{PyError, Result};
 use crate::float;
 use crate::int::{self, IntView};
 use crate::object::{Kind, Ref, View};
 use crate::sequence;
+use crate::set;
 use crate::str;
 use num_traits::Zero;
 
@@ -120,6 +122,8 @@ pub fn binary_owned(operator: BinaryOperator, in_place: bool, a: Ref, b: Ref) ->
 fn apply(operator: BinaryOperator, in_place: bool, a: &Ref, b: &Ref) -> Result<Ref> {
     let outcome = numeric(operator, a, b)
         .or_else(|| sequence::binary(operator, in_place, a, b))
+        .or_else(|| dict::binary(operator, in_place, a, b))
+        .or_else(|| set::binary(operator, in_place, a, b))
         .or_else(|| not_covered(operator, a, b));
     outcome.unwrap_or_else(|| Err(unsupported(operator, in_place, a, b)))
 }
@@ -321,6 +325,9 @@ pub fn truth(a: &Ref) -> bool {
         View::List(list) => !list.is_empty(),
         View::Tuple(tuple) => !tuple.items().is_empty(),
         View::Range(range) => !range.len().is_zero(),
+        View::Dict(dict) => !dict.is_empty(),
+        View::DictView(view) => !view.is_empty(),
+        View::Set(set) => !set.is_empty(),
         _ => true,
     }
 }

@@ -122,7 +122,7 @@ pub fn extend(list: &List, items: &Ref) -> Result<()> {
         View::Tuple(items) => items.items().to_vec(),
         _ => {
             for item in iterator::items(items)? {
-                append(list, item)?;
+                append(list, item?)?;
             }
             return Ok(());
         }
@@ -145,9 +145,12 @@ pub fn contains(container: &Ref, item: &Ref) -> Result<bool> {
                 item.type_name()
             ))),
         },
-        View::List(list) => any_equal(list.iter(), item),
-        View::Tuple(tuple) => any_equal(tuple.items().iter().cloned(), item),
+        View::List(list) => any_equal(list.iter().map(Ok), item),
+        View::Tuple(tuple) => any_equal(tuple.items().iter().cloned().map(Ok), item),
         View::Range(range) => Ok(range_contains(range, item)),
+        View::Dict(dict) => dict.contains(item),
+        View::DictView(view) => view.contains(item),
+        View::Set(set) => set.contains(item),
         _ if iterator::is_iterator(container) => any_equal(iterator::items(container)?, item),
         _ => Err(PyError::type_error(format!(
             "argument of type '{}' is not iterable",
@@ -156,9 +159,9 @@ pub fn contains(container: &Ref, item: &Ref) -> Result<bool> {
     }
 }
 
-fn any_equal(items: impl Iterator<Item = Ref>, wanted: &Ref) -> Result<bool> {
+fn any_equal(items: impl Iterator<Item = Result<Ref>>, wanted: &Ref) -> Result<bool> {
     for item in items {
-        if same_or_equal(&item, wanted)? {
+        if same_or_equal(&item?, wanted)? {
             return Ok(true);
         }
     }
@@ -179,23 +182,46 @@ fn range_contains(range: &Range, item: &Ref) -> bool {
 /// # Errors
 /// `TypeError` if it is not iterable, `ValueError` if there are fewer or more items.
 pub fn unpack(iterable: &Ref, count: usize) -> Result<Vec<Ref>> {
-    let Ok(mut items) = iterator::items(iterable) else {
-        return Err(PyError::type_error(format!(
-            "cannot unpack non-iterable {} object",
-            iterable.type_name()
-        )));
-    };
-    let unpacked: Vec<Ref> = items.by_ref().take(count).collect();
+    let mut items = unpacked_items(iterable)?;
+    let unpacked: Vec<Ref> = items.by_ref().take(count).collect::<Result<_>>()?;
     if unpacked.len() < count {
         return Err(PyError::value(format!(
             "not enough values to unpack (expected {count}, got {})",
             unpacked.len()
         )));
     }
-    if items.next().is_some() {
+    if items.next().transpose()?.is_some() {
         return Err(PyError::value(format!(
             "too many values to unpack (expected {count})"
         )));
     }
     Ok(unpacked)
+}
+
+/// `before` items of an iterable, a list of those between, and `after` at its end.
+///
+/// # Errors
+/// `TypeError` if it is not iterable, `ValueError` if there are fewer items, `MemoryError` if there are too many.
+pub fn unpack_extended(iterable: &Ref, before: usize, after: usize) -> Result<Vec<Ref>> {
+    let mut unpacked = limits::collect(unpacked_items(iterable)?)?;
+    let given = unpacked.len();
+    if given < before + after {
+        return Err(PyError::value(format!(
+            "not enough values to unpack (expected at least {}, got {given})",
+            before + after
+        )));
+    }
+    let between: Vec<Ref> = unpacked.drain(before..given - after).collect();
+    unpacked.insert(before, Ref::list(between));
+    Ok(unpacked)
+}
+
+/// The items of what is to be unpacked.
+fn unpacked_items(iterable: &Ref) -> Result<impl Iterator<Item = Result<Ref>> + use<>> {
+    iterator::items(iterable).map_err(|_| {
+        PyError::type_error(format!(
+            "cannot unpack non-iterable {} object",
+            iterable.type_name()
+        ))
+    })
 }

@@ -7,11 +7,13 @@
 #![allow(unsafe_code)]
 
 use crate::error::{PyError, Result};
+use crate::hash;
 use crate::heap;
 use crate::immortal;
 use crate::limits;
 use crate::object::{Header, Kind, Ref};
 use std::alloc::{self, Layout};
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::ptr::NonNull;
@@ -40,6 +42,8 @@ pub struct Str {
     pub(crate) data: NonNull<u8>,
     /// In bytes.
     capacity: usize,
+    /// The hash once it is known; zero before, and for the few strings whose hash it is.
+    hash: Cell<i64>,
 }
 
 /// The units of a string.
@@ -142,6 +146,14 @@ impl Str {
         }
     }
 
+    /// `hash(string)`
+    pub(crate) fn hash(&self) -> i64 {
+        if self.hash.get() == 0 {
+            self.hash.set(hash::string(self));
+        }
+        self.hash.get()
+    }
+
     /// Whether `part` occurs.
     pub fn contains(&self, part: &Self) -> bool {
         if let (Some(text), Some(part)) = (self.as_ascii(), part.as_ascii()) {
@@ -185,6 +197,7 @@ impl Str {
             length: 0,
             data: NonNull::<u32>::dangling().cast(),
             capacity: 0,
+            hash: Cell::new(0),
         };
         string.set_capacity(capacity.saturating_mul(layout.width));
         string
@@ -223,6 +236,7 @@ impl Str {
             std::ptr::copy_nonoverlapping(units.as_ptr(), end, units.len());
         }
         self.length += units.len();
+        self.hash.set(0);
     }
 
     /// Appends a string of no wider units. There must be room.

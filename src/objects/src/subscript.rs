@@ -1,4 +1,4 @@
-//! Subscripts: items and slices of sequences, read, stored and deleted.
+//! Subscripts: items and slices of sequences, and values of dicts, read, stored and deleted.
 
 use crate::error::{ErrorKind, PyError, Result};
 use crate::int;
@@ -13,8 +13,12 @@ use crate::types::TypeId;
 /// `container[index]`
 ///
 /// # Errors
-/// `TypeError` if the container has no items or the index is of the wrong type, `IndexError` if it is out of range.
+/// `TypeError` if the container has no items or the index is of the wrong type, `IndexError` if it is out of range,
+/// `KeyError` if there is no such key.
 pub fn get(container: &Ref, index: &Ref) -> Result<Ref> {
+    if let View::Dict(dict) = container.view() {
+        return dict.get(index)?.ok_or_else(|| PyError::key(index));
+    }
     if let View::Slice(slice) = index.view() {
         return get_slice(container, slice);
     }
@@ -85,6 +89,9 @@ fn get_slice(container: &Ref, slice: &Slice) -> Result<Ref> {
 /// # Errors
 /// As [`get`], and `TypeError` if the container's items cannot be replaced.
 pub fn set(container: &Ref, index: &Ref, value: Ref) -> Result<()> {
+    if let View::Dict(dict) = container.view() {
+        return dict.insert(index.clone(), value);
+    }
     let View::List(list) = container.view() else {
         check_index_of_immutable(container, index)?;
         return Err(PyError::type_error(format!(
@@ -146,6 +153,10 @@ fn replace_range(list: &List, selection: Selection, new: Vec<Ref>) {
 /// # Errors
 /// As [`get`], and `TypeError` if the container's items cannot be deleted.
 pub fn delete(container: &Ref, index: &Ref) -> Result<()> {
+    if let View::Dict(dict) = container.view() {
+        let removed = dict.remove(index)?;
+        return removed.map(drop).ok_or_else(|| PyError::key(index));
+    }
     let View::List(list) = container.view() else {
         let is_sequence = check_index_of_immutable(container, index)?;
         let verb = if is_sequence { "doesn't" } else { "does not" };

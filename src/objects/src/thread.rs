@@ -2,8 +2,10 @@
 
 #![allow(unsafe_code)]
 
+use crate::data_stack::DataStack;
 use crate::error::PyError;
-use crate::object::{Header, Ref};
+use crate::frame::{Frame, OWNER_DATA_STACK};
+use crate::object::{Header, Ref, View};
 use std::sync::atomic::AtomicU32;
 
 /// The state of a thread.
@@ -25,7 +27,11 @@ pub struct ThreadState {
     pub recursion_remaining: u32,
     /// The exception that is raised.
     pub error: Option<Box<PyError>>,
-    local_names: Vec<String>,
+    /// Where the frames of calls are.
+    pub(crate) data_stack: DataStack,
+    /// Whether something else runs functions, as a frame evaluation function of PEP 523 does: traces then leave before
+    /// they call one.
+    pub eval_frame: u32,
 }
 
 /// How many calls may be nested: `sys.getrecursionlimit()`.
@@ -41,7 +47,8 @@ impl ThreadState {
             interrupt: AtomicU32::new(0),
             recursion_remaining: RECURSION_LIMIT,
             error: None,
-            local_names: Vec::new(),
+            data_stack: DataStack::new(),
+            eval_frame: 0,
         }
     }
 
@@ -55,14 +62,73 @@ impl ThreadState {
         self.error = Some(Box::new(error));
     }
 
-    /// Names the locals of the code that runs, for the text of `UnboundLocalError`.
-    pub fn set_local_names(&mut self, names: Vec<String>) {
-        self.local_names = names;
+    /// Makes a frame for a call of `function`, with all locals unbound.
+    ///
+    /// # Panics
+    /// If `function` is no function of the program.
+    pub fn new_frame(&mut self, function: Ref) -> *mut Frame {
+        let View::Function(view) = function.view() else {
+            panic!("a frame of a {}, expected a function", function.type_name())
+        };
+        let code = view.code();
+        let frame = self
+            .data_stack
+            .push(code.frame_size() as usize)
+            .cast::<Frame>();
+        // SAFETY: there is room for the frame and its slots; the locals are unbound, and the stack is behind them.
+        unsafe {
+            let slots = Frame::slots(frame);
+            let local_count = code.local_count();
+            frame.write(Frame {
+                previous: std::ptr::null_mut(),
+                function: std::ptr::null_mut(),
+                code: code.number(),
+                instruction: 0,
+                return_offset: 0,
+                local_count,
+                capacity: local_count + code.stack_size(),
+                owner: OWNER_DATA_STACK,
+                namespace: std::ptr::null_mut(),
+                stack_pointer: slots.add(local_count as usize),
+                slots: [],
+            });
+            for index in 0..local_count as usize {
+                slots.add(index).write(std::ptr::null_mut());
+            }
+            (*frame).function = function.into_raw();
+        }
+        frame
     }
 
-    /// The name of a local, if it is known.
-    pub fn local_name(&self, index: u32) -> Option<&str> {
-        self.local_names.get(index as usize).map(String::as_str)
+    /// Discards the frame of a call with what is in its slots below `end`.
+    ///
+    /// # Safety
+    /// `frame` is the youngest frame on the data stack, and `end` in its stack; the slots below are references or null.
+    pub(crate) unsafe fn discard_frame(&mut self, frame: *mut Frame, end: *mut *mut Header) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            debug_assert_eq!((*frame).owner, OWNER_DATA_STACK);
+            Frame::release(frame, end);
+            self.data_stack.pop(frame.cast());
+        }
+    }
+
+    /// Discards the frames of the calls that a trace has left in the middle of: from the innermost, `frame`, up to but
+    /// without `until`, each with what is on its stack below the stack pointer in it.
+    ///
+    /// # Safety
+    /// `frame` is the frame that the trace has left in, its stack pointer the one that it has left with; `until` is that
+    /// frame or one of its callers, and every frame before it was entered by a trace of this thread, last of all.
+    pub unsafe fn unwind(&mut self, mut frame: *mut Frame, until: *mut Frame) {
+        while frame != until {
+            // SAFETY: the caller's promise; the frames between are on the data stack, the innermost last.
+            unsafe {
+                let previous = (*frame).previous;
+                self.discard_frame(frame, (*frame).stack_pointer);
+                frame = previous;
+            }
+            self.recursion_remaining += 1;
+        }
     }
 }
 

@@ -56,6 +56,8 @@ type_ids! {
     DictValueIterator = "dict_valueiterator",
     DictItemIterator = "dict_itemiterator",
     DictReverseKeyIterator = "dict_reversekeyiterator",
+    DictReverseValueIterator = "dict_reversevalueiterator",
+    DictReverseItemIterator = "dict_reverseitemiterator",
     SetIterator = "set_iterator",
     Enumerate = "enumerate",
     Zip = "zip",
@@ -105,7 +107,7 @@ impl TypeId {
     pub fn named(name: &str) -> Option<Self> {
         use TypeId::*;
         [
-            Object, Type, Bool, Int, Float, Str, List, Tuple, Range, Slice,
+            Object, Type, Bool, Int, Float, Str, List, Tuple, Range, Slice, Dict, Set, FrozenSet,
         ]
         .into_iter()
         .find(|id| id.name() == name)
@@ -168,8 +170,8 @@ impl Ref {
             View::Dict(_) => TypeId::Dict,
             View::Set(_) if self.kind() == Kind::FrozenSet => TypeId::FrozenSet,
             View::Set(_) => TypeId::Set,
-            View::DictView(_) => TypeId::DictKeys,
-            View::DictIterator(_) => TypeId::DictKeyIterator,
+            View::DictView(view) => view.type_id(),
+            View::DictIterator(iterator) => iterator.type_id(),
             View::SetIterator(_) => TypeId::SetIterator,
             View::Enumerate(_) => TypeId::Enumerate,
             View::Zip(_) => TypeId::Zip,

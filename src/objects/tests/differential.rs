@@ -227,7 +227,7 @@ fn evaluate(case: &Case) -> Result<Ref> {
         Operation::Set => subscript::set(a, b, operands[2].clone()).map(|()| a.clone()),
         Operation::Delete => subscript::delete(a, b).map(|()| a.clone()),
         Operation::Unpack(count) => sequence::unpack(a, *count).map(Ref::list),
-        Operation::Items => Ok(Ref::list(iterator::items(a)?.collect())),
+        Operation::Items => Ok(Ref::list(iterator::items(a)?.collect::<Result<_>>()?)),
         Operation::Builtin(id) => call(&Ref::builtin(*id), &operands),
         Operation::Type(id) => call(&Ref::type_object(*id), &operands),
     }
@@ -264,7 +264,8 @@ fn describe(object: &Ref) -> String {
         }
         View::Type(of) => format!("type {}", of.id().name()),
         _ if iterator::is_iterator(object) => {
-            let items: Vec<Ref> = iterator::items(object).unwrap().collect();
+            let items: Result<Vec<Ref>> = iterator::items(object).unwrap().collect();
+            let items = items.unwrap();
             format!("{}[{}]", object.type_name(), all(&items))
         }
         _ => panic!("no description of {object:?}"),

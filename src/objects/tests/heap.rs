@@ -2,6 +2,7 @@
 
 use mimeo_objects::builtin::BuiltinId;
 use mimeo_objects::call::call;
+use mimeo_objects::code::CodeSpec;
 use mimeo_objects::compare::{Comparison, compare};
 use mimeo_objects::error::ErrorKind;
 use mimeo_objects::heap::{self, HeapStats};
@@ -83,7 +84,16 @@ fn every_family_frees_what_it_allocates() {
                 iterator::iterate(&container).unwrap();
             }
         }),
-        ("function", || drop(Ref::function("f", 1))),
+        ("function", || {
+            let code = Ref::code(CodeSpec {
+                local_names: vec!["a".to_owned()],
+                constants: vec![Some(Ref::int(1000)), None],
+                ..CodeSpec::default()
+            });
+            let function = Ref::function(code.unwrap(), Ref::dict(), Ref::dict());
+            let cell = Ref::cell(Some(Ref::method(function, Ref::float(0.5))));
+            drop(cell);
+        }),
         ("calls", || {
             let list = Ref::list(ints([3, 1, 2]));
             for id in [

@@ -2,8 +2,10 @@
 
 #![allow(unsafe_code)]
 
+use mimeo_objects::code::CodeSpec;
 use mimeo_objects::error::{ErrorKind, PyError};
 use mimeo_objects::format::repr_text;
+use mimeo_objects::frame::OwnedFrame;
 use mimeo_objects::heap;
 use mimeo_objects::helpers::*;
 use mimeo_objects::object::{Header, Ref, View};
@@ -434,7 +436,8 @@ fn calls_consume_callable_self_and_arguments() {
             let result = mimeo_call(thread, int(1), text("ab"), ptr::null_mut(), 0);
             let message = "'int' object is not callable";
             assert_eq!(taken(thread, result), error(ErrorKind::TypeError, message));
-            let user = Ref::function("f", 0).into_raw();
+            let code = Ref::code(CodeSpec::default()).unwrap();
+            let user = Ref::function(code, Ref::dict(), Ref::dict()).into_raw();
             let result = mimeo_call(thread, user, ptr::null_mut(), ptr::null_mut(), 0);
             assert_eq!(
                 taken(thread, result).unwrap_err().kind,
@@ -484,10 +487,16 @@ fn objects_are_made_and_destroyed() {
 #[test]
 fn an_unbound_local_is_named() {
     run(|thread| {
-        for (names, expected) in [(vec![], "#1"), (vec!["a".to_owned(), "b".to_owned()], "b")] {
-            thread.set_local_names(names);
-            // SAFETY: the thread state is ours.
-            unsafe { mimeo_raise_unbound_local(thread, 1) };
+        let names = ["a", "b"].map(str::to_owned).to_vec();
+        let named = CodeSpec {
+            local_names: names,
+            ..CodeSpec::default()
+        };
+        for (spec, expected) in [(CodeSpec::default(), "#1"), (named, "b")] {
+            let function = Ref::function(Ref::code(spec).unwrap(), Ref::dict(), Ref::dict());
+            let frame = OwnedFrame::new(0, Some(function), vec![], 0).unwrap();
+            // SAFETY: thread state and frame are ours.
+            unsafe { mimeo_raise_unbound_local(thread, frame.as_ptr(), 1) };
             let error = thread.take_error().unwrap();
             assert_eq!(error.kind, ErrorKind::UnboundLocalError);
             assert_eq!(

@@ -3,6 +3,7 @@
 
 use mimeo_objects::builtin::BuiltinId;
 use mimeo_objects::call::call;
+use mimeo_objects::code::CodeSpec;
 use mimeo_objects::compare::{Comparison, compare};
 use mimeo_objects::error::Result;
 use mimeo_objects::object::{Ref, View};
@@ -616,8 +617,8 @@ fn ranges() {
     for (arguments, expected) in items {
         let all = iterator::items(&range(arguments).unwrap())
             .unwrap()
-            .collect();
-        assert_eq!(shown(Ok(Ref::list(all))), expected);
+            .collect::<Result<_>>();
+        assert_eq!(shown(all.map(Ref::list)), expected);
     }
     // Only a range whose last step stays within a machine word has the iterator that generated code advances.
     let kinds: [(&[&str], &str); 4] = [
@@ -722,7 +723,8 @@ fn truth() {
     for (literal, expected) in rows {
         assert_eq!(ops::truth(&value(literal)), expected, "{literal}");
     }
-    assert!(ops::truth(&Ref::function("f", 0)));
+    let code = Ref::code(CodeSpec::default()).unwrap();
+    assert!(ops::truth(&Ref::function(code, Ref::dict(), Ref::dict())));
 }
 
 #[test]

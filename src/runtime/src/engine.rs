@@ -3,7 +3,7 @@
 
 use crate::assemble::Assembler;
 use crate::code_memory::{ArenaOptions, ArenaStats, CodeArena, CodeMemoryError, Placement, REACH};
-use crate::executor::{Code, Executor, ExecutorId, Shared};
+use crate::executor::{Code, Executor, ExecutorId, ExitCounts, Shared};
 use crate::fragment::Fragments;
 use crate::layout::{Layout, MAX_LEN, TooLarge};
 use crate::patch::{self, CopyLoop, PatchError, Patcher, Refused, Surroundings};
@@ -258,6 +258,7 @@ impl Engine {
             code_len: layout.code_len,
             header_offset: layout.data,
             exits_offset: layout.exits(),
+            counts: ExitCounts::default(),
         };
         Ok(Executor {
             code: Arc::new(code),

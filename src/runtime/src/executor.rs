@@ -6,12 +6,16 @@
 //! returns to whoever called [`Executor::run`]; or, when the exit is linked, that of another executor. Linking is
 //! therefore one atomic store to data; code is never changed.
 //!
+//! An exit that is not linked counts how often it is taken, so that whoever runs traces sees which exits are worth a trace
+//! of their own. The counts are not in the executor's data: a store next to running code makes processors throw away what
+//! they have decoded. They are made when an exit is taken for the first time.
+//!
 //! # When an executor's memory is freed
 //! Dropping an executor first unlinks every exit that leads to it. From then on nothing enters it any more, but another
 //! thread may still be inside. So the memory is retired, and freed at the first moment at which no thread runs anything
 //! of the same [engine](crate::engine::Engine): the counter of running threads is raised before an entry is read and
 //! lowered after the last instruction, so whoever sees zero after the unlinking knows that nobody can be inside, or get
-//! there.
+//! there. A run inside another counts by itself: so an executor may be dropped by a function that it has called.
 #![allow(unsafe_code)]
 
 use crate::code_memory::SealedBlock;
@@ -22,7 +26,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The part of the thread state that the runtime and the stencils share; a uop set's own thread state starts with it.
 #[derive(Debug)]
@@ -50,7 +54,7 @@ impl Default for ThreadState {
 }
 
 impl ThreadState {
-    /// The exit that was taken last.
+    /// The exit that was taken last, not counted yet.
     ///
     /// # Safety
     /// A trace was left through [`leave`], and the record of the exit is still there.
@@ -62,6 +66,7 @@ impl ThreadState {
             index: record.index,
             uop: record.uop,
             target: record.target,
+            count: 0,
             frame: self.frame,
             stack_pointer: self.stack_pointer,
         }
@@ -238,6 +243,8 @@ pub struct ExitInfo {
     pub target: u32,
     /// The depth of the stack; `None` where control never gets to the exit.
     pub depth: Option<u32>,
+    /// What the frame is like in which the trace is left: another than the trace's own where the trace has entered that.
+    pub shape: FrameShape,
 }
 
 /// The exit through which control came back, with the interpreter's state.
@@ -251,6 +258,8 @@ pub struct SideExit {
     pub uop: u32,
     /// The uop's target: where the interpreter resumes.
     pub target: u32,
+    /// How often control came back through this exit, this time included. What goes on through a link does not count.
+    pub count: u64,
     /// The frame.
     pub frame: *mut u8,
     /// The stack pointer, one past the top value.
@@ -315,6 +324,7 @@ pub(crate) struct Code {
     pub(crate) header_offset: u32,
     /// Where the exit records are in the block.
     pub(crate) exits_offset: u32,
+    pub(crate) counts: ExitCounts,
 }
 
 impl Code {
@@ -334,12 +344,39 @@ impl Code {
     }
 }
 
+/// How often control came back through each exit of a trace: nothing as long as it never has.
+///
+/// The counts have 64 bits: they do not come round.
+#[derive(Debug, Default)]
+pub(crate) struct ExitCounts(OnceLock<Box<[AtomicU64]>>);
+
+impl ExitCounts {
+    /// Counts an exit of a trace that has this many.
+    pub(crate) fn add(&self, exit: u32, exits: usize) -> u64 {
+        let counts = self
+            .0
+            .get_or_init(|| (0..exits).map(|_| AtomicU64::new(0)).collect());
+        match counts.get(exit as usize) {
+            Some(count) => count.fetch_add(1, Ordering::Relaxed) + 1,
+            None => 0,
+        }
+    }
+
+    fn get(&self, exit: u32) -> u64 {
+        let count = self.0.get().and_then(|counts| counts.get(exit as usize));
+        count.map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}
+
 /// A trace whose exits can be linked to other traces of its kind.
 pub(crate) trait Linked: fmt::Debug + Send + Sync {
     fn id(&self) -> ExecutorId;
 
     /// Makes an exit leave.
     fn unlink(&self, exit: u32);
+
+    /// Notes that control came back through an exit, and returns how often it has.
+    fn count(&self, exit: u32) -> u64;
 }
 
 impl Linked for Code {
@@ -350,6 +387,10 @@ impl Linked for Code {
     fn unlink(&self, exit: u32) {
         self.set_exit(exit, leave_address());
     }
+
+    fn count(&self, exit: u32) -> u64 {
+        self.counts.add(exit, self.facts.exits.len())
+    }
 }
 
 /// A trace as an end of a link.
@@ -358,9 +399,15 @@ pub(crate) struct End<'a> {
     pub(crate) shape: FrameShape,
     pub(crate) exits: &'a [ExitInfo],
     pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) counts: &'a ExitCounts,
 }
 
 impl End<'_> {
+    /// How often control came back through an exit.
+    pub(crate) fn exit_count(&self, exit: u32) -> Option<u64> {
+        self.exit(exit).ok().map(|_| self.counts.get(exit))
+    }
+
     /// Whether an exit of this trace may lead to the other: it leaves the frame as the other expects it.
     pub(crate) fn fits(&self, exit: u32, to: End<'_>) -> Result<(), LinkError> {
         let info = self.exit(exit)?;
@@ -370,7 +417,7 @@ impl End<'_> {
                 to: to.id,
             });
         }
-        let (here, there) = (self.shape, to.shape);
+        let (here, there) = (info.shape, to.shape);
         if info.depth != Some(there.entry_depth)
             || here.locals < there.locals
             || here.stack < there.stack
@@ -455,7 +502,7 @@ impl Links {
         }
     }
 
-    pub(crate) fn unlink_incoming(&mut self, id: ExecutorId) {
+    fn unlink_incoming(&mut self, id: ExecutorId) {
         let incoming = self
             .nodes
             .get(&id)
@@ -464,6 +511,18 @@ impl Links {
         for (from, exit) in incoming {
             self.unlink(from, exit);
         }
+    }
+
+    /// Makes all exits leave that lead to a trace, and all of its own.
+    pub(crate) fn unlink_all(&mut self, id: ExecutorId) {
+        self.unlink_incoming(id);
+        self.unlink_outgoing(id);
+    }
+
+    /// A trace that something runs in.
+    fn find(&self, id: ExecutorId) -> Option<&Arc<dyn Linked>> {
+        let linked = self.nodes.get(&id).map(|node| &node.code);
+        linked.or_else(|| self.retired.iter().find(|code| code.id() == id))
     }
 
     fn unlink_outgoing(&mut self, id: ExecutorId) {
@@ -489,12 +548,24 @@ impl Shared {
         Running(self)
     }
 
+    /// Counts the exit through which a run has come back that entered `entered`. What was left is linked to, or waits to
+    /// be freed until the run is over, unless it is the same.
+    pub(crate) fn count_exit(&self, exit: &mut SideExit, entered: &impl Linked) {
+        exit.count = match exit.executor == entered.id() {
+            true => entered.count(exit.index),
+            false => {
+                let links = self.links();
+                let left = links.find(exit.executor);
+                left.map_or(0, |left| left.count(exit.index))
+            }
+        };
+    }
+
     pub(crate) fn retire<C: Linked + 'static>(&self, code: &Arc<C>) {
         let mut links = self.links();
         // Most executors are never linked, and dropped while nobody runs: they need neither look-ups nor a list.
         if !links.nodes.is_empty() {
-            links.unlink_incoming(code.id());
-            links.unlink_outgoing(code.id());
+            links.unlink_all(code.id());
             links.nodes.remove(&code.id());
         }
         if links.retired.is_empty() && self.running.load(Ordering::SeqCst) == 0 {
@@ -615,7 +686,8 @@ impl Executor {
         unsafe { enter(frame, stack_pointer, thread, self.address(), 0) };
         // SAFETY: the trace was left through `leave`, which has set all fields; the exit's record belongs to an executor
         // that is not freed while `running` lives.
-        let exit = unsafe { (*thread).side_exit() };
+        let mut exit = unsafe { (*thread).side_exit() };
+        self.shared.count_exit(&mut exit, &*self.code);
         drop(running);
         exit
     }
@@ -626,7 +698,14 @@ impl Executor {
             shape: self.shape(),
             exits: self.exits(),
             shared: &self.shared,
+            counts: &self.code.counts,
         }
+    }
+
+    /// How often control came back through an exit, or `None` if there is no such exit. What goes on through a link does
+    /// not count.
+    pub fn exit_count(&self, exit: u32) -> Option<u64> {
+        self.end().exit_count(exit)
     }
 
     /// Makes an exit go on in another executor, without coming back in between.
@@ -656,14 +735,16 @@ impl Executor {
         Ok(())
     }
 
-    /// Declares that the executor's assumptions no longer hold: nothing leads to it any more, it cannot be linked, and
-    /// what runs in it leaves at the next uop that checks validity.
+    /// Declares that the executor's assumptions no longer hold: it is unlinked from everywhere, cannot be linked, and what
+    /// runs in it leaves at the next uop that checks validity, or by the next exit.
+    ///
+    /// Any thread may do so at any time, also a function that the trace itself has called.
     pub fn invalidate(&self) {
         let mut links = self.shared.links();
         if let Some(valid) = self.code.valid() {
             valid.store(0, Ordering::SeqCst);
         }
-        links.unlink_incoming(self.id());
+        links.unlink_all(self.id());
     }
 
     /// Whether [`invalidate`](Self::invalidate) was never called.

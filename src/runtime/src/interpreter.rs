@@ -30,8 +30,8 @@ pub use image::{
 use crate::code_memory::{CodeArena, CodeMemoryError, SealedBlock};
 use crate::engine::{CompileError, next_id};
 use crate::executor::{
-    End, ExecutorHeader, ExecutorId, ExitInfo, ExitRecord, LinkError, Linked, Shared, SideExit,
-    ThreadState, enter, leave_address,
+    End, ExecutorHeader, ExecutorId, ExitCounts, ExitInfo, ExitRecord, LinkError, Linked, Shared,
+    SideExit, ThreadState, enter, leave_address,
 };
 use crate::stencil::UopFlags;
 use crate::table::StencilTable;
@@ -292,6 +292,7 @@ impl Interpreter {
             exits,
             uops: checked.uops.len(),
             bound: Arc::clone(&self.bound),
+            counts: ExitCounts::default(),
         };
         Ok(InterpretedTrace {
             instructions: Arc::new(instructions),
@@ -331,11 +332,7 @@ fn write_trace(
         let mut exit = 0;
         if flags.contains(UopFlags::EXIT_RECORD) {
             exit = distance(first_exit + exits.len() * EXIT_WORDS);
-            exits.push(ExitInfo {
-                uop: index as u32,
-                target: uop.target,
-                depth: trace.exit_depth(index),
-            });
+            exits.push(trace.exit(index));
         }
         words.extend([
             handlers[uop.id.index()],
@@ -376,6 +373,7 @@ struct Instructions {
     exits: Box<[ExitInfo]>,
     uops: usize,
     bound: Arc<Bound>,
+    counts: ExitCounts,
 }
 
 impl fmt::Debug for Instructions {
@@ -418,6 +416,10 @@ impl Linked for Instructions {
     fn unlink(&self, exit: u32) {
         self.exit_word(exit, offset_of!(ExitRecord, entry))
             .store(leave_address(), Ordering::SeqCst);
+    }
+
+    fn count(&self, exit: u32) -> u64 {
+        self.counts.add(exit, self.exits.len())
     }
 }
 
@@ -484,13 +486,14 @@ impl InterpretedTrace {
         // SAFETY: the records were made from a checked trace and cannot be freed while `running` lives, nor can the code
         // or the symbols' addresses, which `bound` has; the rest is what the caller promises. The trace is left through
         // `leave`, which sets what `side_exit` reads. A run inside another finds and leaves the other's addresses.
-        let exit = unsafe {
+        let mut exit = unsafe {
             let outer = (*thread).symbols;
             (*thread).symbols = bound.symbols.as_ptr();
             enter(frame, stack_pointer, thread, handler, record);
             (*thread).symbols = outer;
             (*thread).side_exit()
         };
+        self.shared.count_exit(&mut exit, &*self.instructions);
         drop(running);
         exit
     }
@@ -501,7 +504,14 @@ impl InterpretedTrace {
             shape: self.shape(),
             exits: self.exits(),
             shared: &self.shared,
+            counts: &self.instructions.counts,
         }
+    }
+
+    /// How often control came back through an exit, or `None` if there is no such exit. What goes on through a link does
+    /// not count.
+    pub fn exit_count(&self, exit: u32) -> Option<u64> {
+        self.end().exit_count(exit)
     }
 
     /// Makes an exit go on in another trace of the same interpreter, without coming back in between.
@@ -531,12 +541,12 @@ impl InterpretedTrace {
         Ok(())
     }
 
-    /// Declares that the trace's assumptions no longer hold: nothing leads to it any more, it cannot be linked, and what
-    /// runs in it leaves at the next uop that checks validity.
+    /// Declares that the trace's assumptions no longer hold: it is unlinked from everywhere, cannot be linked, and what runs
+    /// in it leaves at the next uop that checks validity, or by the next exit.
     pub fn invalidate(&self) {
         let mut links = self.shared.links();
         self.instructions.valid().store(0, Ordering::SeqCst);
-        links.unlink_incoming(self.id());
+        links.unlink_all(self.id());
     }
 
     /// Whether [`invalidate`](Self::invalidate) was never called.

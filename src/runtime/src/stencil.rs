@@ -256,10 +256,21 @@ bitflags! {
         const DROPS = 1 << 15;
         /// Does nothing but exchange the top two values.
         const SWAPS = 1 << 16;
+        /// Continues in another frame, which it enters from the one that it starts in: what it pops is popped from the old
+        /// frame's stack and what it pushes is pushed onto the new one's. The trace must say what that frame is like.
+        const ENTERS_FRAME = 1 << 17;
+        /// Continues in the frame from which the one that it starts in was entered: what it pops is popped from the frame
+        /// that it leaves and what it pushes is pushed onto the other's stack.
+        const LEAVES_FRAME = 1 << 18;
+        /// Its error target finds the stack without the values that it pops.
+        const POPS_BEFORE_ERROR = 1 << 19;
     }
 }
 
 impl UopFlags {
+    /// The flags of uops that continue in another frame than they start in. They have a base form only.
+    pub const SWITCHES_FRAME: Self = Self::ENTERS_FRAME.union(Self::LEAVES_FRAME);
+
     /// Whether the trace must give a jump label.
     pub const fn needs_jump(self) -> bool {
         self.intersects(Self::announcing(HoleValue::JumpTarget))

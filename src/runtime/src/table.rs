@@ -71,7 +71,9 @@
 //! then at most [`MAX_LINK_ADDEND`] either way, so that who keeps the distance of S and the hole some way below 2^31 need
 //! not check each sum. Flags are those of [`UopFlags`], values those of [`HoleValue`](crate::hole::HoleValue); a uop has
 //! no hole whose value its flags do not [announce](UopFlags::announcing). Code is entered with frame, stack pointer and
-//! thread state in r12, r13 and r14 and with rsp at 0 mod 16; a uop's hot code falls through to the next uop's.
+//! thread state in r12, r13 and r14 and with rsp at 0 mod 16; a uop's hot code falls through to the next uop's. Only uops
+//! that [switch frames](UopFlags::SWITCHES_FRAME) continue with another frame in r12, and its stack pointer in r13; they
+//! have no variants, and tables with operand forms have no such uops.
 //!
 //! A variant takes and leaves stack values as its [form](crate::form) says, for one uop or several in sequence, of which
 //! only the last may be terminal and only one may have an exit of each kind (jump, error, exit record). `INPUT` holes are

@@ -2,17 +2,32 @@
 //!
 //! The check proves that control stays inside the trace until an exit, that every uop has what its code needs, that
 //! locals exist, and that the evaluation stack is as deep as each uop expects and never deeper than the frame holds.
+//!
+//! # Frames
+//! A trace starts in one frame. A uop that enters another says what that one is like ([`Uop::enters`]), and one that leaves
+//! a frame goes back to the one that it was entered from, with the stack there as it was left. The check follows frames as
+//! it follows depths: in front of each uop it is known in which frame the uop runs, and from where that was entered.
 
+use crate::executor::ExitInfo;
 use crate::hole::HoleValue;
-use crate::stencil::{StackEffect, UopFlags};
+use crate::stencil::{Count, StackEffect, UopFlags};
 use crate::table::{StencilTable, UopId};
+use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A place in a trace to jump to; made by [`Trace::label`], and of no use in another trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Label {
     trace: u64,
-    index: u32,
+    /// One more than its index, so that no label needs no room of its own in a uop.
+    number: NonZero<u32>,
+}
+
+impl Label {
+    fn index(self) -> usize {
+        self.number.get() as usize - 1
+    }
 }
 
 /// One uop of a trace.
@@ -30,6 +45,8 @@ pub struct Uop {
     pub jump: Option<Label>,
     /// Where it goes when it raises an error.
     pub error: Option<Label>,
+    /// What the frame is like that it enters.
+    pub enters: Option<FrameShape>,
 }
 
 impl Uop {
@@ -42,6 +59,7 @@ impl Uop {
             target: 0,
             jump: None,
             error: None,
+            enters: None,
         }
     }
 
@@ -79,16 +97,26 @@ impl Uop {
         self.error = Some(label);
         self
     }
+
+    /// Sets what the frame is like that it enters.
+    ///
+    /// Its [`entry_depth`](FrameShape::entry_depth) counts the values that are on the frame's stack already, and not those
+    /// that the uop pushes there.
+    #[must_use]
+    pub fn enters(mut self, shape: FrameShape) -> Self {
+        self.enters = Some(shape);
+        self
+    }
 }
 
-/// The frame that a trace runs in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A frame that a trace, or a part of it, runs in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FrameShape {
     /// How many locals there are.
     pub locals: u32,
     /// How many values the evaluation stack can hold.
     pub stack: u32,
-    /// How many values are on the evaluation stack when the trace is entered.
+    /// How many values are on the evaluation stack when the frame is entered.
     pub entry_depth: u32,
 }
 
@@ -232,6 +260,32 @@ pub enum TraceError {
         /// The other.
         second: u64,
     },
+    /// A uop that enters a frame must say what that is like, and no other may.
+    #[error("uop {index} {name}: {problem}")]
+    EnteredFrame {
+        /// Where.
+        index: usize,
+        /// The uop's name.
+        name: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// The uop leaves a frame that the trace has not entered.
+    #[error("uop {index} {name}: it leaves the frame that the trace was entered in")]
+    LeavesOuterFrame {
+        /// Where.
+        index: usize,
+        /// The uop's name.
+        name: String,
+    },
+    /// Two ways to the same uop disagree on the frame, or on where it was entered from.
+    #[error("uop {index} {name}: it is reached in different frames")]
+    FrameMismatch {
+        /// Where.
+        index: usize,
+        /// The uop's name.
+        name: String,
+    },
 }
 
 /// The most uops a trace may have: offsets into its code have 32 bits.
@@ -257,6 +311,8 @@ pub struct Trace<'t> {
     table: &'t StencilTable,
     uops: Vec<Uop>,
     labels: Vec<Option<u32>>,
+    /// Whether any uop says what frame it enters: otherwise all of them run in one.
+    enters_frames: bool,
 }
 
 impl<'t> Trace<'t> {
@@ -268,6 +324,7 @@ impl<'t> Trace<'t> {
             table,
             uops: Vec::new(),
             labels: Vec::new(),
+            enters_frames: false,
         }
     }
 
@@ -297,16 +354,18 @@ impl<'t> Trace<'t> {
 
     /// Appends a uop and returns its position.
     pub fn push(&mut self, uop: Uop) -> usize {
+        self.enters_frames |= uop.enters.is_some();
         self.uops.push(uop);
         self.uops.len() - 1
     }
 
     /// A new label, which stands nowhere yet.
     pub fn label(&mut self) -> Label {
+        let number = NonZero::<u32>::MIN.saturating_add(self.labels.len() as u32);
         self.labels.push(None);
         Label {
             trace: self.id,
-            index: self.labels.len() as u32 - 1,
+            number,
         }
     }
 
@@ -319,11 +378,11 @@ impl<'t> Trace<'t> {
         if label.trace != self.id {
             return Err(TraceError::ForeignLabel { index: here });
         }
-        match self.labels.get_mut(label.index as usize) {
+        match self.labels.get_mut(label.index()) {
             Some(place @ None) => *place = Some(here as u32),
             Some(Some(first)) => {
                 return Err(TraceError::BoundTwice {
-                    label: label.index,
+                    label: label.index() as u32,
                     first: *first as usize,
                     second: here,
                 });
@@ -341,7 +400,7 @@ impl<'t> Trace<'t> {
 
     /// Where a label stands, if it is one of this trace's that stands in front of a uop.
     fn stands_at(&self, label: Label) -> Option<u32> {
-        let place = (*self.labels.get(label.index as usize)?)?;
+        let place = (*self.labels.get(label.index())?)?;
         (label.trace == self.id && (place as usize) < self.uops.len()).then_some(place)
     }
 
@@ -367,6 +426,7 @@ impl<'t> Trace<'t> {
             });
         }
         let depths = Depths::of(self, shape, &places)?;
+        self.check_locals_of_frames(&depths)?;
         Ok(CheckedTrace {
             uops: &self.uops,
             table: self.table,
@@ -390,8 +450,10 @@ impl<'t> Trace<'t> {
         let entry = self.table.entry(uop.id);
         let special = UopFlags::announcing(HoleValue::JumpTarget)
             .union(UopFlags::ERROR)
-            .union(UopFlags::TOP);
-        let is_plain = !entry.flags.intersects(special)
+            .union(UopFlags::TOP)
+            .union(UopFlags::ENTERS_FRAME);
+        let is_plain = !self.enters_frames
+            && !entry.flags.intersects(special)
             && uop.oparg <= entry.oparg_max
             && uop.operand <= entry.operand_max
             && uop.target <= i32::MAX as u32
@@ -430,14 +492,20 @@ impl<'t> Trace<'t> {
                 limit,
             });
         }
-        let named = entry.flags.contains(UopFlags::LOCAL).then_some(uop.oparg);
-        let highest = named.max(entry.locals.checked_sub(1));
-        if let Some(found) = highest.filter(|&local| local >= shape.locals) {
-            return Err(TraceError::Local {
+        // Where there are several frames it is not known yet in which one the uop runs.
+        if !self.enters_frames {
+            self.check_locals(index, shape)?;
+        }
+        let problem = match (entry.flags.contains(UopFlags::ENTERS_FRAME), uop.enters) {
+            (true, None) => Some("it enters a frame of which nothing is known"),
+            (false, Some(_)) => Some("it says what frame it enters, but enters none"),
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            return Err(TraceError::EnteredFrame {
                 index,
                 name: self.name(index),
-                found,
-                locals: shape.locals,
+                problem,
             });
         }
         if !entry.flags.contains(UopFlags::TERMINAL) && index + 1 == self.uops.len() {
@@ -462,6 +530,36 @@ impl<'t> Trace<'t> {
                 "error label",
             )?,
         })
+    }
+
+    /// The frame has the locals that a uop names.
+    fn check_locals(&self, index: usize, shape: FrameShape) -> Result<(), TraceError> {
+        let uop = &self.uops[index];
+        let entry = self.table.entry(uop.id);
+        let named = entry.flags.contains(UopFlags::LOCAL).then_some(uop.oparg);
+        let highest = named.max(entry.locals.checked_sub(1));
+        match highest.filter(|&local| local >= shape.locals) {
+            None => Ok(()),
+            Some(found) => Err(TraceError::Local {
+                index,
+                name: self.name(index),
+                found,
+                locals: shape.locals,
+            }),
+        }
+    }
+
+    /// Each frame has the locals that the uops name which run in it.
+    fn check_locals_of_frames(&self, depths: &Depths) -> Result<(), TraceError> {
+        let Some(frames) = &depths.frames else {
+            return Ok(());
+        };
+        for (index, &depth) in depths.before.iter().enumerate() {
+            if depth != UNREACHED {
+                self.check_locals(index, frames.shape(index))?;
+            }
+        }
+        Ok(())
     }
 
     /// The uop that a label stands in front of, or [`NOWHERE`] where the uop's code never goes there.
@@ -514,131 +612,327 @@ pub struct CheckedTrace<'a> {
 impl CheckedTrace<'_> {
     /// The depth of the stack in front of a uop; `None` where control never gets there or there is no such uop.
     pub(crate) fn depth(&self, index: usize) -> Option<u32> {
-        let depth = self.depths.0.get(index).copied();
+        let depth = self.depths.before.get(index).copied();
         depth.filter(|&depth| depth != UNREACHED)
     }
 
-    /// The depth of the stack where the trace is left through a uop's exit record; `None` where control never gets there.
-    pub(crate) fn exit_depth(&self, index: usize) -> Option<u32> {
+    /// What a uop's exit record says of the exit.
+    pub(crate) fn exit(&self, index: usize) -> ExitInfo {
         let uop = &self.uops[index];
-        let depth = self.depths.0[index];
-        let after = self
-            .table
-            .entry(uop.id)
-            .leaving_effect
-            .apply(depth.into(), uop.oparg);
-        after
-            .filter(|_| depth != UNREACHED)
-            .and_then(|depth| u32::try_from(depth).ok())
+        let frames = self.depths.frames.as_ref();
+        ExitInfo {
+            uop: index as u32,
+            target: uop.target,
+            depth: self.exit_depth(index),
+            shape: frames.map_or(self.shape, |frames| frames.shape(index)),
+        }
+    }
+
+    /// The depth of the stack where the trace is left through a uop's exit record; `None` where control never gets there.
+    fn exit_depth(&self, index: usize) -> Option<u32> {
+        let uop = &self.uops[index];
+        let depth = self.depth(index)?;
+        let entry = self.table.entry(uop.id);
+        let after = entry.leaving_effect.apply(depth.into(), uop.oparg)?;
+        u32::try_from(after).ok()
     }
 }
 
 /// The depth in front of a uop that control never gets to.
 const UNREACHED: u32 = u32::MAX;
 
-/// The depth of the stack in front of each uop, or [`UNREACHED`].
+/// The stack in front of each uop.
 #[derive(Debug)]
-struct Depths(Vec<u32>);
+struct Depths {
+    /// How deep it is, or [`UNREACHED`].
+    before: Vec<u32>,
+    /// Whose stack it is; `None` where all uops run in one frame.
+    frames: Option<Frames>,
+    /// The room of the frame that the trace is entered in.
+    limit: u32,
+}
+
+/// The frames that the uops of a trace run in.
+#[derive(Debug)]
+struct Frames {
+    known: Vec<Frame>,
+    numbers: HashMap<Frame, u32>,
+    /// The number of the frame that each uop runs in, once it was reached.
+    before: Vec<u32>,
+}
+
+/// A frame of a trace. Those entered from the same place, and of one shape, are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Frame {
+    shape: FrameShape,
+    /// The number of the frame that it was entered from and the depth of the stack there; `None` for the trace's own.
+    caller: Option<(u32, u32)>,
+}
+
+impl Frames {
+    fn new(shape: FrameShape, uops: usize) -> Self {
+        let outer = Frame {
+            shape,
+            caller: None,
+        };
+        Self {
+            known: vec![outer],
+            numbers: HashMap::from([(outer, 0)]),
+            before: vec![0; uops],
+        }
+    }
+
+    /// The frame that a uop runs in.
+    fn of(&self, index: usize) -> Frame {
+        self.known[self.before[index] as usize]
+    }
+
+    /// What the frame is like that a uop runs in: the trace's own where control never gets there.
+    fn shape(&self, index: usize) -> FrameShape {
+        self.of(index).shape
+    }
+
+    /// The number of a frame.
+    fn number(&mut self, frame: Frame) -> u32 {
+        let next = self.known.len() as u32;
+        let number = *self.numbers.entry(frame).or_insert(next);
+        if number == next {
+            self.known.push(frame);
+        }
+        number
+    }
+}
+
+/// The frame that a way to a uop is in and the depth of the stack there.
+#[derive(Clone, Copy)]
+struct Reached {
+    frame: u32,
+    depth: u32,
+}
 
 impl Depths {
     fn of(trace: &Trace<'_>, shape: FrameShape, places: &[Places]) -> Result<Self, TraceError> {
-        let FrameShape {
-            stack: limit,
-            entry_depth,
-            ..
-        } = shape;
-        if entry_depth > limit || limit == UNREACHED {
-            let (index, depth) = (0, entry_depth.into());
-            return Err(TraceError::StackOverflow {
-                index,
-                name: trace.name(index),
-                depth,
-                limit,
-            });
-        }
-        let mut depths = Self(vec![UNREACHED; trace.uops.len()]);
-        depths.0[0] = entry_depth;
-        // Uops that were reached by a jump and from which nothing was followed yet.
-        let mut pending = vec![0];
-        while let Some(mut index) = pending.pop() {
-            // Follows the trace down to where it ends or is known.
-            while let Some(next) = depths.step(trace, index, limit, places, &mut pending)? {
-                index = next;
-            }
+        let depth = entry_depth(trace, 0, shape)?;
+        let uops = trace.uops.len();
+        let mut depths = Self {
+            before: vec![UNREACHED; uops],
+            frames: trace.enters_frames.then(|| Frames::new(shape, uops)),
+            limit: shape.stack,
+        };
+        depths.before[0] = depth;
+        // Most traces run in one frame, and what is checked on the way to every executor should be fast for them.
+        match trace.enters_frames {
+            false => depths.follow::<false>(trace, places)?,
+            true => depths.follow::<true>(trace, places)?,
         }
         Ok(depths)
     }
 
+    /// Follows all ways from the first uop on.
+    fn follow<const FRAMES: bool>(
+        &mut self,
+        trace: &Trace<'_>,
+        places: &[Places],
+    ) -> Result<(), TraceError> {
+        // Uops that were reached by a jump and from which nothing was followed yet.
+        let mut pending = vec![0];
+        while let Some(mut index) = pending.pop() {
+            // Follows the trace down to where it ends or is known.
+            while let Some(next) = self.step::<FRAMES>(trace, index, places, &mut pending)? {
+                index = next;
+            }
+        }
+        Ok(())
+    }
+
     /// Follows one uop to wherever it goes. Returns the next uop where it is reached for the first time.
-    fn step(
+    #[inline]
+    fn step<const FRAMES: bool>(
         &mut self,
         trace: &Trace<'_>,
         index: usize,
-        limit: u32,
         places: &[Places],
         pending: &mut Vec<usize>,
     ) -> Result<Option<usize>, TraceError> {
         let uop = &trace.uops[index];
         let entry = trace.table.entry(uop.id);
-        let depth = self.0[index];
-        let apply = |effect: StackEffect| match effect.apply(depth.into(), uop.oparg) {
-            Some(after) if after <= limit.into() => Ok(after as u32),
-            Some(depth) => Err(TraceError::StackOverflow {
-                index,
-                name: trace.name(index),
-                depth,
-                limit,
-            }),
-            None => Err(TraceError::StackUnderflow {
-                index,
-                name: trace.name(index),
-                needed: effect.popped.of(uop.oparg),
-                depth: depth.into(),
-            }),
+        let depth = self.before[index];
+        let (frame, limit) = match &self.frames {
+            Some(frames) if FRAMES => (frames.before[index], frames.shape(index).stack),
+            _ => (0, self.limit),
         };
+        let here = |depth| Reached { frame, depth };
+        let apply = |effect| apply(trace, index, effect, depth, limit);
         if entry.flags.needs_jump() {
             let (place, after) = (places[index].jump as usize, apply(entry.leaving_effect)?);
-            if self.reach(trace, place, after)? {
+            if self.reach::<FRAMES>(trace, place, here(after))? {
                 pending.push(place);
             }
         }
         if entry.flags.contains(UopFlags::ERROR) {
             let place = places[index].error as usize;
-            if self.reach(trace, place, depth)? {
+            let pops = entry.flags.contains(UopFlags::POPS_BEFORE_ERROR);
+            let after = match pops {
+                false => depth,
+                true => apply(StackEffect {
+                    popped: entry.effect.popped,
+                    pushed: Count::default(),
+                })?,
+            };
+            if self.reach::<FRAMES>(trace, place, here(after))? {
                 pending.push(place);
             }
         }
         if entry.flags.contains(UopFlags::EXIT_RECORD) {
             apply(entry.leaving_effect)?;
         }
-        if entry.flags.contains(UopFlags::TOP) && self.reach(trace, 1, depth)? {
+        if entry.flags.contains(UopFlags::TOP) && self.reach::<FRAMES>(trace, 1, here(depth))? {
             pending.push(1);
         }
         if entry.flags.contains(UopFlags::TERMINAL) {
             return Ok(None);
         }
+        let after = match entry.flags.intersects(UopFlags::SWITCHES_FRAME) {
+            false => here(apply(entry.effect)?),
+            true => self.switch_frame(trace, index, limit)?,
+        };
         let next = index + 1;
-        Ok(self
-            .reach(trace, next, apply(entry.effect)?)?
-            .then_some(next))
+        Ok(self.reach::<FRAMES>(trace, next, after)?.then_some(next))
+    }
+
+    /// The frame and the stack behind a uop that goes to another frame.
+    #[cold]
+    fn switch_frame(
+        &mut self,
+        trace: &Trace<'_>,
+        index: usize,
+        limit: u32,
+    ) -> Result<Reached, TraceError> {
+        let uop = &trace.uops[index];
+        let StackEffect { popped, pushed } = trace.table.entry(uop.id).effect;
+        let popped = StackEffect {
+            popped,
+            pushed: Count::default(),
+        };
+        let pushed = StackEffect {
+            popped: Count::default(),
+            pushed,
+        };
+        let left = apply(trace, index, popped, self.before[index], limit)?;
+        let outer = || TraceError::LeavesOuterFrame {
+            index,
+            name: trace.name(index),
+        };
+        // No frame is left in a trace that enters none.
+        let frames = self.frames.as_mut().ok_or_else(outer)?;
+        let (frame, depth) = match uop.enters {
+            Some(shape) => {
+                let caller = Some((frames.before[index], left));
+                let frame = frames.number(Frame { shape, caller });
+                (frame, entry_depth(trace, index, shape)?)
+            }
+            None => frames.of(index).caller.ok_or_else(outer)?,
+        };
+        let limit = frames.known[frame as usize].shape.stack;
+        let depth = apply(trace, index, pushed, depth, limit)?;
+        Ok(Reached { frame, depth })
     }
 
     /// Notes a way to a uop; returns whether it is the first one.
-    fn reach(&mut self, trace: &Trace<'_>, index: usize, depth: u32) -> Result<bool, TraceError> {
-        let known = &mut self.0[index];
+    #[inline]
+    fn reach<const FRAMES: bool>(
+        &mut self,
+        trace: &Trace<'_>,
+        index: usize,
+        reached: Reached,
+    ) -> Result<bool, TraceError> {
+        let Reached { frame, depth } = reached;
+        let known = &mut self.before[index];
         if *known == UNREACHED {
             *known = depth;
+            if FRAMES && let Some(frames) = &mut self.frames {
+                frames.before[index] = frame;
+            }
             return Ok(true);
         }
-        if *known == depth {
-            return Ok(false);
+        let first = *known;
+        if FRAMES
+            && let Some(frames) = &self.frames
+            && frames.before[index] != frame
+        {
+            return Err(TraceError::FrameMismatch {
+                index,
+                name: trace.name(index),
+            });
         }
-        let (first, second) = ((*known).into(), depth.into());
-        Err(TraceError::DepthMismatch {
+        match first == depth {
+            true => Ok(false),
+            false => Err(depths_differ(trace, index, first, depth)),
+        }
+    }
+}
+
+/// The depth of the stack of a frame that is entered in front of a uop, or by it.
+fn entry_depth(trace: &Trace<'_>, index: usize, shape: FrameShape) -> Result<u32, TraceError> {
+    let (depth, limit) = (shape.entry_depth, shape.stack);
+    if depth > limit || limit == UNREACHED {
+        return Err(TraceError::StackOverflow {
             index,
             name: trace.name(index),
-            first,
-            second,
-        })
+            depth: depth.into(),
+            limit,
+        });
+    }
+    Ok(depth)
+}
+
+#[cold]
+fn depths_differ(trace: &Trace<'_>, index: usize, first: u32, second: u32) -> TraceError {
+    TraceError::DepthMismatch {
+        index,
+        name: trace.name(index),
+        first: first.into(),
+        second: second.into(),
+    }
+}
+
+/// The depth of the stack behind a uop with this effect, in a frame with room for `limit` values.
+#[inline(always)]
+fn apply(
+    trace: &Trace<'_>,
+    index: usize,
+    effect: StackEffect,
+    depth: u32,
+    limit: u32,
+) -> Result<u32, TraceError> {
+    match effect.apply(depth.into(), trace.uops[index].oparg) {
+        Some(after) if after <= limit.into() => Ok(after as u32),
+        after => Err(wrong_depth(trace, index, effect, (depth, after), limit)),
+    }
+}
+
+/// The error of a uop that takes the stack from one depth to another, or to none.
+#[cold]
+fn wrong_depth(
+    trace: &Trace<'_>,
+    index: usize,
+    effect: StackEffect,
+    (depth, after): (u32, Option<u64>),
+    limit: u32,
+) -> TraceError {
+    let name = trace.name(index);
+    match after {
+        Some(depth) => TraceError::StackOverflow {
+            index,
+            name,
+            depth,
+            limit,
+        },
+        None => TraceError::StackUnderflow {
+            index,
+            name,
+            needed: effect.popped.of(trace.uops[index].oparg),
+            depth: depth.into(),
+        },
     }
 }

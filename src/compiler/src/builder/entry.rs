@@ -82,6 +82,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             unit,
             function,
             stack: Stack::entered_at(unit.stack_parameter(function), 0),
+            frame: unit.frame_parameter(function),
             cold: false,
             entered_above: 0,
             entered: Entered::default(),
@@ -117,6 +118,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             unit,
             function: from.function,
             stack: from.stack,
+            frame: unit.frame_parameter(from.function),
             cold: false,
             entered_above: from.entered_above,
             entered: Entered {
@@ -259,7 +261,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             .unit
             .control_hole(HoleSymbol::address(HoleValue::Continue));
         self.unit
-            .tail_call(function, self.function, stack, &values)?;
+            .tail_call(function, self.handed_over(stack), &values)?;
         Ok(Done::new())
     }
 
@@ -311,7 +313,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         let stack = self.unit.stack_parameter(self.function);
         let function = self.unit.control_hole(self.way_out(value));
         self.unit
-            .tail_call(function, self.function, stack, values)?;
+            .tail_call(function, self.handed_over(stack), values)?;
         Ok(Done::new())
     }
 
@@ -335,7 +337,8 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         let function = self
             .unit
             .control_hole(HoleSymbol::address(HoleValue::Continue));
-        self.unit.tail_call(function, self.function, stack, &[])?;
+        self.unit
+            .tail_call(function, self.handed_over(stack), &[])?;
         Ok(Done::new())
     }
 
@@ -349,7 +352,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         let entry = self.load_pointer(pointer, 0)?;
         let stack = self.unit.stack_parameter(self.function);
         self.unit
-            .tail_call_indirect(entry, self.function, stack, &[(first, record)])?;
+            .tail_call_indirect(entry, self.handed_over(stack), &[(first, record)])?;
         Ok(Done::new())
     }
 }

@@ -208,7 +208,7 @@ impl<'ctx> TemplateBuilder<'_, 'ctx> {
         record: PointerValue<'ctx>,
         stack: PointerValue<'ctx>,
     ) -> Built<Done> {
-        let mut arguments = self.unit.arguments(self.function, stack, &[]);
+        let mut arguments = self.unit.arguments(self.handed_over(stack), &[]);
         arguments[self.unit.mode().first_value() - 1] = record.into();
         let call: CallSiteValue<'ctx> =
             self.ir()

@@ -4,6 +4,7 @@ use super::inline::Joined;
 use super::stack::{Delta, Stack};
 use super::{Built, Done, TemplateBuilder, VALUE_REGISTERS};
 use crate::error::TemplateError;
+use crate::module::State;
 use crate::symbol::HoleSymbol;
 use crate::template::{Registers, Template, Type};
 use inkwell::basic_block::BasicBlock;
@@ -73,6 +74,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             unit: self.unit,
             function: self.function,
             stack: self.stack.clone(),
+            frame: self.frame,
             cold: self.cold,
             entered_above: self.entered_above,
             entered: self.entered.clone(),
@@ -88,13 +90,65 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     // ---- Ways out ----------------------------------------------------------------------------------------------
 
+    /// Goes to another frame, whose stack ends at `stack_pointer`. What the template has popped is popped from the frame
+    /// that it started in, and what it pushes from here on is pushed onto the other's stack; [`frame`](Self::frame) is the
+    /// other one. The template keeps what it needs of the old frame by itself: [`flush`](Self::flush) gives the stack
+    /// pointer there.
+    ///
+    /// The only way out behind it is [`continue_`](Self::continue_): errors and exits belong to the frame that the
+    /// interpreter was in.
+    ///
+    /// # Errors
+    /// The template declares neither `enters_frame()` nor `leaves_frame()`, goes to another frame twice, or has not
+    /// popped what it declares to pop; or values are pushed already.
+    pub fn switch_frame(
+        &mut self,
+        frame: PointerValue<'ctx>,
+        stack_pointer: PointerValue<'ctx>,
+    ) -> Built<()> {
+        if !self.flags().intersects(UopFlags::SWITCHES_FRAME) {
+            return self.misuse(
+                "goes to another frame, but declares neither enters_frame() nor leaves_frame()",
+            );
+        }
+        if self.unit.site().is_some() {
+            return self.misuse("goes to another frame where a trace is one function");
+        }
+        self.require_kept_registers("another frame")?;
+        self.require_same_frame("another frame")?;
+        self.require_no_pending("another frame")?;
+        let popped = self.unit.template().effect().popped;
+        let (expected, found) = (Delta::default() - Delta::from(popped), self.stack.total());
+        if found != expected {
+            return self.misuse(format!(
+                "declares to pop {popped} values, but goes to another frame with a change of depth by {found}"
+            ));
+        }
+        self.frame = frame;
+        self.stack.switch(stack_pointer);
+        self.unit.note(|facts| facts.switches = true);
+        Ok(())
+    }
+
+    /// Only the way on leads out of another frame.
+    fn require_same_frame(&self, what: &str) -> Built<()> {
+        match self.stack.switched {
+            true => self.misuse(format!("has {what} behind the way to another frame")),
+            false => Ok(()),
+        }
+    }
+
     /// Goes on with the next uop.
     ///
     /// # Errors
-    /// The stack is not as the template declares, or it declares to be terminal.
+    /// The stack is not as the template declares, or it declares to be terminal; or it declares to go to another frame and
+    /// has not.
     pub fn continue_(self) -> Built<Done> {
         if self.flags().contains(UopFlags::TERMINAL) {
             return self.misuse("declares to be terminal, but continues");
+        }
+        if self.flags().intersects(UopFlags::SWITCHES_FRAME) && !self.stack.switched {
+            return self.misuse("declares to go to another frame, but continues in the same");
         }
         let effect = self.unit.template().effect();
         let expected = Delta::from(effect.pushed) - Delta::from(effect.popped);
@@ -140,6 +194,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         if !self.flags().needs_jump() {
             return self.misuse("jumps, but declares none of may_deopt(), may_exit() and jumps()");
         }
+        self.require_same_frame("a jump")?;
         self.note_leaving_effect()?;
         self.unit.note(|facts| facts.jumps = true);
         if self.has_operands() {
@@ -149,14 +204,19 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     }
 
     /// Goes to the uop that the trace's error label names, with the stack pointer as at entry. The values that the
-    /// template popped are dead: it has released or given away whatever they own.
+    /// template popped are dead: it has released or given away whatever they own. Where it declares `pops_before_error()`,
+    /// the stack is as it is now.
     ///
     /// # Errors
     /// The template does not declare `may_error()`.
     pub fn error(mut self) -> Built<Done> {
         self.require(UopFlags::ERROR, "an error", "may_error()")?;
+        self.require_same_frame("an error")?;
         self.require_kept_registers("an error")?;
         self.unit.note(|facts| facts.errors = true);
+        if self.flags().contains(UopFlags::POPS_BEFORE_ERROR) {
+            return self.error_without_operands();
+        }
         // From where the stack stands now, if that is known: a second pointer would take a second register.
         let (base, above) = match self.stack.base_offset {
             Some(above) => (self.stack.base, above),
@@ -171,12 +231,25 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         self.leave_to(HoleValue::ErrorTarget)
     }
 
+    /// Goes to the error target with the stack as it is now.
+    fn error_without_operands(self) -> Built<Done> {
+        let popped = self.unit.template().effect().popped;
+        let (expected, found) = (Delta::default() - Delta::from(popped), self.stack.total());
+        if found != expected {
+            return self.misuse(format!(
+                "declares that an error pops {popped} values, but raises one with a change of depth by {found}"
+            ));
+        }
+        self.leave_to(HoleValue::ErrorTarget)
+    }
+
     /// Goes to the trace's second uop, with the stack as it is now, which must be as deep as at entry.
     ///
     /// # Errors
     /// The template does not declare `restarts()`, or the depth differs.
     pub fn top(self) -> Built<Done> {
         self.require(UopFlags::TOP, "the trace's top", "restarts()")?;
+        self.require_same_frame("a way to the top")?;
         self.require_kept_registers("a way to the top")?;
         if self.stack.total() != Delta::default() {
             return self.misuse(format!(
@@ -194,6 +267,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     /// The template does not declare `side_exits()`.
     pub fn side_exit(mut self) -> Built<Done> {
         self.require(UopFlags::EXIT_RECORD, "a side exit", "side_exits()")?;
+        self.require_same_frame("a side exit")?;
         if self.unit.site().is_some() {
             return self.leave_inlined();
         }
@@ -216,7 +290,8 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             let leave = HoleSymbol::address(HoleValue::Leave);
             let leave = self.unit.control_hole(leave);
             let values = self.exit_record(address)?;
-            self.unit.tail_call(leave, self.function, stack, &values)?;
+            self.unit
+                .tail_call(leave, self.handed_over(stack), &values)?;
             return Ok(Done(()));
         }
         let entry = self
@@ -225,7 +300,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             .into_pointer_value();
         let values = self.exit_record(address)?;
         self.unit
-            .tail_call_indirect(entry, self.function, stack, &values)?;
+            .tail_call_indirect(entry, self.handed_over(stack), &values)?;
         Ok(Done(()))
     }
 
@@ -290,6 +365,7 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         let mut inner = self.entering_cold(function, base_offset);
         inner.stack.below = self.stack.below;
         inner.stack.depth = self.stack.depth;
+        inner.stack.switched = self.stack.switched;
         self.ir()
             .position_at_end(self.context().append_basic_block(function, ""));
         let receive = |values: &[BasicValueEnum<'ctx>], first: u8| {
@@ -366,8 +442,8 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         }
         let mut registers = self.held_words()?;
         registers.extend(self.in_registers(values)?);
-        self.unit
-            .tail_call(path.function, self.function, self.stack.base, &registers)?;
+        let state = self.handed_over(self.stack.base);
+        self.unit.tail_call(path.function, state, &registers)?;
         Ok(Done(()))
     }
 
@@ -389,6 +465,15 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
         values
             .map(|(&value, register)| Ok((register, self.as_word(value)?.into())))
             .collect()
+    }
+
+    /// What this code hands to other code, with the stack pointer at `stack`.
+    pub(super) fn handed_over(&self, stack: PointerValue<'ctx>) -> State<'ctx> {
+        State {
+            caller: self.function,
+            frame: self.frame,
+            stack,
+        }
     }
 
     /// The hole of a way out, which is this uop's where there are several.
@@ -420,7 +505,8 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
             return self.dispatch(value, stack);
         }
         let function = self.unit.control_hole(self.way_out(value));
-        self.unit.tail_call(function, self.function, stack, &[])?;
+        self.unit
+            .tail_call(function, self.handed_over(stack), &[])?;
         Ok(Done(()))
     }
 
@@ -461,6 +547,8 @@ pub(crate) struct Facts {
     pub(crate) restarts: bool,
     pub(crate) exits: bool,
     pub(crate) jumps: bool,
+    /// Whether it goes to another frame.
+    pub(crate) switches: bool,
     /// The stack effect on the way to the jump target or out of the trace.
     pub(crate) leaving_effect: Option<StackEffect>,
     /// What is known of the values that the base form takes, the highest first.
@@ -556,6 +644,11 @@ impl Facts {
                 flags.needs_jump(),
                 self.jumps,
                 "declares may_deopt(), may_exit() or jumps(), but never jumps",
+            ),
+            (
+                flags.intersects(UopFlags::SWITCHES_FRAME),
+                self.switches,
+                "declares enters_frame() or leaves_frame(), but never goes to another frame",
             ),
         ];
         match rules

@@ -116,6 +116,8 @@ pub(super) struct Stack<'ctx> {
     pub(super) depth: Delta,
     /// Pushed values that are not in memory, the last on top.
     pub(super) pending: Vec<BasicValueEnum<'ctx>>,
+    /// Whether it is another frame's than at entry: what is left of that is only how many values were popped.
+    pub(super) switched: bool,
 }
 
 impl<'ctx> Stack<'ctx> {
@@ -128,6 +130,7 @@ impl<'ctx> Stack<'ctx> {
             below: 0,
             depth: Delta::default(),
             pending: Vec::new(),
+            switched: false,
         }
     }
 
@@ -158,7 +161,8 @@ impl<'ctx> Stack<'ctx> {
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let place = |stack: &Self| {
             let held = stack.pending.len();
-            (stack.base_offset, stack.below, stack.depth, held)
+            let offset = (stack.switched, stack.base_offset);
+            (offset, stack.below, stack.depth, held)
         };
         self.base_offset.is_some() && place(self) == place(other)
     }
@@ -177,6 +181,12 @@ impl<'ctx> Stack<'ctx> {
         self.base = base;
         self.base_offset = offset;
         self.below = 0;
+    }
+
+    /// Goes to another stack, which ends at `end`; what was popped stays popped.
+    pub(super) fn switch(&mut self, end: PointerValue<'ctx>) {
+        self.rebase(end, Some(0));
+        self.switched = true;
     }
 
     /// Goes back to the state at the template's entry, where `top` is the stack pointer.

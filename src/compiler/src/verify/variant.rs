@@ -140,9 +140,13 @@ impl Checker<'_> {
 
     fn way_out_keeps_registers(&self, way: WayOut, state: &State) -> Result<(), Violation> {
         let kept = |location| is_kept(location, way, state);
-        kept(Location::R12)?;
         kept(Location::R14)?;
-        self.stack_pointer_is_as_declared(way, state.get(Location::R13))?;
+        if self.switches_frame() && way.value == HoleValue::Continue {
+            self.is_another_frame(state)?;
+        } else {
+            kept(Location::R12)?;
+            self.stack_pointer_is_as_declared(way, state.get(Location::R13))?;
+        }
         match self.registers {
             Registers::Base { kept: registers } => keeps(registers, way, state)?,
             Registers::Form(Form::Slots { registers_out, .. }) => {
@@ -186,6 +190,26 @@ impl Checker<'_> {
         match state.get(location).is_undefined(self.live_on_entry()) {
             true => Err(Violation::UndefinedOutput { register }),
             false => Ok(()),
+        }
+    }
+
+    /// r12 is another frame, and r13 its stack pointer: something that the stencil has put there, wherever it has it from.
+    fn is_another_frame(&self, state: &State) -> Result<(), Violation> {
+        if state.get(Location::R12).is_entry_of(Location::R12) {
+            return Err(Violation::SameFrame);
+        }
+        let is_undefined = |location: &Location| {
+            let value = state.get(*location);
+            value.is_undefined(self.live_on_entry())
+        };
+        match [Location::R12, Location::R13]
+            .into_iter()
+            .find(is_undefined)
+        {
+            None => Ok(()),
+            Some(location) => Err(Violation::UndefinedFrame {
+                register: location.name(),
+            }),
         }
     }
 

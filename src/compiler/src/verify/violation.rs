@@ -274,6 +274,15 @@ pub enum Violation {
         /// Where control goes.
         value: HoleValue,
     },
+    /// The uop is declared to continue in another frame and does not.
+    #[error("r12 is the same frame, but the uop is declared to go to another")]
+    SameFrame,
+    /// The uop continues in another frame, which is not known.
+    #[error("{register} is to be another frame's, but nothing was put into it")]
+    UndefinedFrame {
+        /// The register.
+        register: String,
+    },
     /// A register that hands a value to the next uop holds none.
     #[error("{register} is to hold a value for the next uop, but nothing was put into it")]
     UndefinedOutput {

@@ -333,7 +333,9 @@ fn is_same_itself(value: &Value, object: &Ref) -> bool {
         (Value::StrAsciiIterator(SequenceIterator { index, .. }), View::StrIterator(found)) => {
             *index == found.index() && object.type_id() == TypeId::AsciiStrIterator
         }
-        (Value::Function { code, .. }, View::Function(found)) => *code == found.code() as usize,
+        (Value::Function { code, .. }, View::Function(found)) => {
+            *code == found.code().number() as usize
+        }
         // There is one object of each.
         (Value::Type { name, user: None }, View::Type(found)) => name == found.id().name(),
         (Value::Builtin { name }, View::Builtin(found)) => name == found.id().name(),
@@ -408,7 +410,7 @@ fn describe_object(object: &Ref) -> String {
         | View::StrIterator(iterator) => {
             format!("{kind} at index {}", iterator.index())
         }
-        View::Function(function) => format!("function {}", function.name()),
+        View::Function(function) => format!("function {}", function.qualified_name()),
         View::Builtin(builtin) => format!("builtin {}", builtin.id().name()),
         View::Type(class) => format!("type {}", class.id().name()),
         _ => kind.to_owned(),

@@ -2,6 +2,7 @@
 
 use super::format::{Document, SequenceIterator, Value, ValueIndex};
 use crate::builtin::BuiltinId;
+use crate::code::{CodeSpec, OPTIMIZED};
 use crate::frame::{FrameTooLarge, OwnedFrame, StackOverflow};
 use crate::object::{Ref, View};
 use crate::types::TypeId;
@@ -32,13 +33,23 @@ pub enum LoadError {
 pub struct Objects<'d> {
     document: &'d Document,
     made: Vec<Option<Ref>>,
+    codes: Vec<Option<Ref>>,
+    globals: Ref,
+    builtins: Ref,
 }
 
 impl<'d> Objects<'d> {
     /// The objects of this document, none of which is made yet.
     pub fn new(document: &'d Document) -> Self {
         let made = vec![None; document.values.len()];
-        Self { document, made }
+        let codes = vec![None; document.codes.len()];
+        Self {
+            document,
+            made,
+            codes,
+            globals: Ref::dict(),
+            builtins: Ref::dict(),
+        }
     }
 
     /// The document.
@@ -145,8 +156,9 @@ impl<'d> Objects<'d> {
     }
 
     /// An object whose components have been made; a list is empty.
-    fn make(&self, index: ValueIndex) -> Option<Ref> {
-        Some(match &self.document.values[index] {
+    fn make(&mut self, index: ValueIndex) -> Option<Ref> {
+        let document = self.document;
+        Some(match &document.values[index] {
             Value::None => Ref::none(),
             Value::Bool(value) => Ref::bool(*value),
             Value::Int(value) => Ref::big(value.clone()),
@@ -175,11 +187,24 @@ impl<'d> Objects<'d> {
                 let sequence = self.sequence(iterator)?;
                 Ref::str_iterator(sequence, iterator.index).ok()?
             }
-            Value::Function { name, code } => Ref::function(name, u32::try_from(*code).ok()?),
+            Value::Function { code, .. } => {
+                let code = self.code(*code)?;
+                Ref::function(code, self.globals.clone(), self.builtins.clone())
+            }
             Value::Type { name, user: None } => Ref::type_object(TypeId::named(name)?),
             Value::Builtin { name } => Ref::builtin(BuiltinId::named(name)?),
             _ => return None,
         })
+    }
+
+    /// The code object of `codes[index]`, unless its counts contradict each other.
+    fn code(&mut self, index: usize) -> Option<Ref> {
+        if let Some(code) = &self.codes[index] {
+            return Some(code.clone());
+        }
+        let code = Ref::code(code_spec(self.document, index)).ok()?;
+        self.codes[index] = Some(code.clone());
+        Some(code)
     }
 
     /// The sequence of an iterator, `Some(None)` once dropped.
@@ -199,6 +224,28 @@ impl<'d> Objects<'d> {
                 .filter_map(|&item| self.made(item))
                 .for_each(|item| list.push(item.clone()));
         }
+    }
+}
+
+fn code_spec(document: &Document, index: usize) -> CodeSpec {
+    let code = &document.codes[index];
+    // A document has no room for more.
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let named = CodeSpec {
+        name: code.name.rsplit('.').next().unwrap_or_default().to_owned(),
+        qualified_name: code.name.clone(),
+        number: count(index),
+        flags: OPTIMIZED,
+        ..CodeSpec::default()
+    };
+    let Some(body) = &code.body else { return named };
+    CodeSpec {
+        argument_count: count(body.argcount),
+        keyword_only: count(body.kwonly),
+        stack_size: count(body.stacksize),
+        local_names: body.varnames.clone(),
+        names: body.names.clone(),
+        ..named
     }
 }
 
@@ -262,8 +309,8 @@ mod tests {
                 "values[4]: objects of kind builtin (breakpoint) are not supported",
             ),
             (
-                json!({"t": "type", "name": "dict"}),
-                "values[4]: objects of kind type (dict) are not supported",
+                json!({"t": "type", "name": "memoryview"}),
+                "values[4]: objects of kind type (memoryview) are not supported",
             ),
             (
                 json!({"t": "generator"}),

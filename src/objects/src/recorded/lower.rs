@@ -8,7 +8,7 @@ use super::flow::{TypeName, Unproven, unproven};
 use super::format::{Document, Executor, Operand, Uop as RecordedUop, ValueIndex};
 use super::load::{LoadError, Objects};
 use crate::layout;
-use crate::object::{Header, Ref};
+use crate::object::{Header, Ref, View};
 use mimeo::table::StencilTable;
 use mimeo::trace::{FrameShape, Label, Trace, TraceError, Uop};
 
@@ -270,9 +270,15 @@ impl Lowering<'_, '_, '_> {
         }
         match &recorded.operand {
             None | Some(Operand::Unused | Operand::Executor(_)) => Ok(0),
-            Some(
-                Operand::Object(value) | Operand::FunctionVersion(value) | Operand::Function(value),
-            ) => self.object(*value),
+            Some(Operand::Object(value) | Operand::Function(value)) => self.object(*value),
+            Some(Operand::FunctionVersion(value)) => {
+                let function = self.objects.get(*value)?;
+                Ok(match function.view() {
+                    View::Function(function) => function.version().into(),
+                    // No function has this version.
+                    _ => i32::MAX as u64,
+                })
+            }
             Some(Operand::InstructionPointer { offset, .. } | Operand::Offset(offset)) => {
                 Ok((*offset).into())
             }

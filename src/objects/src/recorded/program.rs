@@ -232,9 +232,6 @@ impl<'d> Program<'d> {
             has_run: false,
             constants: Constants::default(),
         };
-        if let Some(body) = &document.codes[document.state_in.code].body {
-            program.thread.set_local_names(body.varnames.clone());
-        }
         program.compile_all(document, tier)?;
         program.link_all(document)?;
         Ok(program)

@@ -138,7 +138,7 @@ fn uop(name: String, seed: &UopSeed) -> UopContents {
         name,
         effect: StackEffect::default(),
         leaving_effect: StackEffect::default(),
-        flags: UopFlags::all() - UopFlags::TERMINAL,
+        flags: UopFlags::all() - UopFlags::TERMINAL - UopFlags::SWITCHES_FRAME,
         oparg_max: u32::from(u16::MAX),
         operand_max: u64::MAX,
         locals: 0,
@@ -325,6 +325,7 @@ fn assemble(engine: &Engine, steps: &[Step], cold: usize) -> Result<Prepared, Co
                 uop,
                 target: 10 * uop,
                 depth: (uop != 2).then_some(uop),
+                shape: FrameShape::default(),
             })
         })
         .collect();

@@ -2,7 +2,6 @@
 //! records for them.
 
 use super::{Arguments, Assemble, LabelId, NO_EXIT, Renaming, StencilId, UopArguments};
-use crate::executor::ExitInfo;
 use crate::form::{MAX_FUSED, MAX_INPUTS};
 use crate::stencil::UopFlags;
 use crate::table::UopEntry;
@@ -48,11 +47,7 @@ impl<'a, A: Assemble> Sites<'a, A> {
         for (index, uop) in trace.uops.iter().enumerate() {
             let flags = trace.table.entry(uop.id).flags;
             if flags.contains(UopFlags::EXIT_RECORD) {
-                sites[index].exit = assembler.exit(ExitInfo {
-                    uop: index as u32,
-                    target: uop.target,
-                    depth: trace.exit_depth(index),
-                });
+                sites[index].exit = assembler.exit(trace.exit(index));
             }
             if trace.depth(index).is_none() {
                 continue;

@@ -181,6 +181,10 @@ impl StencilTable {
             limits: Vec::with_capacity(elements.len()),
             register_holes: Vec::with_capacity(register_holes.len()),
         };
+        let mut uops = self.uop_records().iter();
+        let switching = uops.find(|uop| {
+            UopFlags::from_bits_truncate(uop.flags.get()).intersects(UopFlags::SWITCHES_FRAME)
+        });
         let mut previous: Option<(&[ElementRecord], [u8; 8])> = None;
         for (index, record) in records.iter().enumerate() {
             let problem = |problem: String| invalid(format!("variant {index}"), problem);
@@ -194,6 +198,11 @@ impl StencilTable {
             let elements = elements.map_err(problem)?;
             let form = record.form.read().map_err(problem)?;
             let flags = self.element_flags(elements).map_err(problem)?;
+            if let (Form::Operands(_), Some(uop)) = (&form, switching) {
+                let uop = self.text(uop.name);
+                let message = "locals may be in registers, but they are another frame's behind";
+                return Err(problem(format!("{message} {uop}")));
+            }
             let key = (elements, record.form.key());
             if previous.is_some_and(|previous| !sorts_before(previous, key)) {
                 return Err(problem("it does not sort after the one before".to_owned()));
@@ -261,6 +270,12 @@ impl StencilTable {
                 ));
             };
             *flags = UopFlags::from_bits_truncate(uop.flags.get());
+            if flags.intersects(UopFlags::SWITCHES_FRAME) {
+                return Err(format!(
+                    "{} goes to another frame, and so has no variants",
+                    self.text(uop.name)
+                ));
+            }
             if flags.contains(UopFlags::TERMINAL) && index + 1 != elements.len() {
                 return Err(format!(
                     "{} never continues, but is not the last of its uops",
