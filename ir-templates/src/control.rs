@@ -29,6 +29,7 @@ pub(crate) fn templates() -> Vec<Template> {
             set_instruction(&b)?;
             b.continue_()
         }),
+        Template::new("_COUNT", count),
         Template::new("_JUMP_TO_TOP", |b| b.top())
             .restarts()
             .terminal(),
@@ -63,6 +64,15 @@ fn check_validity(mut b: TemplateBuilder<'_, '_>) -> Path {
 fn check_validity_and_set_instruction(mut b: TemplateBuilder<'_, '_>) -> Path {
     require_valid(&mut b)?;
     set_instruction(&b)?;
+    b.continue_()
+}
+
+/// Adds one to the number that the operand is the address of. CPython has no such uop: it shows which uops a test reaches.
+fn count(b: TemplateBuilder<'_, '_>) -> Path {
+    let counter = b.operand_pointer()?;
+    let count = b.load_i64(counter, 0)?;
+    let count = b.ir().build_int_add(count, b.i64(1), "")?;
+    b.store(count, counter, 0)?;
     b.continue_()
 }
 

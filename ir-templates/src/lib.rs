@@ -48,6 +48,7 @@ pub mod supernodes;
 mod truth;
 
 mod image;
+pub mod reference;
 
 pub use image::{
     Image, SCALAR_INTERPRETER, STANDARD_INTERPRETER, scalar_interpreter, standard_interpreter,

@@ -26,6 +26,9 @@ pub(crate) enum Failure {
     /// An input is not what it should be.
     #[error("{path}: {problem}")]
     Input { path: PathBuf, problem: String },
+    /// A trace in the text form is not what it should be; the message shows the place.
+    #[error("{0}")]
+    Text(String),
     /// Several inputs are not; each was reported where it was met.
     #[error("{0} of the inputs could not be used")]
     Inputs(usize),
@@ -67,13 +70,16 @@ impl Failure {
     /// Tells the user.
     pub(crate) fn report(&self) {
         // Nobody is left to be told that this fails.
-        let _ = writeln!(anstream::stderr(), "error: {self}");
+        let _ = match self {
+            Self::Text(shown) => writeln!(anstream::stderr(), "{shown}"),
+            other => writeln!(anstream::stderr(), "error: {other}"),
+        };
     }
 
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Input { .. } | Self::Inputs(_) | Self::Output(_) => 3,
+            Self::Input { .. } | Self::Text(_) | Self::Inputs(_) | Self::Output(_) => 3,
         }
     }
 }

@@ -2,12 +2,15 @@
 
 mod bench;
 mod build;
+mod convert;
+mod documents;
 mod engines;
 mod failure;
 mod inspect;
 mod mine;
 mod run;
 mod tables;
+mod uops;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -34,7 +37,9 @@ Exit codes:
 enum Command {
     Run(run::Arguments),
     Build(build::Arguments),
+    Convert(convert::Arguments),
     Inspect(inspect::Arguments),
+    Uops(uops::Arguments),
     Mine(mine::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
@@ -48,7 +53,9 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Run(arguments) => run::run(&arguments, &mut out),
         Command::Build(arguments) => build::run(&arguments, &mut out),
+        Command::Convert(arguments) => convert::run(&arguments, &mut out),
         Command::Inspect(arguments) => inspect::run(&arguments, &mut out),
+        Command::Uops(arguments) => uops::run(&arguments, &mut out),
         Command::Mine(arguments) => mine::run(&arguments, &mut out),
         Command::Verify(arguments) => verify::run(&arguments, &mut out),
         Command::Bench(arguments) => bench::run(&arguments, &mut out),

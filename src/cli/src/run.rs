@@ -1,10 +1,11 @@
 //! `mimeo run`: compiles or interprets recorded traces and compares their end with the recorded one.
 
+use crate::documents;
 use crate::engines::{Choice, Chosen, with_hint};
 use crate::failure::{Answer, Failure, Format};
 use crate::tables;
 use clap::Args;
-use mimeo_objects::recorded::{Document, Mismatch, Program, Tier};
+use mimeo_objects::recorded::{Mismatch, Program, Tier};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ use std::time::Duration;
 /// Compile and execute recorded traces, and compare exit, locals and stack with the recorded end
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Recorded traces
-    #[arg(required = true, value_name = "TRACE.json")]
+    /// Traces, as recorded (.json) or as written (.uops); - is standard input
+    #[arg(required = true, value_name = "TRACE")]
     traces: Vec<PathBuf>,
     /// Use this stencil table instead of the embedded one
     #[arg(long, value_name = "FILE")]
@@ -107,8 +108,7 @@ fn print(row: &Row, format: Format, out: &mut impl Write) -> Result<(), Failure>
 
 fn run_trace(path: &Path, repeat: u32, tier: Tier<'_>) -> Result<(Row, Answer), Failure> {
     let unusable = |error: &dyn std::fmt::Display| Failure::input(path, error);
-    let text = read(path)?;
-    let document = Document::parse(&text).map_err(|error| unusable(&error))?;
+    let (document, _) = documents::read(path)?;
     let mut compile_times = Vec::new();
     let mut run_times = Vec::new();
     let mut difference: Option<Mismatch> = None;
@@ -150,20 +150,6 @@ fn run_trace(path: &Path, repeat: u32, tier: Tier<'_>) -> Result<(Row, Answer), 
         result: difference.map_or_else(|| "ok".to_owned(), |difference| difference.to_string()),
     };
     Ok((row, answer))
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| Failure::input(path, error))?;
-    if bytes.is_empty() {
-        return Err(Failure::input(
-            path,
-            "the file is empty, expected a recorded trace",
-        ));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let place = error.utf8_error().valid_up_to();
-        Failure::input(path, format!("not JSON: byte {place} is not UTF-8"))
-    })
 }
 
 fn median(times: &mut [Duration]) -> Duration {

@@ -1,9 +1,11 @@
 //! The document: a typed model of trace format 1, the JSON files that hold what CPython's optimizer recorded. A
 //! [`Document`] that exists is consistent: every index is in range and every target leads where the format says.
 
-use super::{read, validate};
+use super::{read, validate, write};
 use num_bigint::BigInt;
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The format number that this module reads.
 pub const FORMAT: u64 = 1;
@@ -443,24 +445,35 @@ pub struct State {
 pub struct Expected {
     /// The executor it leaves.
     pub executor: usize,
-    /// Index of the `_EXIT_TRACE` or `_DEOPT` it leaves through.
+    /// Index of the `_EXIT_TRACE` or `_DEOPT` it leaves through, or of the `_ERROR_POP_N` if there is an error.
     pub uop: usize,
     /// Name of that uop.
     pub op: String,
-    /// The uop whose `jump_target` led there; `None` where it was reached in line.
+    /// The uop whose `jump_target` or `error_target` led there; `None` where it was reached in line, or where that is not said.
     pub from: Option<usize>,
     /// Name of that uop.
     pub from_op: Option<String>,
     /// The code in which the interpreter goes on.
     pub code: usize,
-    /// Where in it.
+    /// Where in it; for an error, the instruction that failed.
     pub target: Offset,
+    /// The exception that is raised, where it leaves through an error.
+    pub error: Option<ExpectedError>,
     /// Locals of the frame, as indices into [`Expected::values`].
     pub locals: Vec<Option<ValueIndex>>,
     /// Its stack from the bottom, as indices into [`Expected::values`].
     pub stack: Vec<Option<ValueIndex>>,
     /// Objects as they are at the end.
     pub values: Vec<ExpectedValue>,
+}
+
+/// An exception.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectedError {
+    /// The name of its class.
+    pub class: String,
+    /// Its text, which is what `str` makes of it.
+    pub message: String,
 }
 
 /// An object as it is at the end.
@@ -485,6 +498,17 @@ pub struct Stats {
     pub uops_reached: Vec<u64>,
 }
 
+/// As Python reports it: the class, and the message if there is one.
+impl fmt::Display for ExpectedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.class)?;
+        if self.message.is_empty() {
+            return Ok(());
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
 impl Document {
     /// Reads a document and checks it completely.
     ///
@@ -492,10 +516,19 @@ impl Document {
     ///
     /// The first thing that is not as the format says: where it is, what was found and what was expected.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
-        let json = serde_json::from_str(text)?;
-        let mut document = read::document(&json)?;
+        Self::from_json(&serde_json::from_str(text)?)
+    }
+
+    /// Reads a document in the JSON form and checks it completely.
+    pub(super) fn from_json(json: &Json) -> Result<Self, FormatError> {
+        let mut document = read::document(json)?;
         document.creation_order = validate::document(&document)?;
         Ok(document)
+    }
+
+    /// The document in the JSON form: what [`parse`](Self::parse) makes the same document of.
+    pub fn to_json(&self) -> Json {
+        write::document(self)
     }
 }
 

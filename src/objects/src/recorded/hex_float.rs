@@ -108,32 +108,34 @@ fn compose(significand: u64, exponent: i64) -> Option<f64> {
     Some(f64::from_bits(bits))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::parse;
-    use crate::recorded::fixtures::Numbers;
-
-    /// Python's `float.hex()`.
-    fn format(value: f64) -> String {
-        let sign = if value.is_sign_negative() { "-" } else { "" };
-        if value.is_nan() {
-            return "nan".to_owned();
-        }
-        if value.is_infinite() {
-            return format!("{sign}inf");
-        }
-        let bits = value.to_bits();
-        let stored = bits & ((1 << 52) - 1);
-        let biased = (bits >> 52) & 0x7ff;
-        match (biased, stored) {
-            (0, 0) => format!("{sign}0x0.0p+0"),
-            (0, _) => format!("{sign}0x0.{stored:013x}p-1022"),
-            _ => format!(
-                "{sign}0x1.{stored:013x}p{:+}",
-                i64::try_from(biased).unwrap() - 1023
-            ),
+/// Python's `float.hex()`, but that a negative `nan` keeps its sign: a text that [`parse`] makes the same value of.
+pub(super) fn format(value: f64) -> String {
+    let sign = if value.is_sign_negative() { "-" } else { "" };
+    if value.is_nan() {
+        return format!("{sign}nan");
+    }
+    if value.is_infinite() {
+        return format!("{sign}inf");
+    }
+    let bits = value.to_bits();
+    let stored = bits & ((1 << STORED_BITS) - 1);
+    let biased = (bits >> STORED_BITS) & 0x7ff;
+    // The first digit is the leading bit, so that the stored bits are whole digits.
+    let smallest = MIN_EXPONENT + i64::from(STORED_BITS);
+    match (biased, stored) {
+        (0, 0) => format!("{sign}0x0.0p+0"),
+        (0, _) => format!("{sign}0x0.{stored:013x}p{smallest:+}"),
+        _ => {
+            let exponent = smallest - 1 + biased.cast_signed();
+            format!("{sign}0x1.{stored:013x}p{exponent:+}")
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{format, parse};
+    use crate::recorded::fixtures::Numbers;
 
     #[test]
     fn exact_texts() {

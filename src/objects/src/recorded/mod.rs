@@ -3,16 +3,19 @@
 //!
 //! | Files | What they hold |
 //! |---|---|
-//! | `format`, `read`, `validate`, `hex_float` | from text to a [`Document`], which is consistent |
+//! | `format`, `read`, `validate`, `write`, `hex_float` | from text to a [`Document`], which is consistent, and back |
+//! | [`text`] | the same in the form that people write |
 //! | [`uops`] | what CPython's metadata says of each uop |
 //! | [`flow`], [`places`] | what can be proven of the uops, so that machine code need not check it |
 //! | `load` | from a document to [`Objects`] and the frame at the entry |
 //! | `lower` | from a recorded executor to a trace of the standard uops |
 //! | `program` | all executors compiled, linked and run |
+//! | [`coverage`] | which uops were executed, and which of their ways out were taken |
 //! | `tier` | the engine or the interpreter that a program runs on |
 //! | `compare` | whether a frame is the one expected at the end |
 
 mod compare;
+pub mod coverage;
 #[cfg(test)]
 mod fixtures;
 pub mod flow;
@@ -25,9 +28,11 @@ mod program;
 mod read;
 #[cfg(test)]
 mod robustness;
+pub mod text;
 mod tier;
 pub mod uops;
 mod validate;
+mod write;
 
 pub use compare::{Difference, compare};
 pub use format::*;

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::compare::{Difference, compare};
+use super::coverage::Coverage;
 use super::flow::Unproven;
 use super::format::{Document, Expected};
 use super::load::{LoadError, Objects};
@@ -115,6 +116,8 @@ struct Compiled {
 pub struct Program<'d> {
     // The executors hold addresses of the constants: they are dropped first.
     compiled: Vec<Compiled>,
+    /// Machine code adds to what is in it.
+    coverage: Option<Coverage>,
     objects: Objects<'d>,
     frame: OwnedFrame,
     thread: Box<ThreadState>,
@@ -213,7 +216,25 @@ impl<'d> Program<'d> {
         document: &'d Document,
         tier: impl Into<Tier<'e>>,
     ) -> Result<Self, ProgramError> {
-        let tier = tier.into();
+        Self::make(document, tier.into(), None)
+    }
+
+    /// As [`new`](Self::new), with counters for everything that its uops do.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_coverage<'e>(
+        document: &'d Document,
+        tier: impl Into<Tier<'e>>,
+    ) -> Result<Self, ProgramError> {
+        Self::make(document, tier.into(), Some(Coverage::default()))
+    }
+
+    fn make(
+        document: &'d Document,
+        tier: Tier<'_>,
+        coverage: Option<Coverage>,
+    ) -> Result<Self, ProgramError> {
         // What no table has is said first, also of executors that are never reached.
         for (number, executor) in document.executors.iter().enumerate() {
             check_uops(number, executor, tier.table())?;
@@ -224,6 +245,7 @@ impl<'d> Program<'d> {
         let thread = Box::new(ThreadState::new());
         let mut program = Self {
             compiled: Vec::new(),
+            coverage,
             objects,
             frame,
             interrupter: Interrupter::new(&thread),
@@ -247,13 +269,20 @@ impl<'d> Program<'d> {
             {
                 continue;
             }
-            let lowered = lower(
+            let mut lowered = lower(
                 number,
                 depth,
                 &mut self.objects,
                 &mut self.constants,
                 tier.table(),
             )?;
+            if let Some(coverage) = &mut self.coverage {
+                let instrumented = coverage.instrument(&lowered.trace);
+                let (trace, places) = instrumented.map_err(LowerError::from)?;
+                let origins = places.into_iter().map(|place| lowered.origins[place]);
+                lowered.origins = origins.collect();
+                lowered.trace = trace;
+            }
             let compiled = self.compile(number, lowered, tier)?;
             for (exit, to) in links(document, &compiled) {
                 let depth = compiled.trace.exits()[exit as usize].depth;
@@ -371,18 +400,21 @@ impl<'d> Program<'d> {
             code: outcome.code,
             target: outcome.target,
         };
-        if found != expected || outcome.error.is_some() {
-            let mut text = found.to_string();
-            if let Some(error) = &outcome.error {
-                text = format!("{text} with {error}");
-            }
+        let raised = outcome.error.as_ref().map(ToString::to_string);
+        let wanted = document.expected.error.as_ref().map(ToString::to_string);
+        if found != expected || raised != wanted {
             return Err(Mismatch::Exit {
-                found: text,
-                expected: expected.to_string(),
+                found: with_error(&found, raised),
+                expected: with_error(&expected, wanted),
             });
         }
         compare(&self.objects, &self.frame)?;
         Ok(())
+    }
+
+    /// What the last run reached, if the program was made to count it.
+    pub fn coverage(&self) -> Option<&Coverage> {
+        self.coverage.as_ref()
     }
 
     /// The frame, as the last run left it.
@@ -485,6 +517,13 @@ impl fmt::Display for Exit<'_> {
             f,
             "executors[{executor}].uops[{uop}] {op} to offset {target} of code {code}"
         )
+    }
+}
+
+fn with_error(exit: &Exit<'_>, error: Option<String>) -> String {
+    match error {
+        Some(error) => format!("{exit} with {error}"),
+        None => exit.to_string(),
     }
 }
 

@@ -2,9 +2,9 @@
 //! itself: that it is there, its type and its range.
 
 use super::format::{
-    AttributeLayout, Code, CodeBody, Document, Entry, Executor, Exit, Expected, ExpectedValue,
-    FORMAT, FormatError, Instruction, Operand, SequenceIterator, State, Stats, Uop, UserType,
-    Value, ValueIndex,
+    AttributeLayout, Code, CodeBody, Document, Entry, Executor, Exit, Expected, ExpectedError,
+    ExpectedValue, FORMAT, FormatError, Instruction, Operand, SequenceIterator, State, Stats, Uop,
+    UserType, Value, ValueIndex,
 };
 use super::hex_float;
 use num_bigint::BigInt;
@@ -563,6 +563,7 @@ fn expected(node: Node<'_, '_>) -> Result<Expected> {
             .nullable(Node::string)?,
         code: node.field("code", "a code")?.index()?,
         target: node.field("target", "a bytecode offset")?.u32()?,
+        error: node.optional("error")?.map(error).transpose()?,
         locals: places(&node, "locals")?,
         stack: places(&node, "stack")?,
         values: node.field("values", "the objects")?.items(|node| {
@@ -571,6 +572,13 @@ fn expected(node: Node<'_, '_>) -> Result<Expected> {
                 origin: node.optional("in")?.map(|node| node.index()).transpose()?,
             })
         })?,
+    })
+}
+
+fn error(node: Node<'_, '_>) -> Result<ExpectedError> {
+    Ok(ExpectedError {
+        class: node.field("type", "the name of a class")?.string()?,
+        message: node.field("message", "a text")?.string()?,
     })
 }
 

@@ -212,6 +212,7 @@ pub fn facts(op: &str) -> Option<Facts> {
         .or_else(|| containers(name))
         .or_else(|| attributes(name))
         .or_else(|| calls(name))
+        .or_else(|| exceptions(name))
 }
 
 /// Uops that leave the stack alone.
@@ -235,7 +236,11 @@ fn neutral(op: &str) -> Option<Facts> {
         | "_CHECK_FUNCTION"
         | "_GUARD_GLOBALS_VERSION"
         | "_GUARD_BUILTINS_VERSION" => Facts::fixed(0, 0).jumps(),
-        "_DELETE_FAST" => Facts::fixed(0, 0).raises(),
+        "_COPY_FREE_VARS" => Facts::fixed(0, 0),
+        "_DELETE_FAST" | "_SETUP_ANNOTATIONS" => Facts::fixed(0, 0).raises(),
+        "_MAKE_CELL" | "_DELETE_DEREF" | "_DELETE_GLOBAL" | "_DELETE_NAME" => {
+            Facts::fixed(0, 0).raises_keeping()
+        }
         "_ERROR_POP_N" => Facts::of(oparg_plus(0), Count::fixed(0)),
         _ => return None,
     })
@@ -251,7 +256,13 @@ fn stack(op: &str) -> Option<Facts> {
         | "_LOAD_CONST_INLINE_BORROW"
         | "_PUSH_NULL"
         | "_LOAD_ASSERTION_ERROR" => Facts::fixed(0, 1),
-        "_LOAD_FAST_CHECK" => Facts::fixed(0, 1).raises(),
+        "_LOAD_FAST_CHECK" | "_LOAD_DEREF" | "_LOAD_LOCALS" | "_LOAD_BUILD_CLASS" => {
+            Facts::fixed(0, 1).raises()
+        }
+        "_LOAD_FROM_DICT_OR_DEREF" | "_MAKE_FUNCTION" => Facts::fixed(1, 1).raises_keeping(),
+        "_SET_FUNCTION_ATTRIBUTE" | "_END_SEND" => Facts::fixed(2, 1),
+        "_STORE_DEREF" | "_INTERNAL_INCREMENT_OPT_COUNTER" => Facts::fixed(1, 0),
+        "_STORE_GLOBAL" | "_STORE_NAME" => Facts::fixed(1, 0).raises(),
         "_LOAD_CONST_INLINE_WITH_NULL" | "_LOAD_CONST_INLINE_BORROW_WITH_NULL" => {
             Facts::fixed(0, 2)
         }
@@ -342,7 +353,11 @@ fn containers(op: &str) -> Option<Facts> {
         }
         "_BUILD_MAP" => Facts::of(TWICE_OPARG, Count::fixed(1)).raises(),
         "_BUILD_CONST_KEY_MAP" => Facts::of(oparg_plus(1), Count::fixed(1)).raises(),
+        "_DICT_MERGE" => Facts::of(oparg_plus(4), oparg_plus(3)).raises(),
         "_GET_LEN" => Facts::fixed(1, 2).raises(),
+        "_MATCH_MAPPING" | "_MATCH_SEQUENCE" => Facts::fixed(1, 2),
+        "_MATCH_KEYS" => Facts::fixed(2, 3).raises(),
+        "_MATCH_CLASS" => Facts::fixed(3, 1).raises(),
         "_UNPACK_SEQUENCE" => Facts::of(Count::fixed(1), oparg_plus(0)).raises(),
         "_UNPACK_SEQUENCE_TWO_TUPLE" | "_UNPACK_SEQUENCE_TUPLE" | "_UNPACK_SEQUENCE_LIST" => {
             Facts::of(Count::fixed(1), oparg_plus(0)).jumps()
@@ -380,6 +395,9 @@ fn attributes(op: &str) -> Option<Facts> {
         | "_LOAD_ATTR_METHOD_LAZY_DICT"
         | "_LOAD_ATTR_METHOD_NO_DICT"
         | "_LOAD_ATTR_METHOD_WITH_VALUES" => Facts::fixed(1, 2),
+        "_LOAD_SUPER_ATTR_ATTR" => Facts::fixed(3, 1).jumps().raises(),
+        "_LOAD_SUPER_ATTR_METHOD" => Facts::fixed(3, 2).jumps().raises(),
+        "_DELETE_ATTR" => Facts::fixed(1, 0).raises(),
         "_STORE_ATTR" => Facts::fixed(2, 0).raises(),
         "_STORE_ATTR_INSTANCE_VALUE" | "_STORE_ATTR_SLOT" => Facts::fixed(2, 0),
         _ => return None,
@@ -415,6 +433,20 @@ fn calls(op: &str) -> Option<Facts> {
         "_PY_FRAME_GENERAL" => call.raises_keeping(),
         "_PUSH_FRAME" => Facts::fixed(1, 0),
         "_POP_FRAME" => Facts::fixed(1, 1),
+        _ => return None,
+    })
+}
+
+/// Exceptions, and intrinsic functions.
+fn exceptions(op: &str) -> Option<Facts> {
+    Some(match op {
+        "_CHECK_EXC_MATCH" | "_CHECK_EG_MATCH" => Facts::fixed(2, 2).raises(),
+        "_PUSH_EXC_INFO" => Facts::fixed(1, 2),
+        "_POP_EXCEPT" => Facts::fixed(1, 0),
+        "_WITH_EXCEPT_START" => Facts::fixed(4, 5).raises(),
+        "_EXIT_INIT_CHECK" => Facts::fixed(1, 0).raises_keeping(),
+        "_CALL_INTRINSIC_1" => Facts::fixed(1, 1).raises(),
+        "_CALL_INTRINSIC_2" => Facts::fixed(2, 1).raises(),
         _ => return None,
     })
 }

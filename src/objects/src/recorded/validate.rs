@@ -768,18 +768,19 @@ fn expected_exit(document: &Document, expected: &Expected) -> Result<()> {
     let whose = "as that uop says";
     equal("expected.op", &expected.op, &uop.op, whose)?;
     equal("expected.code", expected.code, uop.code, whose)?;
-    let target = match (uop.op.as_str(), &uop.exit) {
-        ("_EXIT_TRACE", Some(exit)) if exit.executor.is_none() => Some(exit.target),
-        ("_DEOPT", _) => uop.target,
+    let target = match (uop.op.as_str(), &uop.exit, &expected.error) {
+        ("_EXIT_TRACE", Some(exit), None) if exit.executor.is_none() => Some(exit.target),
+        ("_DEOPT", _, None) => uop.target,
+        ("_ERROR_POP_N", _, Some(_)) => Some(failed_at(uop)),
         _ => None,
     };
     let Some(target) = target else {
         let found = format_args!("{} ({})", expected.uop, uop.op).to_string();
-        return Err(invalid(
-            "expected.uop",
-            found,
-            "an _EXIT_TRACE that is not linked, or a _DEOPT",
-        ));
+        let wanted = match expected.error {
+            Some(_) => "an _ERROR_POP_N, as there is an error",
+            None => "an _EXIT_TRACE that is not linked, or a _DEOPT",
+        };
+        return Err(invalid("expected.uop", found, wanted));
     };
     equal("expected.target", expected.target, target, whose)?;
     match (expected.from, &expected.from_op) {
@@ -797,13 +798,24 @@ fn expected_exit(document: &Document, expected: &Expected) -> Result<()> {
         (Some(from), Some(op)) => {
             index("expected.from", from, "uops", uops.len())?;
             equal("expected.from_op", op, &uops[from].op, whose)?;
-            if uops[from].jump_target != Some(expected.uop) {
-                let wanted =
-                    format_args!("a uop whose jump_target is {}", expected.uop).to_string();
+            let (field, leads_to) = match expected.error {
+                Some(_) => ("error_target", uops[from].error_target),
+                None => ("jump_target", uops[from].jump_target),
+            };
+            if leads_to != Some(expected.uop) {
+                let wanted = format_args!("a uop whose {field} is {}", expected.uop).to_string();
                 return Err(invalid("expected.from", from, wanted));
             }
             Ok(())
         }
+    }
+}
+
+/// The instruction that an `_ERROR_POP_N` says has failed.
+fn failed_at(uop: &Uop) -> u32 {
+    match uop.operand {
+        Some(Operand::Offset(offset)) => offset,
+        _ => 0,
     }
 }
 
