@@ -18,10 +18,11 @@ const LIST_APPEND: Helper = Helper::new("mimeo_list_append", &[P, P, P], Type::I
 const LIST_EXTEND: Helper = Helper::new("mimeo_list_extend", &[P, P, P], Type::I32);
 const UNPACK: Helper = Helper::new("mimeo_unpack_sequence", &[P, P, Type::I32, P], Type::I32);
 pub(crate) const LENGTH: Helper = Helper::new("mimeo_length", &[P, P], P);
-const RELEASE_ARRAY: Helper = Helper::without_result("mimeo_release_array", &[P, P, Type::I32]);
+pub(crate) const RELEASE_ARRAY: Helper =
+    Helper::without_result("mimeo_release_array", &[P, P, Type::I32]);
 
-const OPARG: Count = Count::oparg_plus(0);
-const OPARG_AND_ONE: Count = Count::oparg_plus(1);
+pub(crate) const OPARG: Count = Count::oparg_plus(0);
+pub(crate) const OPARG_AND_ONE: Count = Count::oparg_plus(1);
 
 pub(crate) fn templates() -> Vec<Template> {
     vec![
@@ -29,10 +30,10 @@ pub(crate) fn templates() -> Vec<Template> {
         build("_BUILD_LIST", BUILD_LIST),
         build("_BUILD_STRING", BUILD_STRING),
         build("_BUILD_SLICE", BUILD_SLICE),
-        Template::new("_LIST_APPEND", |b| add_to_list(b, &LIST_APPEND))
+        Template::new("_LIST_APPEND", |b| add_to_container(b, &LIST_APPEND))
             .stack_counts(OPARG_AND_ONE, OPARG)
             .may_error(),
-        Template::new("_LIST_EXTEND", |b| add_to_list(b, &LIST_EXTEND))
+        Template::new("_LIST_EXTEND", |b| add_to_container(b, &LIST_EXTEND))
             .stack_counts(OPARG_AND_ONE, OPARG)
             .may_error(),
         Template::new("_UNPACK_SEQUENCE", unpack)
@@ -69,12 +70,12 @@ fn build(name: &str, helper: Helper) -> Template {
         .may_error()
 }
 
-/// The list is `oparg` values below the one that is added. An error drops the list, and what is above it, as well.
-fn add_to_list(mut b: TemplateBuilder<'_, '_>, helper: &Helper) -> Path {
+/// The list, set or dict is `oparg` values below what is added. An error drops it, and what is above it, as well.
+pub(crate) fn add_to_container(mut b: TemplateBuilder<'_, '_>, helper: &Helper) -> Path {
     let added = b.pop_pointer()?;
-    let list = b.load_pointer(b.deep_slot(OPARG)?, 0)?;
+    let container = b.load_pointer(b.deep_slot(OPARG)?, 0)?;
     let thread = b.thread();
-    let status = b.call_int(helper, &[thread.into(), list.into(), added.into()])?;
+    let status = b.call_int(helper, &[thread.into(), container.into(), added.into()])?;
     let failed = compare(&b, IntPredicate::SLT, status, b.i32(0))?;
     b.cold_if(failed, &[], |mut b, _| {
         let dropped = b.pop_array(OPARG)?;

@@ -18,6 +18,8 @@ mod containers;
 #[cfg(feature = "llvm")]
 mod control;
 #[cfg(feature = "llvm")]
+mod dicts;
+#[cfg(feature = "llvm")]
 mod float;
 #[cfg(feature = "llvm")]
 mod globals;
@@ -121,6 +123,7 @@ pub fn standard_templates() -> mimeo_compiler::template::TemplateSet {
         .with(iteration::templates())
         .with(subscripts::templates())
         .with(containers::templates())
+        .with(dicts::templates())
         .with(calls::templates())
         .with(py_calls::templates())
         .with(cells::templates())

@@ -2,7 +2,9 @@
 
 use crate::builtin;
 use crate::construct::construct;
+use crate::dict::Dict;
 use crate::error::{PyError, Result};
+use crate::format;
 use crate::object::{Ref, View};
 use std::ops::RangeInclusive;
 
@@ -62,4 +64,48 @@ pub(crate) fn wrong_index(object: &Ref) -> PyError {
         "'{}' object cannot be interpreted as an integer",
         object.type_name()
     ))
+}
+
+/// Adds keyword arguments from a mapping to those of a call.
+///
+/// # Errors
+/// `TypeError` if it is not a mapping or an argument is there already.
+pub(crate) fn merge_keywords(callable: &Ref, keywords: &Dict, more: &Ref) -> Result<()> {
+    let View::Dict(more) = more.view() else {
+        return Err(PyError::type_error(format!(
+            "{} argument after ** must be a mapping, not {}",
+            callable_text(callable)?,
+            more.type_name()
+        )));
+    };
+    for (key, hash, value) in more.hashed_items() {
+        if keywords.find(&key, hash)?.is_some() {
+            return Err(PyError::type_error(format!(
+                "{} got multiple values for keyword argument '{}'",
+                callable_text(callable)?,
+                format::text(&key)?
+            )));
+        }
+        keywords.append(key, hash, value)?;
+    }
+    Ok(())
+}
+
+/// How errors name what is called: functions with the module, where it is not that of the builtins.
+fn callable_text(callable: &Ref) -> Result<String> {
+    let name = match callable.view() {
+        View::Function(function) => {
+            let module = match function.globals().view() {
+                View::Dict(globals) => globals.get_str("__name__"),
+                _ => None,
+            };
+            let module = module.map(|module| format::text(&module)).transpose()?;
+            let name = function.qualified_name();
+            module.map_or_else(|| name.to_owned(), |module| format!("{module}.{name}"))
+        }
+        View::Builtin(function) => function.name().to_owned(),
+        View::Type(of) => of.id().name().to_owned(),
+        _ => return format::text(callable),
+    };
+    Ok(format!("{name}()"))
 }

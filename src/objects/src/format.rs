@@ -57,6 +57,14 @@ pub fn repr_text(object: &Ref) -> Result<String> {
     Ok(printer.text)
 }
 
+/// The text of `str(object)`.
+pub(crate) fn text(object: &Ref) -> Result<String> {
+    match object.view() {
+        View::Str(string) => Ok(string.to_string()),
+        _ => repr_text(object),
+    }
+}
+
 /// The text of `repr(string)`.
 pub(crate) fn str_repr(string: &Str) -> String {
     let mut printer = Printer::default();

@@ -17,7 +17,8 @@ pub use frames::*;
 
 use crate::call;
 use crate::compare::{self, Comparison};
-use crate::error::{PyError, Result};
+use crate::dict::Dict;
+use crate::error::{ErrorKind, PyError, Result};
 use crate::float::Float;
 use crate::format;
 use crate::heap;
@@ -26,6 +27,7 @@ use crate::iterator;
 use crate::object::{Header, Ref, View};
 use crate::ops::{self, BinaryOperator};
 use crate::sequence;
+use crate::set::Set;
 use crate::str;
 use crate::subscript;
 use crate::thread::ThreadState;
@@ -60,7 +62,9 @@ pub fn symbols() -> &'static [HelperSymbol] {
     static SYMBOLS: &[HelperSymbol] = symbols![
         mimeo_binary_op,
         mimeo_bind_function,
+        mimeo_build_const_key_map,
         mimeo_build_list,
+        mimeo_build_map,
         mimeo_build_slice,
         mimeo_build_string,
         mimeo_build_tuple,
@@ -73,6 +77,10 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_delete_global,
         mimeo_delete_name,
         mimeo_delete_subscript,
+        mimeo_dict_merge,
+        mimeo_dict_store,
+        mimeo_dict_subscript,
+        mimeo_dict_update,
         mimeo_enter_function,
         mimeo_float_add,
         mimeo_float_multiply,
@@ -95,11 +103,14 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_load_locals,
         mimeo_make_cell,
         mimeo_make_function,
+        mimeo_map_add,
         mimeo_raise_unbound_local,
         mimeo_release,
         mimeo_release_array,
+        mimeo_set_add,
         mimeo_set_function_attribute,
         mimeo_set_up_annotations,
+        mimeo_set_update,
         mimeo_slice,
         mimeo_store_global,
         mimeo_store_name,
@@ -113,6 +124,7 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_truth,
         mimeo_unary_invert,
         mimeo_unary_negative,
+        mimeo_unpack_extended,
         mimeo_unpack_sequence,
     ];
     SYMBOLS
@@ -644,6 +656,207 @@ pub unsafe extern "C" fn mimeo_unpack_sequence(
         });
         status(thread, written)
     }
+}
+
+/// Unpacks an iterable, which is consumed, into `count + 1` slots, of which the last gets the first item: `before`
+/// items, a list, and `count - before` items of the end. 0, or -1 for an error, when nothing is written.
+///
+/// # Safety
+/// As the module says; `slots` has room for `count + 1` objects.
+pub unsafe extern "C" fn mimeo_unpack_extended(
+    thread: Thread,
+    iterable: Object,
+    count: u32,
+    before: u32,
+    slots: *mut Object,
+) -> i32 {
+    // SAFETY: the module's contract.
+    unsafe {
+        let iterable = Ref::from_raw(iterable);
+        let after = count.checked_sub(before);
+        let after = after.ok_or_else(|| unknown("unpacking", before));
+        let unpacked = after.and_then(|after| {
+            sequence::unpack_extended(&iterable, before as usize, after as usize)
+        });
+        let written = unpacked.map(|items| {
+            for (index, item) in items.into_iter().rev().enumerate() {
+                slots.add(index).write(item.into_raw());
+            }
+        });
+        status(thread, written)
+    }
+}
+
+/// `dict[key]`, both consumed.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_dict_subscript(thread: Thread, dict: Object, key: Object) -> Object {
+    // SAFETY: the module's contract.
+    unsafe {
+        let (dict, key) = (Ref::from_raw(dict), Ref::from_raw(key));
+        answer(
+            thread,
+            as_dict(&dict).and_then(|dict| dict.get(&key)?.ok_or_else(|| PyError::key(&key))),
+        )
+    }
+}
+
+/// `dict[key] = value`, all consumed: 0, or -1 for an error.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_dict_store(
+    thread: Thread,
+    value: Object,
+    dict: Object,
+    key: Object,
+) -> i32 {
+    // SAFETY: the module's contract.
+    unsafe {
+        let (dict, key) = (Ref::from_raw(dict), Ref::from_raw(key));
+        let value = Ref::from_raw(value);
+        status(
+            thread,
+            as_dict(&dict).and_then(|dict| dict.insert(key, value)),
+        )
+    }
+}
+
+/// `dict[key] = value`; the dict is borrowed, the others are consumed: 0, or -1 for an error.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_map_add(
+    thread: Thread,
+    dict: Object,
+    key: Object,
+    value: Object,
+) -> i32 {
+    // SAFETY: the module's contract.
+    unsafe {
+        let dict = Ref::borrow(dict);
+        let (key, value) = (Ref::from_raw(key), Ref::from_raw(value));
+        status(
+            thread,
+            as_dict(&dict).and_then(|dict| dict.insert(key, value)),
+        )
+    }
+}
+
+/// A dict of `count` pairs of a key and a value, which are consumed.
+///
+/// # Safety
+/// As the module says; there are twice as many items.
+pub unsafe extern "C" fn mimeo_build_map(thread: Thread, items: *mut Object, count: u32) -> Object {
+    // SAFETY: the module's contract.
+    unsafe {
+        let items: Vec<Ref> = take_items(items, count.saturating_mul(2)).collect();
+        let (pairs, _) = items.as_chunks();
+        answer(
+            thread,
+            Ref::dict_of(pairs.iter().cloned().map(|[key, value]| (key, value))),
+        )
+    }
+}
+
+/// A dict of `count` values, which a tuple of their keys follows; all are consumed.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_build_const_key_map(
+    thread: Thread,
+    items: *mut Object,
+    count: u32,
+) -> Object {
+    // SAFETY: the module's contract.
+    unsafe {
+        let values: Vec<Ref> = take_items(items, count).collect();
+        let keys = Ref::from_raw(items.add(count as usize).read());
+        let made = match keys.view() {
+            View::Tuple(keys) => Ref::dict_of(keys.items().iter().cloned().zip(values)),
+            _ => Err(PyError::type_error("keys that are not a tuple")),
+        };
+        answer(thread, made)
+    }
+}
+
+/// Adds the items of a mapping, which is consumed, to a dict, which is borrowed: 0, or -1 for an error.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_dict_update(thread: Thread, dict: Object, update: Object) -> i32 {
+    // SAFETY: the module's contract.
+    unsafe {
+        let (dict, update) = (Ref::borrow(dict), Ref::from_raw(update));
+        let updated = as_dict(&dict).and_then(|dict| match update.view() {
+            View::Dict(update) => dict.merge(update),
+            _ => Err(PyError::type_error(format!(
+                "'{}' object is not a mapping",
+                update.type_name()
+            ))),
+        });
+        status(thread, updated)
+    }
+}
+
+/// Adds keyword arguments, a mapping that is consumed, to the dict of those of a call; that and what is called are
+/// borrowed: 0, or -1 for an error.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_dict_merge(
+    thread: Thread,
+    callable: Object,
+    dict: Object,
+    update: Object,
+) -> i32 {
+    // SAFETY: the module's contract.
+    unsafe {
+        let (callable, dict) = (Ref::borrow(callable), Ref::borrow(dict));
+        let update = Ref::from_raw(update);
+        let merged = as_dict(&dict).and_then(|dict| call::merge_keywords(&callable, dict, &update));
+        status(thread, merged)
+    }
+}
+
+/// `set.add(item)`; the set is borrowed, the item consumed: 0, or -1 for an error.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_set_add(thread: Thread, set: Object, item: Object) -> i32 {
+    // SAFETY: the module's contract.
+    unsafe {
+        let (set, item) = (Ref::borrow(set), Ref::from_raw(item));
+        status(
+            thread,
+            as_set(&set).and_then(|set| set.add(item).map(|_| ())),
+        )
+    }
+}
+
+/// `set.update(items)`; the set is borrowed, the iterable consumed: 0, or -1 for an error.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_set_update(thread: Thread, set: Object, items: Object) -> i32 {
+    // SAFETY: the module's contract.
+    unsafe {
+        let (set, items) = (Ref::borrow(set), Ref::from_raw(items));
+        status(thread, as_set(&set).and_then(|set| set.update(&items)))
+    }
+}
+
+fn as_dict(object: &Ref) -> Result<&Dict> {
+    object
+        .downcast()
+        .ok_or_else(|| PyError::type_error("a dict operation on an object that is not one"))
+}
+
+fn as_set(object: &Ref) -> Result<&Set> {
+    object
+        .downcast()
+        .ok_or_else(|| PyError::type_error("a set operation on an object that is not one"))
 }
 
 /// `iter(a)`, consumed.
