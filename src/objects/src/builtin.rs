@@ -11,6 +11,7 @@ use crate::iterator;
 use crate::limits;
 use crate::object::{Header, Kind, Ref, View};
 use crate::ops::{self, BinaryOperator};
+use crate::sort::sort;
 use crate::str;
 use std::io::Write;
 
@@ -367,27 +368,6 @@ fn sorted(arguments: &[Ref]) -> Result<Ref> {
     check_count("sorted", arguments, 1..=1)?;
     let items = limits::collect(iterator::items(&arguments[0])?)?;
     sort(items).map(Ref::list)
-}
-
-/// Sorts stably by `<` alone, as Python promises: halves are sorted and merged.
-fn sort(mut items: Vec<Ref>) -> Result<Vec<Ref>> {
-    if items.len() < 2 {
-        return Ok(items);
-    }
-    let right = items.split_off(items.len().div_ceil(2));
-    let (left, right) = (sort(items)?, sort(right)?);
-    let mut merged = Vec::with_capacity(left.len() + right.len());
-    let mut left = left.into_iter().peekable();
-    for item in right {
-        while let Some(first) = left.peek()
-            && !compare(Comparison::Less, &item, first)?
-        {
-            merged.extend(left.next());
-        }
-        merged.push(item);
-    }
-    merged.extend(left);
-    Ok(merged)
 }
 
 fn sum(arguments: &[Ref]) -> Result<Ref> {

@@ -18,7 +18,7 @@ pub use frames::*;
 use crate::call;
 use crate::compare::{self, Comparison};
 use crate::dict::Dict;
-use crate::error::{ErrorKind, PyError, Result};
+use crate::error::{PyError, Result};
 use crate::float::Float;
 use crate::format;
 use crate::heap;

@@ -133,9 +133,10 @@ impl Instrumentation<'_, '_> {
     /// Where a way begins that led to `label` before.
     fn way(&mut self, label: Option<Label>, way: Way, from: usize) -> Option<Label> {
         let to = self.trace.position(label?)?;
-        let leaves = self.trace.uops().get(to).is_some_and(|uop| {
-            self.is_terminal(uop) && uop.jump.is_none() && uop.error.is_none()
-        });
+        let leaves =
+            self.trace.uops().get(to).is_some_and(|uop| {
+                self.is_terminal(uop) && uop.jump.is_none() && uop.error.is_none()
+            });
         if !leaves {
             return self.labels.get(to).copied();
         }
