@@ -16,18 +16,23 @@ enum Kind {
     Bool,
     List,
     Tuple,
+    Dict,
+    Set,
     Any,
 }
 
-use Kind::{Any, Bool, Float, Int, List, Str, Tuple};
+use Kind::{Any, Bool, Dict, Float, Int, List, Set, Str, Tuple};
 
 /// The locals: name, kind, and whether it is a parameter. Those that count loops come last.
-const LOCALS: [(&str, Kind, bool); 16] = [
+const LOCALS: [(&str, Kind, bool); 20] = [
     ("i0", Int, true),
     ("x0", Float, true),
     ("s0", Str, true),
     ("l0", List, true),
     ("a0", Any, true),
+    ("d0", Dict, true),
+    ("u0", Set, true),
+    ("u1", Set, true),
     ("i1", Int, false),
     ("i2", Int, false),
     ("x1", Float, false),
@@ -35,6 +40,7 @@ const LOCALS: [(&str, Kind, bool); 16] = [
     ("b0", Bool, false),
     ("l1", List, false),
     ("t0", Tuple, false),
+    ("d1", Dict, false),
     ("a1", Any, false),
     ("k0", Int, false),
     ("k1", Int, false),
@@ -42,7 +48,7 @@ const LOCALS: [(&str, Kind, bool); 16] = [
 ];
 
 /// Where the counters start among the locals; there is one for each depth of loops.
-const COUNTERS: usize = 13;
+const COUNTERS: usize = 17;
 
 /// How deep statements are nested.
 const NESTING: usize = 3;
@@ -183,6 +189,8 @@ impl Generator {
                 Value::List((0..3 + self.below(5)).map(|_| self.value(inner)).collect())
             }
             Tuple => Value::Tuple((0..2 + self.below(3)).map(|_| self.value(Int)).collect()),
+            Dict => Value::Dict((0..self.below(5)).map(|_| self.pair()).collect()),
+            Set => Value::Set((0..self.below(6)).map(|_| self.key()).collect()),
             Any => {
                 let kind = self.any_kind();
                 match self.once_in(5) {
@@ -192,6 +200,20 @@ impl Generator {
             }
             _ => self.constant(kind),
         }
+    }
+
+    /// A key of dicts, an item of sets; equal ones of different types among them.
+    fn key(&mut self) -> Value {
+        let kind = match self.once_in(4) {
+            true => self.pick(&[Str, Bool, Float, Int]),
+            false => return Value::Int(self.below(8) as i128),
+        };
+        self.constant(kind)
+    }
+
+    fn pair(&mut self) -> (Value, Value) {
+        let kind = self.any_item();
+        (self.key(), self.value(kind))
     }
 
     fn any_kind(&mut self) -> Kind {
@@ -250,8 +272,12 @@ impl Generator {
                 let statement = self.augmented();
                 into.push(statement);
             }
-            54..62 => {
+            54..60 => {
                 let statement = self.store();
+                into.push(statement);
+            }
+            60..62 => {
+                let statement = self.store_in_dict();
                 into.push(statement);
             }
             62..67 => {
@@ -310,7 +336,9 @@ impl Generator {
     }
 
     fn augmented(&mut self) -> Stmt {
-        let kind = self.pick(&[Int, Int, Float, Str, List, Tuple, Bool]);
+        let kind = self.pick(&[
+            Int, Int, Int, Int, Float, Float, Str, List, Tuple, Bool, Dict, Set,
+        ]);
         let local = self.local_of(kind);
         let (operator, value) = match kind {
             Float => {
@@ -318,6 +346,11 @@ impl Generator {
                 (operator, self.expr(Float, 2))
             }
             Str | List | Tuple => (Binary::Add, self.small(kind)),
+            Dict => (Binary::Or, self.expr(Dict, 1)),
+            Set => {
+                let operator = self.pick(&[Binary::Or, Binary::And, Binary::Subtract, Binary::Xor]);
+                (operator, self.expr(Set, 1))
+            }
             _ => {
                 let operator = self.pick(&[
                     Binary::Add,
@@ -359,6 +392,50 @@ impl Generator {
                 let kind = self.any_item();
                 let index = self.index(list);
                 Stmt::Assign(Target::Subscript(place, index), self.expr(kind, 2))
+            }
+        }
+    }
+
+    /// A key of the dict in a local, or something else to look for.
+    fn sought(&mut self) -> Expr {
+        match self.below(4) {
+            0 => Expr::Constant(self.key()),
+            1 => self.expr(Any, 1),
+            _ => {
+                let limit = Expr::Constant(Value::Int(8));
+                binary(Binary::Remainder, self.expr(Int, 1), limit)
+            }
+        }
+    }
+
+    fn store_in_dict(&mut self) -> Stmt {
+        let dict = Expr::Local(self.local_of(Dict));
+        let key = match self.once_in(30) {
+            true => self.expr(Any, 1),
+            false => {
+                let limit = Expr::Constant(Value::Int(8));
+                binary(Binary::Remainder, self.expr(Int, 1), limit)
+            }
+        };
+        let is_there = compare(Comparison::In, key.clone(), dict.clone());
+        match self.below(8) {
+            0 => {
+                let delete = Stmt::DeleteItem(dict, key);
+                match self.once_in(10) {
+                    true => delete,
+                    false => Stmt::If(is_there, vec![delete], vec![]),
+                }
+            }
+            1 | 2 => {
+                let target = Target::Subscript(dict.clone(), key.clone());
+                let value = self.expr(Int, 1);
+                let add = Stmt::Augmented(target.clone(), Binary::Add, value);
+                let one = Expr::Constant(Value::Int(1));
+                Stmt::If(is_there, vec![add], vec![Stmt::Assign(target, one)])
+            }
+            _ => {
+                let kind = self.any_item();
+                Stmt::Assign(Target::Subscript(dict, key), self.expr(kind, 2))
             }
         }
     }
@@ -448,7 +525,10 @@ impl Generator {
                     false => (Expr::Slice(Box::new(list), None, None), Int),
                 }
             }
-            8 => (Expr::Local(self.local_of(Tuple)), Int),
+            8 => {
+                let kind = self.pick(&[Tuple, Dict]);
+                (Expr::Local(self.local_of(kind)), Int)
+            }
             _ => (Expr::Local(self.local_of(Str)), Str),
         }
     }
@@ -481,6 +561,8 @@ impl Generator {
             Float => self.float(depth),
             Str => self.text(depth),
             Bool => self.truth(depth),
+            Dict => self.dict(depth),
+            Set => self.set(depth),
             List | Tuple | Any => self.sequence(kind, depth),
         }
     }
@@ -490,7 +572,11 @@ impl Generator {
             return Expr::Local(COUNTERS + self.below(self.loops));
         }
         match kind {
-            _ if !self.once_in(3) => Expr::Local(self.local_of(kind)),
+            _ if kind == Set || !self.once_in(3) => Expr::Local(self.local_of(kind)),
+            Dict => {
+                let pairs: Vec<(Value, Value)> = (0..self.below(4)).map(|_| self.pair()).collect();
+                literal(&Value::Dict(pairs))
+            }
             List => Expr::List((0..1 + self.below(4)).map(|_| self.leaf(Int)).collect()),
             Tuple => Expr::Tuple((0..2 + self.below(2)).map(|_| self.leaf(Int)).collect()),
             _ => Expr::Constant(self.constant(kind)),
@@ -581,7 +667,23 @@ impl Generator {
     }
 
     fn rare_int(&mut self, depth: usize) -> Expr {
-        match self.below(4) {
+        match self.below(8) {
+            4 | 5 => {
+                let (dict, key) = (Expr::Local(self.local_of(Dict)), self.sought());
+                let item = Expr::Subscript(Box::new(dict.clone()), Box::new(key.clone()));
+                match self.once_in(12) {
+                    true => item,
+                    false => {
+                        let is_there = compare(Comparison::In, key, dict);
+                        let other = Box::new(self.expr(Int, depth));
+                        Expr::If(Box::new(is_there), Box::new(item), other)
+                    }
+                }
+            }
+            6 => {
+                let kind = self.pick(&[Dict, Set]);
+                call("len", [self.expr(kind, depth)])
+            }
             0 => {
                 let text = Expr::Subscript(
                     Box::new(Expr::Constant(Value::Str("mimeo".to_owned()))),
@@ -772,6 +874,20 @@ impl Generator {
                 let value = Expr::Local(self.local_of(Any));
                 compare(comparison, value, Expr::Constant(Value::None))
             }
+            13 if self.once_in(2) => {
+                let kind = self.pick(&[Dict, Set]);
+                let comparison = match kind {
+                    Dict => self.pick(&[Equal, NotEqual]),
+                    _ => self.pick(&ordered),
+                };
+                match self.once_in(3) {
+                    true => compare(comparison, self.expr(kind, depth), self.expr(kind, depth)),
+                    false => {
+                        let comparison = self.pick(&[In, NotIn]);
+                        compare(comparison, self.sought(), self.expr(kind, depth))
+                    }
+                }
+            }
             13 => Expr::Unary(Unary::Not, Box::new(self.expr(Any, depth))),
             14 => {
                 let value = self.expr(Any, depth);
@@ -780,6 +896,31 @@ impl Generator {
             }
             _ => call("bool", [self.expr(Any, depth)]),
         }
+    }
+
+    fn dict(&mut self, depth: usize) -> Expr {
+        let depth = depth - 1;
+        match self.below(4) {
+            0 => binary(Binary::Or, self.expr(Dict, depth), self.expr(Dict, depth)),
+            _ => {
+                let count = self.below(4);
+                let pair = |generator: &mut Self| {
+                    let kind = generator.any_item();
+                    let key = Expr::Constant(generator.key());
+                    (key, generator.expr(kind, depth.min(1)))
+                };
+                Expr::Dict((0..count).map(|_| pair(self)).collect())
+            }
+        }
+    }
+
+    fn set(&mut self, depth: usize) -> Expr {
+        let operator = self.pick(&[Binary::Or, Binary::And, Binary::Subtract, Binary::Xor]);
+        binary(
+            operator,
+            self.expr(Set, depth - 1),
+            self.expr(Set, depth - 1),
+        )
     }
 
     fn sequence(&mut self, kind: Kind, depth: usize) -> Expr {
@@ -792,7 +933,7 @@ impl Generator {
             }
             3 | 4 => self.slice(kind, depth),
             5 => {
-                let other = self.pick(&[List, Tuple, Str]);
+                let other = self.pick(&[List, Tuple, Str, Dict]);
                 let name = if kind == List { "list" } else { "tuple" };
                 call(name, [self.expr(other, depth)])
             }
@@ -815,6 +956,14 @@ fn literal(value: &Value) -> Expr {
     match value {
         Value::List(items) => Expr::List(items.iter().map(literal).collect()),
         Value::Tuple(items) => Expr::Tuple(items.iter().map(literal).collect()),
+        Value::Dict(items) => {
+            let pairs = items.iter();
+            Expr::Dict(
+                pairs
+                    .map(|(key, value)| (literal(key), literal(value)))
+                    .collect(),
+            )
+        }
         _ => Expr::Constant(value.clone()),
     }
 }

@@ -14,6 +14,7 @@ use mimeo::table::StencilTable;
 use mimeo::trace::{FrameShape, Trace};
 use mimeo_objects::builtin::BuiltinId;
 use mimeo_objects::call::call;
+use mimeo_objects::code::{CodeSpec, OPTIMIZED};
 use mimeo_objects::frame::OwnedFrame;
 use mimeo_objects::heap;
 use mimeo_objects::object::Ref;
@@ -184,8 +185,6 @@ impl<'a> Machine<'a> {
     fn new(way: &'a Way, program: &Program, code: &'a Code, seed: u64) -> Self {
         let mut locals: Vec<Option<Ref>> = program.arguments.iter().map(object).map(Some).collect();
         locals.resize_with(program.names.len(), || None);
-        let mut thread = Box::new(ThreadState::new());
-        thread.set_local_names(program.names.clone());
         Self {
             way,
             code,
@@ -193,8 +192,14 @@ impl<'a> Machine<'a> {
             by_point: HashMap::new(),
             by_id: HashMap::new(),
             targets: Targets::default(),
-            frame: OwnedFrame::new(0, None, locals, code.stack as usize).expect("a small frame"),
-            thread,
+            frame: OwnedFrame::new(
+                0,
+                Some(function(program, code)),
+                locals,
+                code.stack as usize,
+            )
+            .expect("a small frame"),
+            thread: Box::new(ThreadState::new()),
             constants: code.constants.iter().map(object).collect(),
             callables: code.callables.iter().map(|name| builtin(name)).collect(),
             numbers: Numbers::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
@@ -286,6 +291,21 @@ impl<'a> Machine<'a> {
     }
 }
 
+/// The function, for the names of its locals.
+fn function(program: &Program, code: &Code) -> Ref {
+    let spec = CodeSpec {
+        name: "f".to_owned(),
+        qualified_name: "f".to_owned(),
+        argument_count: program.arguments.len() as u32,
+        flags: OPTIMIZED,
+        stack_size: code.stack,
+        local_names: program.names.clone(),
+        ..CodeSpec::default()
+    };
+    let code = Ref::code(spec).expect("more locals than parameters");
+    Ref::function(code, Ref::dict(), Ref::dict())
+}
+
 /// A new object of this value.
 fn object(value: &Value) -> Ref {
     match value {
@@ -302,6 +322,13 @@ fn object(value: &Value) -> Ref {
         Value::Str(value) => Ref::str(value),
         Value::List(items) => Ref::list(items.iter().map(object).collect()),
         Value::Tuple(items) => Ref::tuple(items.iter().map(object).collect()),
+        Value::Dict(items) => {
+            let pairs = items
+                .iter()
+                .map(|(key, value)| (object(key), object(value)));
+            Ref::dict_of(pairs).expect("keys with a hash")
+        }
+        Value::Set(items) => Ref::set_of(items.iter().map(object)).expect("items with a hash"),
     }
 }
 
