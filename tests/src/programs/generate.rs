@@ -399,7 +399,7 @@ impl Generator {
     /// A key of the dict in a local, or something else to look for.
     fn sought(&mut self) -> Expr {
         match self.below(4) {
-            0 => Expr::Constant(self.key()),
+            0 => literal(&self.key()),
             1 => self.expr(Any, 1),
             _ => {
                 let limit = Expr::Constant(Value::Int(8));
@@ -579,7 +579,7 @@ impl Generator {
             }
             List => Expr::List((0..1 + self.below(4)).map(|_| self.leaf(Int)).collect()),
             Tuple => Expr::Tuple((0..2 + self.below(2)).map(|_| self.leaf(Int)).collect()),
-            _ => Expr::Constant(self.constant(kind)),
+            _ => literal(&self.constant(kind)),
         }
     }
 
@@ -906,7 +906,7 @@ impl Generator {
                 let count = self.below(4);
                 let pair = |generator: &mut Self| {
                     let kind = generator.any_item();
-                    let key = Expr::Constant(generator.key());
+                    let key = literal(&generator.key());
                     (key, generator.expr(kind, depth.min(1)))
                 };
                 Expr::Dict((0..count).map(|_| pair(self)).collect())
@@ -951,9 +951,12 @@ impl Generator {
     }
 }
 
-/// An expression that makes a value.
+/// An expression that makes a value. NaN has no literal, and which one it is matters to dicts and lists: a new one is
+/// computed each time.
 fn literal(value: &Value) -> Expr {
+    let infinity = || Expr::Constant(Value::Float(f64::INFINITY));
     match value {
+        Value::Float(value) if value.is_nan() => binary(Binary::Subtract, infinity(), infinity()),
         Value::List(items) => Expr::List(items.iter().map(literal).collect()),
         Value::Tuple(items) => Expr::Tuple(items.iter().map(literal).collect()),
         Value::Dict(items) => {
