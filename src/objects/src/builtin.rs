@@ -215,6 +215,15 @@ fn chr(code_point: &Ref) -> Result<Ref> {
 }
 
 fn ord(character: &Ref) -> Result<Ref> {
+    if let View::Bytes(bytes) = character.view() {
+        return match bytes.data() {
+            [byte] => Ok(Ref::int((*byte).into())),
+            several => Err(PyError::type_error(format!(
+                "ord() expected a character, but string of length {} found",
+                several.len()
+            ))),
+        };
+    }
     let View::Str(string) = character.view() else {
         return Err(PyError::type_error(format!(
             "ord() expected string of length 1, but {} found",
@@ -358,9 +367,8 @@ fn print(arguments: &[Ref]) -> Result<Ref> {
         if index > 0 {
             line.push(' ');
         }
-        match argument.view() {
-            View::Str(string) => line.push_str(&encodable(string)?),
-            _ => line.push_str(&format::repr_text(argument)?),
+        if let View::Str(string) = format::str(argument)?.view() {
+            line.push_str(&encodable(string)?);
         }
     }
     line.push('\n');
@@ -447,7 +455,7 @@ fn is_subclass_of(class: &Type, base: &Ref, depth: u32) -> Result<bool> {
         return Err(PyError::new(ErrorKind::RecursionError, message));
     }
     match base.view() {
-        View::Type(base) => Ok(class.id().is_subtype_of(base.id())),
+        View::Type(base) => Ok(class.is_subtype_of(base)),
         View::Tuple(bases) => {
             for base in bases.items() {
                 if is_subclass_of(class, base, depth + 1)? {
@@ -499,6 +507,7 @@ fn sum(arguments: &[Ref]) -> Result<Ref> {
         [items, start] => (items, start.clone()),
         _ => return Err(too_many("sum", 2, arguments.len())),
     };
+    let mut items = iterator::items(items)?;
     let joined = match start.view() {
         View::Str(_) => Some(("strings", "''")),
         View::Bytes(_) => Some(("bytes", "b''")),
@@ -509,7 +518,6 @@ fn sum(arguments: &[Ref]) -> Result<Ref> {
             "sum() can't sum {what} [use {empty}.join(seq) instead]"
         )));
     }
-    let mut items = iterator::items(items)?;
     let mut total = start;
     while let View::Int(IntView::Small(_)) = total.view() {
         let Some(item) = items.next().transpose()? else {

@@ -94,6 +94,7 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_enter_function,
         mimeo_exception_matches,
         mimeo_exit_with,
+        mimeo_finish_store,
         mimeo_float_add,
         mimeo_float_multiply,
         mimeo_float_new,
@@ -651,13 +652,24 @@ pub unsafe extern "C" fn mimeo_list_extend(thread: Thread, list: Object, items: 
     unsafe {
         let (list, items) = (Ref::borrow(list), Ref::from_raw(items));
         let extended = match list.view() {
-            View::List(list) => sequence::extend(list, &items),
+            View::List(list) => {
+                sequence::extend(list, &items).map_err(|error| starred(error, &items))
+            }
             _ => Err(PyError::type_error(
                 "extension of an object that is not a list",
             )),
         };
         status(thread, extended)
     }
+}
+
+/// What Python says of a starred item of a list display that is not iterable.
+fn starred(error: PyError, items: &Ref) -> PyError {
+    let name = items.type_name();
+    if error.message == format!("'{name}' object is not iterable") {
+        return PyError::type_error(format!("Value after * must be an iterable, not {name}"));
+    }
+    error
 }
 
 /// Unpacks an iterable, which is consumed, into `count` slots, of which the last gets the first item: 0, or -1 for an

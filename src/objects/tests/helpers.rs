@@ -418,8 +418,9 @@ fn calls_consume_callable_self_and_arguments() {
         // SAFETY: everything is a new reference or, for self, null.
         unsafe {
             let null = ptr::null_mut();
+            let state: *mut ThreadState = thread;
             let call = |operands: &mut [*mut Header]| {
-                mimeo_call(thread, operands.as_mut_ptr(), operands.len() as u32 - 2)
+                mimeo_call(state, operands.as_mut_ptr(), operands.len() as u32 - 2)
             };
             let result = call(&mut [function(BuiltinId::Divmod), null, int(7), int(2)]);
             assert_eq!(taken(thread, result), ok("(3, 1)"));

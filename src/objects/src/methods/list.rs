@@ -194,6 +194,7 @@ fn remove(list: &List, wanted: &Ref) -> Result<Ref> {
 
 /// Sorts in place. Where two items have no order the list keeps its items as they were.
 fn sort(list: &Ref, arguments: &[Ref]) -> Result<Ref> {
+    super::at_most("sort", 2, arguments)?;
     if !arguments.is_empty() {
         return Err(PyError::type_error("sort() takes no positional arguments"));
     }

@@ -527,7 +527,9 @@ fn links(document: &Document, compiled: &Compiled) -> Vec<(u32, usize)> {
     let recorded = &document.executors[compiled.number].uops;
     let mut links = Vec::new();
     for (index, exit) in compiled.trace.exits().iter().enumerate() {
-        if let Origin::Recorded(uop) = compiled.origins[exit.uop as usize]
+        // Control never gets to an exit of unknown depth.
+        if exit.depth.is_some()
+            && let Origin::Recorded(uop) = compiled.origins[exit.uop as usize]
             && let Some(to) = recorded[uop].exit.as_ref().and_then(|exit| exit.executor)
         {
             links.push((index as u32, to));
