@@ -5,8 +5,8 @@
 //! others is the object that the type has.
 
 use crate::object_ops::{
-    Built, P, Path, at, compare, continue_or_error, differ, is_null, oparg_i32,
-    release_and_continue, release_and_go_on, require_kind, retain,
+    Built, DEALLOC, P, Path, at, compare, continue_or_error, differ, is_null, is_shared, oparg_i32,
+    release, release_and_continue, release_and_go_on, require_kind, retain,
 };
 use inkwell::IntPredicate;
 use inkwell::values::PointerValue;
@@ -24,6 +24,7 @@ const LOAD_SUPER: Helper = Helper::new(
     &[P, P, P, P, Type::I32, P],
     Type::I32,
 );
+const FINISH_STORE: Helper = Helper::without_result("mimeo_finish_store", &[P, P, P]);
 const LOAD_FROM_DICT: Helper = Helper::new("mimeo_load_from_dict", &[P, P, P, Type::I32], P);
 
 /// The attribute, and what goes before its arguments where the oparg's lowest bit says that it is called.
@@ -281,8 +282,13 @@ fn load_from_module(mut b: TemplateBuilder<'_, '_>) -> Path {
     let value = b.load_pointer(entry, at(layout::DICT_ENTRY_VALUE))?;
     let removed = is_null(&b, value)?;
     b.unlikely(removed, |b| b.jump())?;
+    // Nothing else refers to the module, which never happens: leave freeing it to whoever goes on.
+    let last = b.ir().build_not(is_shared(&b, module)?, "")?;
+    b.unlikely(last, |b| b.jump())?;
+    release(&b, module)?;
     retain(&b, value)?;
-    replace_owner_by_oparg(b, module, value)
+    b.drop_values(1)?;
+    push_callee(b, value)
 }
 
 /// The attribute is found by its name, not by CPython's hint where in the dict it is.
@@ -324,19 +330,51 @@ fn load_method(mut b: TemplateBuilder<'_, '_>) -> Path {
 }
 
 /// A value that was not set before is the last in the order in which they were.
-fn store_value(mut b: TemplateBuilder<'_, '_>) -> Path {
+fn store_value(b: TemplateBuilder<'_, '_>) -> Path {
+    replace_value(b, |mut b, owner, _| {
+        note_order(&b, owner)?;
+        let last = release(&b, owner)?;
+        b.unlikely(last, |b| {
+            b.call(&DEALLOC, &[b.thread().into(), owner.into()])?;
+            b.continue_()
+        })?;
+        b.continue_()
+    })
+}
+
+/// Replaces a value by the one below the owner; the owner and what was there are released. Goes on with `unset` where
+/// there was nothing.
+fn replace_value(
+    mut b: TemplateBuilder<'_, '_>,
+    unset: impl for<'t, 'ctx> FnOnce(
+        TemplateBuilder<'t, 'ctx>,
+        PointerValue<'ctx>,
+        PointerValue<'ctx>,
+    ) -> Path,
+) -> Path {
     let (owner, value) = (b.pop_pointer()?, b.pop_pointer()?);
     let place = value_place(&b, owner)?;
     let old = b.load_pointer(place, 0)?;
     b.store(value, place, 0)?;
     b.flush()?;
-    let unset = is_null(&b, old)?;
-    b.cold_if(unset, &[owner.into()], |b, values| {
-        let owner = values[0].into_pointer_value();
-        note_order(&b, owner)?;
-        release_and_continue(b, &[owner], &[owner])
+    let handed = [owner.into(), old.into()];
+    let finish = b.cold_path(&handed, |b, values| {
+        b.call(&FINISH_STORE, &[b.thread().into(), values[0], values[1]])?;
+        b.continue_()
     })?;
-    release_and_continue(b, &[owner, old], &[old, owner])
+    let null = is_null(&b, old)?;
+    b.cold_if(null, &handed, |b, values| {
+        let [owner, old] = [0, 1].map(|index| values[index].into_pointer_value());
+        unset(b, owner, old)
+    })?;
+    let dead = release(&b, old)?;
+    b.unlikely_to(dead, &finish)?;
+    let last = release(&b, owner)?;
+    b.cold_if(last, &handed, |b, values| {
+        b.call(&DEALLOC, &[b.thread().into(), values[0]])?;
+        b.continue_()
+    })?;
+    b.continue_()
 }
 
 fn note_order<'ctx>(b: &TemplateBuilder<'_, 'ctx>, owner: PointerValue<'ctx>) -> Built<()> {
@@ -353,18 +391,12 @@ fn note_order<'ctx>(b: &TemplateBuilder<'_, 'ctx>, owner: PointerValue<'ctx>) ->
     b.store(length, owner, at(layout::INSTANCE_ORDER_LENGTH))
 }
 
-fn store_slot(mut b: TemplateBuilder<'_, '_>) -> Path {
-    let (owner, value) = (b.pop_pointer()?, b.pop_pointer()?);
-    let place = value_place(&b, owner)?;
-    let old = b.load_pointer(place, 0)?;
-    b.store(value, place, 0)?;
-    b.flush()?;
-    let unset = is_null(&b, old)?;
-    b.cold_if(unset, &[owner.into()], |b, values| {
-        let owner = values[0].into_pointer_value();
-        release_and_continue(b, &[owner], &[owner])
-    })?;
-    release_and_continue(b, &[owner, old], &[old, owner])
+fn store_slot(b: TemplateBuilder<'_, '_>) -> Path {
+    replace_value(b, |b, owner, old| {
+        let operands = [b.thread().into(), owner.into(), old.into()];
+        b.call(&FINISH_STORE, &operands)?;
+        b.continue_()
+    })
 }
 
 /// On the stack are `super`, the class and the owner. `super` is immortal: its references are not counted.

@@ -10,7 +10,6 @@ use mimeo_objects::layout;
 
 const KEYS: Helper = Helper::new("mimeo_match_keys", &[P, P, P], P);
 const CLASS: Helper = Helper::new("mimeo_match_class", &[P, P, P, P, Type::I32], P);
-const RELEASE: Helper = Helper::without_result("mimeo_release", &[P, P]);
 
 pub(crate) fn templates() -> Vec<Template> {
     vec![
@@ -47,17 +46,14 @@ fn is_mapping(mut b: TemplateBuilder<'_, '_>) -> Path {
     b.continue_()
 }
 
-/// The subject and the keys stay, unless there is an error.
+/// The subject and the keys stay, unless there is an error: then the helper has released them.
 fn match_keys(mut b: TemplateBuilder<'_, '_>) -> Path {
     let (keys, subject) = (b.peek_pointer(0)?, b.peek_pointer(1)?);
     let operands = [b.thread().into(), subject.into(), keys.into()];
     let values = b.call_pointer(&KEYS, &operands)?;
     let failed = is_null(&b, values)?;
-    b.cold_if(failed, &[], |mut b, _| {
-        for _ in 0..2 {
-            let dropped = b.pop_pointer()?;
-            b.call(&RELEASE, &[b.thread().into(), dropped.into()])?;
-        }
+    b.unlikely(failed, |mut b| {
+        b.drop_values(2)?;
         b.error()
     })?;
     b.push(values)?;

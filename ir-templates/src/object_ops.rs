@@ -13,7 +13,7 @@ pub(crate) type Built<T> = Result<T, TemplateError>;
 pub(crate) type Path = Built<Done>;
 
 pub(crate) const P: Type = Type::Pointer;
-const DEALLOC: Helper = Helper::without_result("mimeo_dealloc", &[P, P]);
+pub(crate) const DEALLOC: Helper = Helper::without_result("mimeo_dealloc", &[P, P]);
 const RELEASE: Helper = Helper::without_result("mimeo_release", &[P, P]);
 
 /// An offset into an object, as the builder takes it.
@@ -85,7 +85,10 @@ pub(crate) fn is_shared<'ctx>(
 }
 
 /// Gives a reference up and says whether it was the last.
-fn release<'ctx>(b: &Builder<'_, 'ctx>, object: PointerValue<'ctx>) -> Built<IntValue<'ctx>> {
+pub(crate) fn release<'ctx>(
+    b: &Builder<'_, 'ctx>,
+    object: PointerValue<'ctx>,
+) -> Built<IntValue<'ctx>> {
     let count = b.load_i64(object, at(layout::OBJECT_REFCOUNT))?;
     let count = b.ir().build_int_sub(count, b.i64(1), "")?;
     b.store(count, object, at(layout::OBJECT_REFCOUNT))?;

@@ -160,6 +160,11 @@ fn of_type(object: &Ref, of: &Type, name: &str) -> Result<Option<Ref>> {
     {
         return Err(unsupported_attribute(of.name(), name));
     }
+    if of.class().is_none()
+        && let Some(found) = crate::methods::of_type(of.id(), name)
+    {
+        return Ok(Some(found));
+    }
     match of.lookup(name) {
         Some(found) => match found.view() {
             View::ClassMethod(method) => {
@@ -274,9 +279,8 @@ fn of_bounds(object: &Ref, name: &str) -> Option<Ref> {
 /// An attribute of a class as its instances have it.
 fn bind(found: &Ref, object: &Ref) -> Result<Ref> {
     match found.view() {
-        View::Function(_) | View::MethodDescriptor(_) => {
-            Ok(Ref::method(found.clone(), object.clone()))
-        }
+        View::Function(_) => Ok(Ref::method(found.clone(), object.clone())),
+        View::MethodDescriptor(method) => Ok(method.bind(object.clone())),
         View::ClassMethod(method) => Ok(Ref::method(method.function().clone(), object.class_of())),
         View::StaticMethod(method) => Ok(method.function().clone()),
         View::Property(property) => match property.getter() {
@@ -471,6 +475,18 @@ pub(crate) fn refuse_hook(class: Option<&Class>, name: &str) -> Result<()> {
         ))),
         None => Ok(()),
     }
+}
+
+/// As [`refuse_hook`], for the classes of several objects and the names that an operation looks for.
+pub(crate) fn refuse_hooks(objects: &[&Ref], names: &[&str]) -> Result<()> {
+    for object in objects {
+        if let View::Instance(instance) = object.view() {
+            for name in names {
+                refuse_hook(Some(instance.class()), name)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether a name is one that CPython gives a meaning.

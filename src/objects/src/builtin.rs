@@ -12,6 +12,7 @@ use crate::iterator;
 use crate::modules;
 use crate::object::{Header, Kind, Ref, View};
 use crate::ops::{self, BinaryOperator};
+use crate::sort::sort;
 use crate::spec;
 use crate::str;
 use crate::types::Type;
@@ -146,7 +147,8 @@ impl Builtin {
         if let Some(expected) = self.entry.kind.exact_count()
             && expected != arguments.len()
         {
-            let name = self.qualified_name();
+            // CPython's errors call the built-in part of `operator` by its own name.
+            let name = self.qualified_name().replace("operator.", "_operator.");
             return Err(self.entry.kind.wrong_count(&name, arguments.len()));
         }
         (self.entry.call)(arguments)
@@ -215,6 +217,15 @@ fn chr(code_point: &Ref) -> Result<Ref> {
 }
 
 fn ord(character: &Ref) -> Result<Ref> {
+    if let View::Bytes(bytes) = character.view() {
+        return match bytes.data() {
+            [byte] => Ok(Ref::int((*byte).into())),
+            several => Err(PyError::type_error(format!(
+                "ord() expected a character, but string of length {} found",
+                several.len()
+            ))),
+        };
+    }
     let View::Str(string) = character.view() else {
         return Err(PyError::type_error(format!(
             "ord() expected string of length 1, but {} found",
@@ -358,9 +369,8 @@ fn print(arguments: &[Ref]) -> Result<Ref> {
         if index > 0 {
             line.push(' ');
         }
-        match argument.view() {
-            View::Str(string) => line.push_str(&encodable(string)?),
-            _ => line.push_str(&format::repr_text(argument)?),
+        if let View::Str(string) = format::str(argument)?.view() {
+            line.push_str(&encodable(string)?);
         }
     }
     line.push('\n');
@@ -447,7 +457,7 @@ fn is_subclass_of(class: &Type, base: &Ref, depth: u32) -> Result<bool> {
         return Err(PyError::new(ErrorKind::RecursionError, message));
     }
     match base.view() {
-        View::Type(base) => Ok(class.id().is_subtype_of(base.id())),
+        View::Type(base) => Ok(class.is_subtype_of(base)),
         View::Tuple(bases) => {
             for base in bases.items() {
                 if is_subclass_of(class, base, depth + 1)? {
@@ -467,27 +477,6 @@ fn sorted(arguments: &[Ref]) -> Result<Ref> {
     sort(iterator::collect(&arguments[0])?).map(Ref::list)
 }
 
-/// Sorts stably by `<` alone, as Python promises: halves are sorted and merged.
-pub(crate) fn sort(mut items: Vec<Ref>) -> Result<Vec<Ref>> {
-    if items.len() < 2 {
-        return Ok(items);
-    }
-    let right = items.split_off(items.len().div_ceil(2));
-    let (left, right) = (sort(items)?, sort(right)?);
-    let mut merged = Vec::with_capacity(left.len() + right.len());
-    let mut left = left.into_iter().peekable();
-    for item in right {
-        while let Some(first) = left.peek()
-            && !compare(Comparison::Less, &item, first)?
-        {
-            merged.extend(left.next());
-        }
-        merged.push(item);
-    }
-    merged.extend(left);
-    Ok(merged)
-}
-
 fn sum(arguments: &[Ref]) -> Result<Ref> {
     let (items, start) = match arguments {
         [] => {
@@ -499,6 +488,7 @@ fn sum(arguments: &[Ref]) -> Result<Ref> {
         [items, start] => (items, start.clone()),
         _ => return Err(too_many("sum", 2, arguments.len())),
     };
+    let mut items = iterator::items(items)?;
     let joined = match start.view() {
         View::Str(_) => Some(("strings", "''")),
         View::Bytes(_) => Some(("bytes", "b''")),
@@ -509,7 +499,6 @@ fn sum(arguments: &[Ref]) -> Result<Ref> {
             "sum() can't sum {what} [use {empty}.join(seq) instead]"
         )));
     }
-    let mut items = iterator::items(items)?;
     let mut total = start;
     while let View::Int(IntView::Small(_)) = total.view() {
         let Some(item) = items.next().transpose()? else {

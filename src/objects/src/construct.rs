@@ -200,10 +200,7 @@ fn str(arguments: &[Ref]) -> Result<Ref> {
         [object, rest @ ..] if rest.len() <= 2 => {
             for (argument, name) in rest.iter().zip(["encoding", "errors"]) {
                 if !matches!(argument.view(), View::Str(_)) {
-                    let found = match argument.view() {
-                        View::None => "None",
-                        _ => argument.type_name(),
-                    };
+                    let found = argument.type_name();
                     let message = format!("str() argument '{name}' must be str, not {found}");
                     return Err(PyError::type_error(message));
                 }
@@ -218,10 +215,7 @@ fn str(arguments: &[Ref]) -> Result<Ref> {
                 ))),
             }
         }
-        _ => Err(PyError::type_error(format!(
-            "str() takes at most 3 arguments ({} given)",
-            arguments.len()
-        ))),
+        _ => check_count("str", arguments, 0..=3).map(|()| Ref::str("")),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::gamma;
 use crate::int::{self, IntView};
 use crate::iterator;
 use crate::limits;
+use crate::methods::at_most;
 use crate::object::{Ref, View};
 use crate::ops::{self, BinaryOperator};
 use num_bigint::{BigInt, BigUint, Sign};
@@ -142,14 +143,13 @@ pub(crate) const FUNCTIONS: &[FunctionEntry] = &[
     function("factorial", One, |arguments| factorial(&arguments[0])),
     function("floor", One, |arguments| to_int(&arguments[0], f64::floor)),
     function("fma", Fast, fused),
-    binary!(
-        "fmod",
-        |x, y| if x.is_infinite() || y == 0.0 && !x.is_nan() {
-            Err(domain_error())
-        } else {
-            Ok(x % y)
+    binary!("fmod", |x, y| {
+        let result = x % y;
+        if result.is_nan() && !x.is_nan() && !y.is_nan() {
+            return Err(domain_error());
         }
-    ),
+        Ok(result)
+    }),
     function("frexp", One, |arguments| {
         let (mantissa, exponent) = split(number(&arguments[0])?);
         Ok(Ref::tuple(vec![Ref::float(mantissa), Ref::int(exponent)]))
@@ -214,9 +214,7 @@ pub(crate) const FUNCTIONS: &[FunctionEntry] = &[
         Ok(Ref::tuple(parts.map(Ref::float).to_vec()))
     }),
     function("nextafter", FastWithKeywords, |arguments| {
-        let [x, y] = arguments else {
-            return Err(exactly_two("nextafter", arguments));
-        };
+        let [x, y] = two_positional("nextafter", 3, arguments)?;
         Ok(Ref::float(next_after(number(x)?, number(y)?)))
     }),
     function("perm", Fast, perm),
@@ -267,11 +265,16 @@ pub(crate) fn range_error() -> PyError {
     PyError::overflow("math range error")
 }
 
-fn exactly_two(name: &str, arguments: &[Ref]) -> PyError {
-    PyError::type_error(format!(
-        "{name}() takes exactly 2 positional arguments ({} given)",
-        arguments.len()
-    ))
+/// The arguments of a function that takes keywords as well, of which there are `most` arguments in all.
+fn two_positional<'a>(name: &str, most: usize, arguments: &'a [Ref]) -> Result<[&'a Ref; 2]> {
+    at_most(name, most, arguments)?;
+    match arguments {
+        [a, b] => Ok([a, b]),
+        _ => Err(PyError::type_error(format!(
+            "{name}() takes exactly 2 positional arguments ({} given)",
+            arguments.len()
+        ))),
+    }
 }
 
 /// An argument that is a real number.
@@ -424,9 +427,14 @@ fn next_after(x: f64, y: f64) -> f64 {
 
 /// `a` and `b` are close if they differ by at most 1e-9 of the larger.
 fn is_close(arguments: &[Ref]) -> Result<Ref> {
-    let [a, b] = arguments else {
-        return Err(exactly_two("isclose", arguments));
-    };
+    let names = ["a", "b"];
+    if let Some(missing) = names.get(arguments.len()) {
+        let position = arguments.len() + 1;
+        return Err(PyError::type_error(format!(
+            "isclose() missing required argument '{missing}' (pos {position})"
+        )));
+    }
+    let [a, b] = two_positional("isclose", 4, arguments)?;
     let (a, b) = (number(a)?, number(b)?);
     let is_close = a == b
         || !a.is_infinite() && !b.is_infinite() && {
@@ -529,12 +537,11 @@ fn comb(arguments: &[Ref]) -> Result<Ref> {
 
 fn product(arguments: &[Ref]) -> Result<Ref> {
     let [items] = arguments else {
-        let given = arguments.len();
-        return Err(PyError::type_error(if given == 0 {
-            "prod() takes at least 1 positional argument (0 given)".to_owned()
-        } else {
-            format!("prod() takes exactly 1 positional argument ({given} given)")
-        }));
+        at_most("prod", 2, arguments)?;
+        return Err(PyError::type_error(format!(
+            "prod() takes exactly 1 positional argument ({} given)",
+            arguments.len()
+        )));
     };
     let mut result = Ref::int(1);
     for item in iterator::items(items)? {

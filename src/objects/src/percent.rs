@@ -101,6 +101,9 @@ pub(crate) fn format(string: &Str, arguments: &Ref) -> Result<Ref> {
 fn conversion(format: &mut Format, arguments: &mut Arguments<'_>) -> Result<Ref> {
     let mut spec = Spec::default();
     let mut c = format.next()?;
+    if c == '%' {
+        return Ok(Ref::str("%"));
+    }
     let mut named = None;
     if c == '(' {
         named = Some(named_argument(format, arguments)?);
@@ -119,7 +122,7 @@ fn conversion(format: &mut Format, arguments: &mut Arguments<'_>) -> Result<Ref>
         c = format.next()?;
     }
     if c == '*' {
-        let width = star(arguments)?;
+        let width = star(arguments, "ssize_t", i64::MAX)?;
         is_left |= width < 0;
         spec.width = usize::try_from(width.unsigned_abs()).unwrap_or(usize::MAX);
         c = format.next()?;
@@ -129,7 +132,8 @@ fn conversion(format: &mut Format, arguments: &mut Arguments<'_>) -> Result<Ref>
     if c == '.' {
         c = format.next()?;
         if c == '*' {
-            spec.precision = Some(usize::try_from(star(arguments)?).unwrap_or(0));
+            let precision = star(arguments, "int", i32::MAX.into())?;
+            spec.precision = Some(usize::try_from(precision).unwrap_or(0));
             c = format.next()?;
         } else {
             let precision;
@@ -139,9 +143,6 @@ fn conversion(format: &mut Format, arguments: &mut Arguments<'_>) -> Result<Ref>
     }
     if matches!(c, 'h' | 'l' | 'L') {
         c = format.next()?;
-    }
-    if c == '%' {
-        return Ok(Ref::str("%"));
     }
     let argument = match named {
         Some(argument) => argument,
@@ -189,15 +190,16 @@ fn named_argument(format: &mut Format, arguments: &mut Arguments<'_>) -> Result<
     subscript::get(arguments.all, &str::from_code_points(name.iter().copied()))
 }
 
-/// A width or precision that is an argument.
-fn star(arguments: &mut Arguments<'_>) -> Result<i64> {
+/// A width or precision that is an argument, which must fit a number of C.
+fn star(arguments: &mut Arguments<'_>, c_type: &str, most: i64) -> Result<i64> {
     let argument = arguments.next()?;
     let value = argument
         .as_int()
         .ok_or_else(|| PyError::type_error("* wants int"))?;
-    value
+    let value = value
         .to_i64()
-        .ok_or_else(|| PyError::overflow("Python int too large to convert to C ssize_t"))
+        .filter(|value| (-most - 1..=most).contains(value));
+    value.ok_or_else(|| PyError::overflow(format!("Python int too large to convert to C {c_type}")))
 }
 
 /// The number that starts with a character, and the character behind it.

@@ -164,21 +164,12 @@ fn parse(specification: &Str, object: &Ref, default_align: char) -> Result<Spec>
 }
 
 fn grouping(parser: &mut Parser<'_>) -> Result<Option<char>> {
-    let both = || PyError::value("Cannot specify both ',' and '_'.");
     let comma = parser.next_if(|c| c == ',');
-    if comma.is_some() && parser.peek(0) == Some(',') {
-        return Err(PyError::value("Cannot specify ',' with ','."));
-    }
     let underscore = parser.next_if(|c| c == '_');
-    if comma.is_some() && underscore.is_some() {
-        return Err(both());
-    }
-    if underscore.is_some() {
-        match parser.peek(0) {
-            Some('_') => return Err(PyError::value("Cannot specify '_' with '_'.")),
-            Some(',') if parser.rest.len() == 1 => return Err(both()),
-            _ => {}
-        }
+    let is_both = comma.is_some() && underscore.is_some()
+        || underscore.is_some() && parser.peek(0) == Some(',');
+    if is_both {
+        return Err(PyError::value("Cannot specify both ',' and '_'."));
     }
     Ok(comma.or(underscore))
 }
@@ -291,9 +282,7 @@ fn format_int(spec: &Spec, value: IntView<'_>, object: &Ref) -> Result<Ref> {
     }
     if spec.no_negative_zero {
         return Err(PyError::value(
-            "Negative zero coercion (z) not allowed in format specifier with integer format code \
-             'd'"
-            .replace("'d'", &format!("'{}'", code_of(spec).unwrap_or('d'))),
+            "Negative zero coercion (z) not allowed in integer format specifier",
         ));
     }
     if code_of(spec) == Some('c') {

@@ -115,9 +115,11 @@ impl Formatter<'_> {
         let mut rest = &field[name_end..];
         let mut conversion = None;
         if is(rest.first(), '!') {
-            conversion = Some(*rest.get(1).ok_or_else(|| {
-                PyError::value("end of string while looking for conversion specifier")
-            })?);
+            conversion = Some(
+                *rest
+                    .get(1)
+                    .ok_or_else(|| PyError::value("unmatched '{' in format spec"))?,
+            );
             rest = &rest[2..];
             if !rest.is_empty() && !is(rest.first(), ':') {
                 return Err(PyError::value("expected ':' after conversion specifier"));
@@ -270,11 +272,11 @@ fn convert(value: &Ref, conversion: u32) -> Result<Ref> {
         Some('s') => format::str(value),
         Some('r') => format::repr(value),
         Some('a') => format::ascii(value),
-        Some(c) if c > ' ' && c < '\u{7f}' => Err(PyError::value(format!(
-            "Unknown conversion specifier '{c}'"
-        ))),
+        Some(c) if c > ' ' && c < '\u{7f}' => {
+            Err(PyError::value(format!("Unknown conversion specifier {c}")))
+        }
         _ => Err(PyError::value(format!(
-            "Unknown conversion specifier '\\x{conversion:x}'"
+            "Unknown conversion specifier \\x{conversion:x}"
         ))),
     }
 }

@@ -139,7 +139,7 @@ fn bind(thread: &mut ThreadState, signature: &Signature, given: usize) -> Result
     let arguments: Vec<Ref> = (0..given).map(|index| Ref::int(index as i64)).collect();
     let function = signature.function();
     let mut operands = vec![function.into_raw()];
-    if given % 2 == 0 {
+    if given.is_multiple_of(2) {
         operands.push(ptr::null_mut());
     }
     operands.extend(arguments.into_iter().map(Ref::into_raw));

@@ -6,9 +6,10 @@ use super::{Object, Thread, answer, status, unknown};
 use crate::attribute::{self, Callee};
 use crate::error::Result;
 use crate::frame::Frame;
+use crate::heap;
 use crate::object::{Ref, View};
 use crate::pattern;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 /// The name with this index.
 ///
@@ -165,7 +166,23 @@ pub unsafe extern "C" fn mimeo_load_super_attribute(
     }
 }
 
-/// The values of `keys`, a tuple, in the mapping `subject`, both borrowed: a tuple, or `None` if one is missing.
+/// What is left to do where a value of `owner`, consumed, was replaced: `old` is null, or an object whose last reference
+/// has just gone.
+///
+/// # Safety
+/// As the module says, except for `old`.
+pub unsafe extern "C" fn mimeo_finish_store(_thread: Thread, owner: Object, old: Object) {
+    // SAFETY: the module's contract.
+    unsafe {
+        if let Some(old) = NonNull::new(old) {
+            heap::free(old);
+        }
+        drop(Ref::from_raw(owner));
+    }
+}
+
+/// The values of `keys`, a tuple, in the mapping `subject`: a tuple, or `None` if one is missing. Both are borrowed, but
+/// consumed where there is an error.
 ///
 /// # Safety
 /// As the module says.
@@ -173,6 +190,9 @@ pub unsafe extern "C" fn mimeo_match_keys(thread: Thread, subject: Object, keys:
     // SAFETY: the module's contract.
     unsafe {
         let values = pattern::keys(&Ref::borrow(subject), &Ref::borrow(keys));
+        if values.is_err() {
+            drop((Ref::from_raw(subject), Ref::from_raw(keys)));
+        }
         answer(
             thread,
             values.map(|values| values.unwrap_or_else(Ref::none)),

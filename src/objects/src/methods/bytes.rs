@@ -320,7 +320,15 @@ fn hex(bytes: &Ref, arguments: &[Ref]) -> Result<Ref> {
             [_] => return Err(PyError::value("sep must be ASCII.")),
             _ => return Err(PyError::value("sep must be length 1.")),
         },
-        _ => return Err(PyError::type_error("sep must be str or bytes.")),
+        _ => {
+            let length = iterator::length(separator)?;
+            let is_single = length.as_int().and_then(int::IntView::to_i64) == Some(1);
+            return Err(if is_single {
+                PyError::type_error("sep must be str or bytes.")
+            } else {
+                PyError::value("sep must be length 1.")
+            });
+        }
     };
     let size = arguments.get(1).map_or(Ok(1), size_argument)?;
     let group = usize::try_from(size.unsigned_abs()).unwrap_or(usize::MAX);
@@ -411,14 +419,7 @@ fn pad(
         None => b' ',
         Some(fill) => match this(fill) {
             Ok([fill]) => *fill,
-            Ok(several) => {
-                return Err(PyError::type_error(format!(
-                    "{name}(): argument 2 must be a byte string of length 1, not a bytes object of \
-                     length {}",
-                    several.len()
-                )));
-            }
-            Err(_) => {
+            _ => {
                 return Err(PyError::type_error(format!(
                     "{name}() argument 2 must be a byte string of length 1, not {}",
                     super::argument_type(fill)

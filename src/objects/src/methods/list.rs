@@ -1,7 +1,6 @@
 //! The methods of lists.
 
 use super::{MethodEntry, size_argument};
-use crate::builtin;
 use crate::call::CallKind::{Fast, FastWithKeywords, NoArguments, One};
 use crate::call::check_count;
 use crate::compare::same_or_equal;
@@ -194,11 +193,12 @@ fn remove(list: &List, wanted: &Ref) -> Result<Ref> {
 
 /// Sorts in place. Where two items have no order the list keeps its items as they were.
 fn sort(list: &Ref, arguments: &[Ref]) -> Result<Ref> {
+    super::at_most("sort", 2, arguments)?;
     if !arguments.is_empty() {
         return Err(PyError::type_error("sort() takes no positional arguments"));
     }
     let list = this(list)?;
-    let sorted = builtin::sort(list.to_vec())?;
+    let sorted = crate::sort::sort(list.to_vec())?;
     drop(list.change(|items| std::mem::replace(items, sorted)));
     Ok(Ref::none())
 }

@@ -114,6 +114,7 @@ fn is_big_endian(name: &str, order: Option<&Ref>) -> Result<bool> {
 }
 
 fn at_most_positional(name: &str, arguments: &[Ref]) -> Result<()> {
+    at_most(name, 3, arguments)?;
     at_most(name, 2, arguments).map_err(|_| {
         PyError::type_error(format!(
             "{name}() takes at most 2 positional arguments ({} given)",

@@ -243,7 +243,7 @@ fn from_units<T: Copy + Into<u32>>(units: Vec<T>) -> Result<Ref> {
     Ok(str::from_code_points(units.iter().map(|&unit| unit.into())))
 }
 
-/// Lowercase, with the sigma of the end of a word, but for the first `upper` bytes, which are kept.
+/// The lowercase of what stands behind a place, with the sigma of the end of a word.
 fn lower_behind(text: &str, at: usize) -> String {
     // What follows depends on what stands before it only for a sigma; the whole is mapped and the start dropped.
     let start = text[..at].to_lowercase().len();
@@ -251,11 +251,13 @@ fn lower_behind(text: &str, at: usize) -> String {
 }
 
 fn capitalize(string: &Str) -> Result<Ref> {
-    let first_mapped = Cell::new(false);
+    let has_begun = Cell::new(false);
     map_text(string, |text| {
-        let mut characters = text.chars();
-        let Some(first) = characters.next().filter(|_| !first_mapped.replace(true)) else {
+        if has_begun.replace(true) {
             return text.to_lowercase();
+        }
+        let Some(first) = text.chars().next() else {
+            return String::new();
         };
         let mut mapped: String = unicode::title(first).into_iter().collect();
         mapped.push_str(&lower_behind(text, first.len_utf8()));
@@ -521,8 +523,7 @@ fn strip(name: &str, string: &Ref, arguments: &[Ref], (left, right): (bool, bool
         }
         Some(_) => {
             return Err(PyError::type_error(format!(
-                "{name} arg must be None or str, not {}",
-                arguments[0].type_name()
+                "{name} arg must be None or str"
             )));
         }
     };

@@ -71,7 +71,7 @@ pub(super) fn split_last<T: PartialEq>(
     pieces
 }
 
-/// The pieces between runs of spaces; after `most` splits the rest keeps its spaces but those before it.
+/// The pieces between runs of spaces; after `most` splits the rest keeps its spaces but for those before it.
 pub(super) fn split_spaces<T: Copy>(
     text: &[T],
     is_space: impl Fn(T) -> bool,
@@ -87,8 +87,7 @@ pub(super) fn split_spaces<T: Copy>(
             return pieces;
         }
         if pieces.len() == most {
-            let kept = strip(text, |unit| is_space(unit), false, true);
-            pieces.push(start..kept.end);
+            pieces.push(start..text.len());
             return pieces;
         }
         let length = text[start..].iter().position(|&unit| is_space(unit));
