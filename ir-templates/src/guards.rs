@@ -4,6 +4,7 @@ use crate::object_ops::{
     Path, at, bool_constant, differ, none, release_and_continue, require_kind,
 };
 use inkwell::IntPredicate;
+use inkwell::values::PointerValue;
 use mimeo::stencil::Count;
 use mimeo_compiler::builder::TemplateBuilder;
 use mimeo_compiler::template::Template;
@@ -26,6 +27,9 @@ pub(crate) fn templates() -> Vec<Template> {
         Template::new("_GUARD_IS_NOT_NONE_POP", pop_expecting_something)
             .stack(1, 0)
             .may_exit(),
+        Template::new("_EXPECT_LOCAL_KIND", expect_local_kind)
+            .local_oparg()
+            .may_deopt(),
         Template::new("_EXPECT_KIND", expect_kind_at)
             .stack_counts(Count::oparg_plus(0), Count::oparg_plus(0))
             .may_deopt(),
@@ -101,8 +105,21 @@ fn pop_expecting_something(mut b: TemplateBuilder<'_, '_>) -> Path {
 
 /// The value that the oparg counts down to, 1 being the top, is of the kind that the operand names. CPython has no such
 /// uop: it stands in front of uops whose operands a trace takes for granted without a proof.
-fn expect_kind_at(mut b: TemplateBuilder<'_, '_>) -> Path {
+fn expect_kind_at(b: TemplateBuilder<'_, '_>) -> Path {
     let value = b.load_pointer(b.deep_slot(Count::oparg_plus(0))?, 0)?;
+    require_kind_of_operand(b, value)
+}
+
+/// The same of the local that the oparg names, which is bound.
+fn expect_local_kind(b: TemplateBuilder<'_, '_>) -> Path {
+    let value = b.load_pointer(b.local()?, 0)?;
+    require_kind_of_operand(b, value)
+}
+
+fn require_kind_of_operand<'ctx>(
+    mut b: TemplateBuilder<'_, 'ctx>,
+    value: PointerValue<'ctx>,
+) -> Path {
     let found = b.load_i32(value, at(layout::OBJECT_KIND))?;
     let kind = b.small_operand(KIND_BITS)?;
     let kind = b

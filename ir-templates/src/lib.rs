@@ -6,6 +6,8 @@
 //! and need none.
 
 #[cfg(feature = "llvm")]
+mod attributes;
+#[cfg(feature = "llvm")]
 mod calls;
 #[cfg(feature = "llvm")]
 mod cells;
@@ -19,6 +21,7 @@ mod containers;
 mod control;
 #[cfg(feature = "llvm")]
 mod dicts;
+mod exceptions;
 #[cfg(feature = "llvm")]
 mod float;
 #[cfg(feature = "llvm")]
@@ -31,6 +34,8 @@ mod int;
 mod iteration;
 #[cfg(feature = "llvm")]
 mod locals;
+#[cfg(feature = "llvm")]
+mod matching;
 #[cfg(feature = "llvm")]
 mod object_ops;
 #[cfg(feature = "llvm")]
@@ -128,5 +133,8 @@ pub fn standard_templates() -> mimeo_compiler::template::TemplateSet {
         .with(py_calls::templates())
         .with(cells::templates())
         .with(globals::templates())
+        .with(attributes::templates())
+        .with(exceptions::templates())
+        .with(matching::templates())
         .with(control::templates())
 }

@@ -13,7 +13,7 @@ pub(crate) type Built<T> = Result<T, TemplateError>;
 pub(crate) type Path = Built<Done>;
 
 pub(crate) const P: Type = Type::Pointer;
-const DEALLOC: Helper = Helper::without_result("mimeo_dealloc", &[P, P]);
+pub(crate) const DEALLOC: Helper = Helper::without_result("mimeo_dealloc", &[P, P]);
 const RELEASE: Helper = Helper::without_result("mimeo_release", &[P, P]);
 
 /// An offset into an object, as the builder takes it.
@@ -85,7 +85,10 @@ pub(crate) fn is_shared<'ctx>(
 }
 
 /// Gives a reference up and says whether it was the last.
-fn release<'ctx>(b: &Builder<'_, 'ctx>, object: PointerValue<'ctx>) -> Built<IntValue<'ctx>> {
+pub(crate) fn release<'ctx>(
+    b: &Builder<'_, 'ctx>,
+    object: PointerValue<'ctx>,
+) -> Built<IntValue<'ctx>> {
     let count = b.load_i64(object, at(layout::OBJECT_REFCOUNT))?;
     let count = b.ir().build_int_sub(count, b.i64(1), "")?;
     b.store(count, object, at(layout::OBJECT_REFCOUNT))?;
@@ -146,6 +149,21 @@ fn free_and_continue<'ctx>(
         b.unlikely(last, |b| b.go_cold_with(path, &handed))?;
     }
     b.continue_()
+}
+
+/// Gives up the reference to `object` and goes on with `then`, which is handed `kept`. Freeing happens out of line.
+pub(crate) fn release_and_go_on<'ctx>(
+    mut b: Builder<'_, 'ctx>,
+    object: PointerValue<'ctx>,
+    kept: PointerValue<'ctx>,
+    then: impl Fn(Builder<'_, 'ctx>, PointerValue<'ctx>) -> Path,
+) -> Path {
+    let last = release(&b, object)?;
+    b.cold_if(last, &[object.into(), kept.into()], |b, values| {
+        b.call(&DEALLOC, &[b.thread().into(), values[0]])?;
+        then(b, values[1].into_pointer_value())
+    })?;
+    then(b, kept)
 }
 
 /// Gives up a reference that is not the last one, and continues.

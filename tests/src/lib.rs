@@ -6,12 +6,14 @@
 //! | [`machine`] | a frame and a stack of plain words, in which executors of the toy set run |
 //! | [`table_file`] | where the fields of a table file are |
 //! | [`recorded`] | where the recorded traces are, and documents with a change in them |
+//! | [`cases`] | the traces written by hand |
 //! | [`allocations`] | an allocator that counts, for tests of leaks |
 //! | [`scalar`] | scalar traces: a plain reference, traces made at random, comparisons |
 //! | [`programs`] | random programs, run by Python and by mimeo |
 //! | [`numbers`] | a generator of numbers that are the same on each run |
 
 pub mod allocations;
+pub mod cases;
 pub mod machine;
 pub mod numbers;
 pub mod programs;

@@ -177,11 +177,7 @@ fn attempt(text: &str, tier: Tier<'_>, timer: &Timer) -> String {
     if let Ok(outcome) = &outcome {
         drop(program.check(outcome));
     }
-    let places = program
-        .frame()
-        .locals()
-        .iter()
-        .chain(program.frame().stack());
+    let places = program.frame().locals.iter().chain(program.frame().stack);
     for object in places.flatten() {
         drop(repr_text(object));
     }

@@ -2,26 +2,9 @@
 #![allow(unsafe_code)]
 
 use mimeo_objects::recorded::{Document, Program, Tier, engine, interpreter};
+use mimeo_tests::cases;
 use std::error::Error;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// All `.uops` files under a directory, sorted.
-fn cases(directory: &Path, found: &mut Vec<PathBuf>) {
-    let entries = fs::read_dir(directory).expect("a readable directory");
-    let mut paths: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("a readable directory").path())
-        .collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            cases(&path, found);
-        } else if path.extension().is_some_and(|it| it == "uops") {
-            found.push(path);
-        }
-    }
-}
 
 /// Runs a case and compares its end with what it says.
 fn run(document: &Document, tier: Tier<'_>) -> Result<(), Box<dyn Error>> {
@@ -37,36 +20,24 @@ fn cases_end_as_they_say() {
     let engine = engine(Arc::clone(&table)).expect("an engine of the standard set");
     // SAFETY: the image is the embedded one, which lies in this program's own code.
     let interpreter = unsafe { interpreter(table, &image) }.expect("an interpreter");
-    let mut paths = Vec::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("uops");
-    cases(&root, &mut paths);
-    assert!(!paths.is_empty(), "no cases in {}", root.display());
     let mut failures = Vec::new();
-    for path in &paths {
-        let name = path
-            .strip_prefix(&root)
-            .unwrap_or(path)
-            .display()
-            .to_string();
-        let text = fs::read_to_string(path).expect("a readable case");
-        let document = match Document::parse_text(&text) {
+    for (name, path) in cases::paths() {
+        let document = match cases::read(&name, &path) {
             Ok(document) => document,
             Err(error) => {
-                failures.push(error.render(&name, &text));
+                failures.push(error);
                 continue;
             }
         };
-        for tier in [Tier::from(&engine), Tier::from(&interpreter)] {
+        for (tier, how) in [
+            (Tier::from(&engine), "compiled"),
+            (Tier::from(&interpreter), "interpreted"),
+        ] {
             if let Err(error) = run(&document, tier) {
-                let kind = match tier {
-                    Tier::Compiled(_) => "compiled",
-                    Tier::Interpreted(_) => "interpreted",
-                };
-                failures.push(format!("{name}, {kind}: {error}"));
+                failures.push(format!("{name}, {how}: {error}"));
             }
         }
     }
-    println!("{} cases", paths.len());
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     assert_eq!(engine.memory().blocks, 0);
 }

@@ -130,6 +130,13 @@ fn the_stack_effect_is_kept() {
             "goes to the trace's top with a stack that is deeper by 1",
         ),
         (
+            wrong(|b| b.error())
+                .stack(1, 0)
+                .may_error()
+                .pops_before_error(),
+            "declares that an error pops 1 values, but raises one with a change of depth by 0",
+        ),
+        (
             wrong(|mut b| {
                 let value = b.pop_i64()?;
                 let zero = is_zero(&b, value)?;

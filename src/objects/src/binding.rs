@@ -87,9 +87,7 @@ fn missing(function: &Function, kind: &str, names: &[Ref]) -> PyError {
         .map(|name| format!("'{}'", name_text(name)))
         .collect();
     let listed = match quoted.as_slice() {
-        [before @ .., last_but_one, last] if before.is_empty() => {
-            format!("{last_but_one} and {last}")
-        }
+        [first, last] => format!("{first} and {last}"),
         [before @ .., last] if !before.is_empty() => format!("{}, and {last}", before.join(", ")),
         _ => quoted.join(""),
     };

@@ -1,22 +1,35 @@
 //! Built-in functions: their objects and what they do.
 
-use crate::call::{check_count, wrong_index};
+use crate::call::{CallKind, FLAG_FUNCTION, check_count, wrong_index};
 use crate::compare::{Comparison, NESTING_LIMIT, compare};
 use crate::error::{ErrorKind, PyError, Result};
+use crate::exception::is_subclass;
 use crate::float;
 use crate::format;
 use crate::immortal;
 use crate::int::{self, IntView};
 use crate::iterator;
-use crate::limits;
+use crate::modules;
 use crate::object::{Header, Kind, Ref, View};
 use crate::ops::{self, BinaryOperator};
 use crate::sort::sort;
+use crate::spec;
 use crate::str;
+use crate::types::Type;
 use std::io::Write;
 
+/// A built-in function.
+#[derive(Debug)]
+pub(crate) struct FunctionEntry {
+    pub(crate) name: &'static str,
+    pub(crate) kind: CallKind,
+    /// Called with the arguments. How many there are is checked before for [`CallKind::NoArguments`] and
+    /// [`CallKind::One`] only.
+    pub(crate) call: fn(&[Ref]) -> Result<Ref>,
+}
+
 macro_rules! builtins {
-    ($($variant:ident = $name:literal, $call:expr;)+) => {
+    ($($variant:ident = $name:literal, $kind:ident, $call:expr;)+) => {
         /// A built-in function. The numbers are part of the contract with generated code.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
@@ -36,42 +49,39 @@ macro_rules! builtins {
             }
         }
 
-        /// Calls a built-in function.
-        ///
-        /// # Errors
-        /// CPython's for these arguments, or `NotSupported`.
-        pub(crate) fn invoke(id: BuiltinId, arguments: &[Ref]) -> Result<Ref> {
-            match id {
-                $(BuiltinId::$variant => $call(arguments)),+
-            }
-        }
+        const ENTRIES: &[FunctionEntry] = &[$(
+            FunctionEntry { name: $name, kind: CallKind::$kind, call: $call }
+        ),+];
     };
 }
 
 builtins! {
-    Abs = "abs", |arguments| ops::absolute(only("abs", arguments)?);
-    All = "all", |arguments| all(only("all", arguments)?);
-    Any = "any", |arguments| any(only("any", arguments)?);
-    Ascii = "ascii", |arguments| format::ascii(only("ascii", arguments)?);
-    Bin = "bin", |arguments| radix_text(only("bin", arguments)?, "0b", 2);
-    Callable = "callable", |arguments| callable(only("callable", arguments)?);
-    Chr = "chr", |arguments| chr(only("chr", arguments)?);
-    Divmod = "divmod", divmod;
-    Hex = "hex", |arguments| radix_text(only("hex", arguments)?, "0x", 16);
-    IsInstance = "isinstance", isinstance;
-    Iter = "iter", iter;
-    Len = "len", |arguments| iterator::length(only("len", arguments)?);
-    Max = "max", |arguments| extreme("max", Comparison::Greater, arguments);
-    Min = "min", |arguments| extreme("min", Comparison::Less, arguments);
-    Next = "next", next;
-    Oct = "oct", |arguments| radix_text(only("oct", arguments)?, "0o", 8);
-    Ord = "ord", |arguments| ord(only("ord", arguments)?);
-    Pow = "pow", pow;
-    Print = "print", print;
-    Repr = "repr", |arguments| format::repr(only("repr", arguments)?);
-    Round = "round", round;
-    Sorted = "sorted", sorted;
-    Sum = "sum", sum;
+    Abs = "abs", One, |arguments| ops::absolute(&arguments[0]);
+    All = "all", One, |arguments| all(&arguments[0]);
+    Any = "any", One, |arguments| any(&arguments[0]);
+    Ascii = "ascii", One, |arguments| format::ascii(&arguments[0]);
+    Bin = "bin", One, |arguments| radix_text(&arguments[0], "0b", 2);
+    Callable = "callable", One, |arguments| callable(&arguments[0]);
+    Chr = "chr", One, |arguments| chr(&arguments[0]);
+    Divmod = "divmod", Fast, divmod;
+    Format = "format", Fast, format_with;
+    Hex = "hex", One, |arguments| radix_text(&arguments[0], "0x", 16);
+    Id = "id", One, |arguments| Ok(int::from_usize(arguments[0].as_ptr().addr()));
+    IsInstance = "isinstance", Fast, isinstance;
+    IsSubclass = "issubclass", Fast, issubclass;
+    Iter = "iter", Fast, iter;
+    Len = "len", One, |arguments| iterator::length(&arguments[0]);
+    Max = "max", FastWithKeywords, |arguments| extreme("max", Comparison::Greater, arguments);
+    Min = "min", FastWithKeywords, |arguments| extreme("min", Comparison::Less, arguments);
+    Next = "next", Fast, next;
+    Oct = "oct", One, |arguments| radix_text(&arguments[0], "0o", 8);
+    Ord = "ord", One, |arguments| ord(&arguments[0]);
+    Pow = "pow", FastWithKeywords, pow;
+    Print = "print", FastWithKeywords, print;
+    Repr = "repr", One, |arguments| format::repr(&arguments[0]);
+    Round = "round", FastWithKeywords, round;
+    Sorted = "sorted", FastWithKeywords, sorted;
+    Sum = "sum", FastWithKeywords, sum;
 }
 
 impl BuiltinId {
@@ -79,31 +89,68 @@ impl BuiltinId {
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|id| id.name() == name)
     }
+
+    pub(crate) fn entry(self) -> &'static FunctionEntry {
+        &ENTRIES[self as usize]
+    }
 }
 
 /// A built-in function's object.
 #[repr(C)]
 pub struct Builtin {
     header: Header,
-    pub(crate) id: BuiltinId,
+    /// The function's [`BuiltinId`], or [`OF_MODULE`](Self::OF_MODULE).
+    pub(crate) id: u32,
+    entry: &'static FunctionEntry,
 }
 
 impl Builtin {
-    pub(crate) fn new(id: BuiltinId) -> Self {
+    /// The number of every function that belongs to a module.
+    pub(crate) const OF_MODULE: u32 = u32::MAX;
+
+    pub(crate) fn new(id: u32, entry: &'static FunctionEntry) -> Self {
         Self {
-            header: Header::new(Kind::Builtin, 0),
+            header: Header::new(Kind::Builtin, FLAG_FUNCTION | entry.kind as u32),
             id,
+            entry,
         }
     }
 
-    /// Which function it is.
-    pub fn id(&self) -> BuiltinId {
-        self.id
+    /// Which function it is; `None` for that of a module.
+    pub fn id(&self) -> Option<BuiltinId> {
+        BuiltinId::ALL.get(self.id as usize).copied()
     }
 
     /// The function's name.
     pub fn name(&self) -> &'static str {
-        self.id.name()
+        self.entry.name
+    }
+
+    /// The name, after that of the module if the function belongs to one.
+    pub fn qualified_name(&self) -> String {
+        match modules::of_function(self.entry) {
+            Some(module) => format!("{module}.{}", self.entry.name),
+            None => self.entry.name.to_owned(),
+        }
+    }
+
+    /// How the function is called.
+    pub fn call_kind(&self) -> CallKind {
+        self.entry.kind
+    }
+
+    /// Calls the function.
+    ///
+    /// # Errors
+    /// CPython's for these arguments, or `NotSupported`.
+    pub(crate) fn invoke(&self, arguments: &[Ref]) -> Result<Ref> {
+        if let Some(expected) = self.entry.kind.exact_count()
+            && expected != arguments.len()
+        {
+            let name = self.qualified_name();
+            return Err(self.entry.kind.wrong_count(&name, arguments.len()));
+        }
+        (self.entry.call)(arguments)
     }
 }
 
@@ -112,17 +159,6 @@ impl Ref {
     pub fn builtin(id: BuiltinId) -> Self {
         immortal::builtin(id)
     }
-}
-
-/// The argument of a function that takes exactly one.
-fn only<'a>(name: &str, arguments: &'a [Ref]) -> Result<&'a Ref> {
-    let [argument] = arguments else {
-        let given = arguments.len();
-        return Err(PyError::type_error(format!(
-            "{name}() takes exactly one argument ({given} given)"
-        )));
-    };
-    Ok(argument)
 }
 
 /// The error of a function without the argument that stands at this position, from 1.
@@ -160,7 +196,13 @@ fn any(items: &Ref) -> Result<Ref> {
 fn callable(object: &Ref) -> Result<Ref> {
     let is_callable = matches!(
         object.view(),
-        View::Type(_) | View::Builtin(_) | View::Function(_)
+        View::Type(_)
+            | View::Builtin(_)
+            | View::Function(_)
+            | View::Method(_)
+            | View::MethodDescriptor(_)
+            | View::BoundBuiltin(_)
+            | View::StaticMethod(_)
     );
     Ok(Ref::bool(is_callable))
 }
@@ -174,6 +216,15 @@ fn chr(code_point: &Ref) -> Result<Ref> {
 }
 
 fn ord(character: &Ref) -> Result<Ref> {
+    if let View::Bytes(bytes) = character.view() {
+        return match bytes.data() {
+            [byte] => Ok(Ref::int((*byte).into())),
+            several => Err(PyError::type_error(format!(
+                "ord() expected a character, but string of length {} found",
+                several.len()
+            ))),
+        };
+    }
     let View::Str(string) = character.view() else {
         return Err(PyError::type_error(format!(
             "ord() expected string of length 1, but {} found",
@@ -204,7 +255,12 @@ fn radix_text(object: &Ref, prefix: &str, radix: u32) -> Result<Ref> {
 
 fn isinstance(arguments: &[Ref]) -> Result<Ref> {
     check_count("isinstance", arguments, 2..=2)?;
-    is_instance_of(&arguments[0], &arguments[1], 0).map(Ref::bool)
+    is_instance(&arguments[0], &arguments[1]).map(Ref::bool)
+}
+
+/// Whether an object is an instance of a type, or of one of a tuple of types.
+pub(crate) fn is_instance(object: &Ref, class: &Ref) -> Result<bool> {
+    is_instance_of(object, class, 0)
 }
 
 fn is_instance_of(object: &Ref, class: &Ref, depth: u32) -> Result<bool> {
@@ -213,7 +269,7 @@ fn is_instance_of(object: &Ref, class: &Ref, depth: u32) -> Result<bool> {
         return Err(PyError::new(ErrorKind::RecursionError, message));
     }
     match class.view() {
-        View::Type(of) => Ok(object.type_id().is_subtype_of(of.id())),
+        View::Type(_) => Ok(is_subclass(&object.class_of(), class)),
         View::Tuple(classes) => {
             for class in classes.items() {
                 if is_instance_of(object, class, depth + 1)? {
@@ -312,9 +368,8 @@ fn print(arguments: &[Ref]) -> Result<Ref> {
         if index > 0 {
             line.push(' ');
         }
-        match argument.view() {
-            View::Str(string) => line.push_str(&encodable(string)?),
-            _ => line.push_str(&format::repr_text(argument)?),
+        if let View::Str(string) = format::str(argument)?.view() {
+            line.push_str(&encodable(string)?);
         }
     }
     line.push('\n');
@@ -349,7 +404,7 @@ fn round(arguments: &[Ref]) -> Result<Ref> {
         [] => return Err(missing("round", "number", 1)),
         [number] => number,
         [number, digits] if matches!(digits.view(), View::None) => number,
-        [_, _] => return Err(PyError::not_supported("round() to a number of digits")),
+        [number, digits] => return round_to(number, digits),
         _ => return Err(too_many("round", 2, arguments.len())),
     };
     match number.view() {
@@ -364,10 +419,61 @@ fn round(arguments: &[Ref]) -> Result<Ref> {
     }
 }
 
+/// `round(number, digits)`
+fn round_to(number: &Ref, digits: &Ref) -> Result<Ref> {
+    let is_number = number.as_int().is_some() || number.kind() == Kind::Float;
+    if !is_number {
+        return round(std::slice::from_ref(number));
+    }
+    let digits = digits.as_int().ok_or_else(|| wrong_index(digits))?;
+    match (number.view(), number.as_int()) {
+        (View::Float(value), _) => float::round_to(value, digits.saturate()).map(Ref::float),
+        (_, Some(value)) => int::round_to(value, digits),
+        _ => Err(wrong_index(number)),
+    }
+}
+
+/// `format(object, specification)`
+fn format_with(arguments: &[Ref]) -> Result<Ref> {
+    check_count("format", arguments, 1..=2)?;
+    let Some(specification) = arguments.get(1) else {
+        return format::str(&arguments[0]);
+    };
+    spec::format_object(&arguments[0], specification)
+}
+
+fn issubclass(arguments: &[Ref]) -> Result<Ref> {
+    check_count("issubclass", arguments, 2..=2)?;
+    let View::Type(class) = arguments[0].view() else {
+        return Err(PyError::type_error("issubclass() arg 1 must be a class"));
+    };
+    is_subclass_of(class, &arguments[1], 0).map(Ref::bool)
+}
+
+fn is_subclass_of(class: &Type, base: &Ref, depth: u32) -> Result<bool> {
+    if depth > NESTING_LIMIT {
+        let message = "maximum recursion depth exceeded in __subclasscheck__";
+        return Err(PyError::new(ErrorKind::RecursionError, message));
+    }
+    match base.view() {
+        View::Type(base) => Ok(class.is_subtype_of(base)),
+        View::Tuple(bases) => {
+            for base in bases.items() {
+                if is_subclass_of(class, base, depth + 1)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+        _ => Err(PyError::type_error(
+            "issubclass() arg 2 must be a class, a tuple of classes, or a union",
+        )),
+    }
+}
+
 fn sorted(arguments: &[Ref]) -> Result<Ref> {
     check_count("sorted", arguments, 1..=1)?;
-    let items = limits::collect(iterator::items(&arguments[0])?)?;
-    sort(items).map(Ref::list)
+    sort(iterator::collect(&arguments[0])?).map(Ref::list)
 }
 
 fn sum(arguments: &[Ref]) -> Result<Ref> {
@@ -381,12 +487,17 @@ fn sum(arguments: &[Ref]) -> Result<Ref> {
         [items, start] => (items, start.clone()),
         _ => return Err(too_many("sum", 2, arguments.len())),
     };
-    if matches!(start.view(), View::Str(_)) {
-        return Err(PyError::type_error(
-            "sum() can't sum strings [use ''.join(seq) instead]",
-        ));
-    }
     let mut items = iterator::items(items)?;
+    let joined = match start.view() {
+        View::Str(_) => Some(("strings", "''")),
+        View::Bytes(_) => Some(("bytes", "b''")),
+        _ => None,
+    };
+    if let Some((what, empty)) = joined {
+        return Err(PyError::type_error(format!(
+            "sum() can't sum {what} [use {empty}.join(seq) instead]"
+        )));
+    }
     let mut total = start;
     while let View::Int(IntView::Small(_)) = total.view() {
         let Some(item) = items.next().transpose()? else {

@@ -1,12 +1,54 @@
 //! Calls of built-in functions and types, and what they say of wrong arguments.
 
-use crate::builtin;
-use crate::construct::construct;
+use crate::class;
 use crate::dict::Dict;
 use crate::error::{PyError, Result};
 use crate::format;
 use crate::object::{Ref, View};
 use std::ops::RangeInclusive;
+
+/// Flag of a built-in function and of a bound method of a built-in type, and of no object of another kind; the lowest
+/// bits are the [`CallKind`].
+pub const FLAG_FUNCTION: u32 = 1 << 30;
+/// Flag of a method of a built-in type, and of no object of another kind; the lowest bits are the [`CallKind`].
+pub const FLAG_METHOD: u32 = 1 << 29;
+
+/// How a built-in function or method is called, as CPython's `METH_` flags say; the numbers are part of the contract
+/// with generated code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum CallKind {
+    /// `METH_NOARGS`
+    NoArguments = 1,
+    /// `METH_O`
+    One = 2,
+    /// `METH_FASTCALL`
+    Fast = 3,
+    /// `METH_FASTCALL | METH_KEYWORDS`
+    FastWithKeywords = 4,
+    /// `METH_VARARGS`, with or without `METH_KEYWORDS`
+    Variadic = 5,
+}
+
+impl CallKind {
+    /// How many arguments there are, where the kind alone says it.
+    pub(crate) fn exact_count(self) -> Option<usize> {
+        match self {
+            Self::NoArguments => Some(0),
+            Self::One => Some(1),
+            _ => None,
+        }
+    }
+
+    /// The error of another number.
+    pub(crate) fn wrong_count(self, name: &str, given: usize) -> PyError {
+        let expected = match self {
+            Self::NoArguments => "no arguments",
+            _ => "exactly one argument",
+        };
+        PyError::type_error(format!("{name}() takes {expected} ({given} given)"))
+    }
+}
 
 /// `callable(*arguments)`
 ///
@@ -15,8 +57,15 @@ use std::ops::RangeInclusive;
 /// the business of uops, is `NotSupported`.
 pub fn call(callable: &Ref, arguments: &[Ref]) -> Result<Ref> {
     match callable.view() {
-        View::Type(of) => construct(of.id(), arguments),
-        View::Builtin(function) => builtin::invoke(function.id(), arguments),
+        View::Type(_) => class::call(callable, arguments),
+        View::Builtin(function) => function.invoke(arguments),
+        View::MethodDescriptor(method) => method.invoke(arguments),
+        View::BoundBuiltin(method) => method.invoke(arguments),
+        View::Method(method) => {
+            let instance = std::iter::once(method.instance());
+            let all: Vec<Ref> = instance.chain(arguments).cloned().collect();
+            call(method.function(), &all)
+        }
         View::Function(function) => Err(PyError::not_supported(format_args!(
             "calling the function {}",
             function.qualified_name()

@@ -1,6 +1,7 @@
 //! Comparisons: numbers as exact numbers, strings by code points, sequences item by item, dicts by keys and values, sets
 //! as parts of each other, the rest by identity.
 
+use crate::attribute::refuse_hooks;
 use crate::error::{ErrorKind, PyError, Result};
 use crate::object::{Ref, View};
 use crate::set;
@@ -96,6 +97,7 @@ fn compare_nested(comparison: Comparison, a: &Ref, b: &Ref, depth: u32) -> Resul
     }
     match (a.view(), b.view()) {
         (View::Str(x), View::Str(y)) => Ok(comparison.holds(Some(x.compare(y)))),
+        (View::Bytes(x), View::Bytes(y)) => Ok(comparison.holds(Some(x.data().cmp(y.data())))),
         (View::List(x), View::List(y)) => {
             let items = (|index| x.get(index), |index| y.get(index));
             compare_sequences(comparison, (x.len(), y.len()), items, depth)
@@ -120,17 +122,31 @@ fn compare_nested(comparison: Comparison, a: &Ref, b: &Ref, depth: u32) -> Resul
         (View::Range(x), View::Range(y)) if is_equality(comparison) => {
             Ok(x.equals(y) == (comparison == Comparison::Equal))
         }
+        (View::Instance(_), _) | (_, View::Instance(_)) => {
+            // Every comparison may call the method of another: `!=` calls `__eq__`, `a < b` calls `b.__gt__`.
+            let hooks = ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"];
+            refuse_hooks(&[a, b], &hooks)?;
+            match comparison {
+                Comparison::Equal => Ok(a.is(b)),
+                Comparison::NotEqual => Ok(!a.is(b)),
+                _ => Err(unordered(comparison, a, b)),
+            }
+        }
         _ => match numeric_order(a, b) {
             Some(order) => Ok(comparison.holds(order)),
             None if is_equality(comparison) => Ok(a.is(b) == (comparison == Comparison::Equal)),
-            None => Err(PyError::type_error(format!(
-                "'{}' not supported between instances of '{}' and '{}'",
-                comparison.symbol(),
-                a.type_name(),
-                b.type_name()
-            ))),
+            None => Err(unordered(comparison, a, b)),
         },
     }
+}
+
+fn unordered(comparison: Comparison, a: &Ref, b: &Ref) -> PyError {
+    PyError::type_error(format!(
+        "'{}' not supported between instances of '{}' and '{}'",
+        comparison.symbol(),
+        a.type_name(),
+        b.type_name()
+    ))
 }
 
 fn is_equality(comparison: Comparison) -> bool {

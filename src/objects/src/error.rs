@@ -2,70 +2,76 @@
 
 use crate::format;
 use crate::object::Ref;
+use crate::types::TypeId;
 use std::fmt;
 
 /// The result of an operation that may raise.
 pub type Result<T> = std::result::Result<T, PyError>;
 
-/// The type of an exception.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ErrorKind {
-    /// `TypeError`
-    TypeError,
-    /// `ValueError`
-    ValueError,
-    /// `ZeroDivisionError`
-    ZeroDivisionError,
-    /// `OverflowError`
-    OverflowError,
-    /// `IndexError`
-    IndexError,
-    /// `KeyError`
-    KeyError,
-    /// `RuntimeError`
-    RuntimeError,
-    /// `MemoryError`
-    MemoryError,
-    /// `RecursionError`
-    RecursionError,
-    /// `StopIteration`
-    StopIteration,
-    /// `NameError`
-    NameError,
-    /// `UnboundLocalError`
-    UnboundLocalError,
-    /// `SystemError`
-    SystemError,
-    /// `UnicodeEncodeError`
-    UnicodeEncodeError,
-    /// `OSError`, from writing to standard output.
-    OSError,
-    /// Not one of Python's: valid Python that these objects do not cover.
-    NotSupported,
+macro_rules! error_kinds {
+    ($($variant:ident),+ $(,)?) => {
+        /// The type of an exception.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ErrorKind {
+            $(#[doc = concat!("`", stringify!($variant), "`")] $variant,)+
+            /// Not one of Python's: valid Python that these objects do not cover.
+            NotSupported,
+        }
+
+        impl ErrorKind {
+            /// The name of the exception's class.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => stringify!($variant),)+
+                    Self::NotSupported => "NotSupported",
+                }
+            }
+
+            /// The exception's class; `None` for [`NotSupported`](Self::NotSupported).
+            pub const fn type_id(self) -> Option<TypeId> {
+                match self {
+                    $(Self::$variant => Some(TypeId::$variant),)+
+                    Self::NotSupported => None,
+                }
+            }
+
+            /// The kind of the exceptions of this class.
+            pub const fn of_type(id: TypeId) -> Option<Self> {
+                match id {
+                    $(TypeId::$variant => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+    };
 }
 
-impl ErrorKind {
-    /// The name of the exception's class.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TypeError => "TypeError",
-            Self::ValueError => "ValueError",
-            Self::ZeroDivisionError => "ZeroDivisionError",
-            Self::OverflowError => "OverflowError",
-            Self::IndexError => "IndexError",
-            Self::KeyError => "KeyError",
-            Self::RuntimeError => "RuntimeError",
-            Self::MemoryError => "MemoryError",
-            Self::RecursionError => "RecursionError",
-            Self::StopIteration => "StopIteration",
-            Self::NameError => "NameError",
-            Self::SystemError => "SystemError",
-            Self::UnboundLocalError => "UnboundLocalError",
-            Self::UnicodeEncodeError => "UnicodeEncodeError",
-            Self::OSError => "OSError",
-            Self::NotSupported => "NotSupported",
-        }
-    }
+error_kinds! {
+    TypeError,
+    ValueError,
+    ZeroDivisionError,
+    OverflowError,
+    FloatingPointError,
+    ArithmeticError,
+    IndexError,
+    KeyError,
+    LookupError,
+    AttributeError,
+    NameError,
+    UnboundLocalError,
+    AssertionError,
+    RuntimeError,
+    RecursionError,
+    NotImplementedError,
+    SystemError,
+    MemoryError,
+    StopIteration,
+    UnicodeError,
+    UnicodeEncodeError,
+    UnicodeDecodeError,
+    OSError,
+    Exception,
+    BaseException,
 }
 
 impl fmt::Display for ErrorKind {
@@ -121,6 +127,11 @@ impl PyError {
     pub(crate) fn key(key: &Ref) -> Self {
         format::repr_text(key)
             .map_or_else(|error| error, |text| Self::new(ErrorKind::KeyError, text))
+    }
+
+    /// An `AttributeError`.
+    pub(crate) fn attribute(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::AttributeError, message)
     }
 
     /// A `RuntimeError`.

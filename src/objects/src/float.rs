@@ -2,7 +2,10 @@
 
 use crate::error::{ErrorKind, PyError, Result};
 use crate::heap;
+use crate::int::{self, IntView};
 use crate::object::{Header, Kind, Ref};
+use num_bigint::{BigInt, BigUint};
+use num_traits::ToPrimitive;
 
 /// A float.
 #[repr(C)]
@@ -163,6 +166,146 @@ fn scale(value: f64, exponent: i64) -> f64 {
         }
         _ => value * f64::from_bits(1 << (exponent + BIAS + i64::from(FRACTION_BITS) - 1)),
     }
+}
+
+/// Whether a float is below zero.
+pub(crate) fn is_negative(value: f64) -> bool {
+    value < 0.0
+}
+
+/// A finite float as mantissa and exponent of two, of which the mantissa has the sign.
+fn decompose(value: f64) -> (i64, i64) {
+    const FRACTION_BITS: u32 = f64::MANTISSA_DIGITS - 1;
+    let bits = value.to_bits();
+    let fraction = (bits & ((1 << FRACTION_BITS) - 1)) as i64;
+    let biased = ((bits >> FRACTION_BITS) & 0x7ff) as i64;
+    let (mantissa, exponent) = match biased {
+        0 => (fraction, -1074),
+        _ => (fraction | 1 << FRACTION_BITS, biased - 1075),
+    };
+    (if value < 0.0 { -mantissa } else { mantissa }, exponent)
+}
+
+/// A finite float as a fraction in lowest terms.
+pub(crate) fn ratio(value: f64) -> (BigInt, BigInt) {
+    let (mantissa, exponent) = decompose(value);
+    if mantissa == 0 {
+        return (BigInt::ZERO, 1.into());
+    }
+    let zeros = i64::from(mantissa.trailing_zeros());
+    let (mantissa, exponent) = (BigInt::from(mantissa >> zeros), exponent + zeros);
+    match usize::try_from(exponent) {
+        Ok(exponent) => (mantissa << exponent, 1.into()),
+        Err(_) => (mantissa, BigInt::from(1) << exponent.unsigned_abs()),
+    }
+}
+
+/// `round(value, digits)`: to the nearest decimal with so many digits behind the point, ties to even.
+///
+/// # Errors
+/// `OverflowError` if the result is too large for a float.
+pub(crate) fn round_to(value: f64, digits: i64) -> Result<f64> {
+    /// More digits than this change no float, and fewer than so many before the point leave nothing of it.
+    const MOST: i64 = 323;
+    const LEAST: i64 = -308;
+    if !value.is_finite() || value == 0.0 || digits > MOST {
+        return Ok(value);
+    }
+    if digits < LEAST {
+        return Ok(0.0 * value);
+    }
+    let rounded = if let Ok(decimals) = usize::try_from(digits) {
+        format!("{value:.decimals$}").parse().unwrap_or(value)
+    } else {
+        let (numerator, denominator) = ratio(value.abs());
+        let unit = BigInt::from(10).pow(digits.unsigned_abs() as u32);
+        let multiple = int::divide_to_nearest(&numerator, &(denominator * &unit)) * unit;
+        IntView::of(&multiple)
+            .to_f64()
+            .unwrap_or(f64::INFINITY)
+            .copysign(value)
+    };
+    if rounded.is_infinite() {
+        return Err(PyError::overflow("rounded value too large to represent"));
+    }
+    Ok(rounded)
+}
+
+/// The float nearest to `mantissa * 2**exponent`, ties to even, infinite where the range ends.
+pub(crate) fn nearest_scaled(mantissa: &BigUint, exponent: i64) -> f64 {
+    let dropped = mantissa.bits().saturating_sub(64);
+    let top = (mantissa >> dropped).to_u64().unwrap_or(u64::MAX);
+    let is_inexact = mantissa
+        .trailing_zeros()
+        .is_some_and(|zeros| zeros < dropped);
+    round_scaled(top | u64::from(is_inexact), exponent + dropped as i64)
+}
+
+/// `value.hex()`
+pub(crate) fn hex(value: f64) -> String {
+    if !value.is_finite() {
+        return crate::numeral::float_text(value);
+    }
+    let sign = if value.is_sign_negative() { "-" } else { "" };
+    if value == 0.0 {
+        return format!("{sign}0x0.0p+0");
+    }
+    let bits = value.to_bits();
+    let fraction = bits & ((1 << 52) - 1);
+    let (whole, exponent) = match (bits >> 52) & 0x7ff {
+        0 => (0, -1022),
+        biased => (1, biased as i64 - 1023),
+    };
+    format!("{sign}0x{whole}.{fraction:013x}p{exponent:+}")
+}
+
+/// `float.fromhex(text)`
+///
+/// # Errors
+/// `ValueError` if the text is no such number, `OverflowError` if it is too large.
+pub(crate) fn from_hex(text: &str) -> Result<f64> {
+    let invalid = || PyError::value("invalid hexadecimal floating-point string");
+    let too_large = || PyError::overflow("hexadecimal value too large to represent as a float");
+    let text = text.trim_matches(|c: char| matches!(c, ' ' | '\t'..='\r'));
+    let (is_negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let lower = text.to_ascii_lowercase();
+    let with_sign = |value: f64| Ok(if is_negative { -value } else { value });
+    match lower.as_str() {
+        "inf" | "infinity" => return with_sign(f64::INFINITY),
+        "nan" => return with_sign(f64::NAN),
+        _ => {}
+    }
+    let digits = lower.strip_prefix("0x").unwrap_or(&lower);
+    let (digits, exponent) = digits.split_once('p').unwrap_or((digits, "0"));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = format!("{whole}{fraction}");
+    let is_exponent = |text: &str| {
+        let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+    };
+    if all.is_empty() || !all.bytes().all(|b| b.is_ascii_hexdigit()) || !is_exponent(exponent) {
+        return Err(invalid());
+    }
+    let mantissa = BigUint::parse_bytes(all.as_bytes(), 16).ok_or_else(invalid)?;
+    if mantissa == BigUint::ZERO {
+        return with_sign(0.0);
+    }
+    /// Exponents beyond this are as good as it, whatever the digits.
+    const FAR: i64 = 1 << 40;
+    let exponent: i64 = match exponent.parse::<i64>() {
+        Ok(exponent) => exponent.clamp(-FAR, FAR),
+        Err(_) if exponent.starts_with('-') => -FAR,
+        Err(_) => FAR,
+    };
+    let exponent = exponent - 4 * fraction.len() as i64;
+    let value = nearest_scaled(&mantissa, exponent);
+    if value.is_infinite() {
+        return Err(too_large());
+    }
+    with_sign(value)
 }
 
 /// A sum of floats that keeps apart what each addition rounds away (A. Neumaier, "Rundungsfehleranalyse einiger

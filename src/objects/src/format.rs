@@ -1,7 +1,9 @@
 //! Objects as text: `str()`, `repr()` and `ascii()`.
 
+use crate::attribute::refuse_hook;
 use crate::compare::NESTING_LIMIT;
 use crate::error::{ErrorKind, PyError, Result};
+use crate::instance::Instance;
 use crate::int;
 use crate::limits;
 use crate::numeral::float_text;
@@ -19,6 +21,14 @@ use std::fmt::Write;
 pub fn str(object: &Ref) -> Result<Ref> {
     match object.view() {
         View::Str(_) => Ok(object.clone()),
+        View::Instance(instance) => {
+            refuse_hook(Some(instance.class()), "__str__")?;
+            repr(object)
+        }
+        View::Exception(exception) => {
+            refuse_hook(exception.of().class(), "__str__")?;
+            exception.text()
+        }
         _ => repr(object),
     }
 }
@@ -122,13 +132,60 @@ impl Printer {
             View::Builtin(function) => {
                 self.push(format_args!("<built-in function {}>", function.name()));
             }
-            View::Type(of) => self.push(format_args!("<class '{}'>", of.id().name())),
+            View::Bytes(bytes) => self.text.push_str(&bytes.repr()),
+            View::MethodDescriptor(method) => {
+                let (name, of) = (method.name(), method.of().name());
+                self.push(format_args!("<method '{name}' of '{of}' objects>"));
+            }
+            View::BoundBuiltin(method) => {
+                let (name, receiver) = (method.name(), method.receiver());
+                let of = receiver.type_name();
+                self.push(format_args!(
+                    "<built-in method {name} of {of} object at {:p}>",
+                    receiver.as_ptr()
+                ));
+            }
+            View::Type(of) => {
+                let module = if of.class().is_some() {
+                    "__main__."
+                } else {
+                    ""
+                };
+                self.push(format_args!("<class '{module}{}'>", of.name()));
+            }
+            View::Instance(instance) => return self.instance(object, instance),
+            View::Exception(exception) => {
+                refuse_hook(exception.of().class(), "__repr__")?;
+                self.text.push_str(&exception.repr()?);
+            }
+            View::Module(module) => {
+                self.push(format_args!("<module '{}' (built-in)>", module.name()));
+            }
+            View::Method(method) => {
+                let name = match method.function().view() {
+                    View::Function(function) => function.qualified_name().to_owned(),
+                    _ => method.function().type_name().to_owned(),
+                };
+                self.push(format_args!("<bound method {name} of "));
+                self.object(method.instance())?;
+                self.text.push('>');
+            }
             // Iterators, and whatever else has no text of its own.
             _ => {
                 let name = object.type_name();
                 self.push(format_args!("<{name} object at {:p}>", object.as_ptr()));
             }
         }
+        Ok(())
+    }
+
+    fn instance(&mut self, object: &Ref, instance: &Instance) -> Result<()> {
+        refuse_hook(Some(instance.class()), "__repr__")?;
+        let name = instance.class().name();
+        self.push(format_args!(
+            "<__main__.{name} object at {:p}>",
+            object.as_ptr()
+        ));
         Ok(())
     }
 
@@ -251,6 +308,10 @@ impl Printer {
 ///
 /// The standard library's `Debug` of a string escapes the same characters. It knows of the characters of a newer
 /// Unicode than CPython 3.13's 15.1.
+pub(crate) fn is_printable_code(code_point: u32) -> bool {
+    char::from_u32(code_point).is_some_and(is_printable)
+}
+
 fn is_printable(c: char) -> bool {
     if c.is_ascii() {
         return c == ' ' || c.is_ascii_graphic();

@@ -4,6 +4,7 @@
 //! bytes have a fixed hash of their own: CPython's is random by default. Everything that compares by identity hashes
 //! by its address.
 
+use crate::attribute::refuse_hooks;
 use crate::compare::NESTING_LIMIT;
 use crate::error::{ErrorKind, PyError, Result};
 use crate::int::IntView;
@@ -62,6 +63,11 @@ fn hash_nested(object: &Ref, depth: u32) -> Result<i64> {
         View::Set(set) if object.kind() == Kind::FrozenSet => Ok(frozen_set(set)),
         View::List(_) | View::Dict(_) | View::Set(_) => Err(unhashable(object)),
         View::DictView(view) if view.is_set_like() => Err(unhashable(object)),
+        View::Instance(_) => {
+            // A class that only defines `__eq__` has no hash; which it is needs no telling apart here.
+            refuse_hooks(&[object], &["__hash__", "__eq__"])?;
+            Ok(address(object))
+        }
         _ => Ok(address(object)),
     }
 }

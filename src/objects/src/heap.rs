@@ -367,7 +367,7 @@ pub(crate) unsafe fn drop_contents(object: NonNull<Header>) -> usize {
             Kind::Property => drop_as::<crate::descriptor::Property>(object),
             Kind::ClassMethod => drop_as::<crate::descriptor::ClassMethod>(object),
             Kind::StaticMethod => drop_as::<crate::descriptor::StaticMethod>(object),
-            Kind::Instance => drop_as::<crate::instance::Instance>(object),
+            Kind::Instance => crate::instance::drop_contents(object),
         }
     }
 }

@@ -11,12 +11,18 @@
 
 #![allow(unsafe_code)]
 
+mod attributes;
+mod exceptions;
 mod frames;
 
+pub use attributes::*;
+pub use exceptions::*;
 pub use frames::*;
 
+use crate::builtin;
 use crate::call;
 use crate::compare::{self, Comparison};
+use crate::construct::construct;
 use crate::dict::Dict;
 use crate::error::{PyError, Result};
 use crate::float::Float;
@@ -28,10 +34,12 @@ use crate::object::{Header, Ref, View};
 use crate::ops::{self, BinaryOperator};
 use crate::sequence;
 use crate::set::Set;
+use crate::spec;
 use crate::str;
 use crate::subscript;
 use crate::thread::ThreadState;
 use crate::tuple;
+use crate::types::TypeId;
 use std::ptr::{self, NonNull};
 
 /// A pointer to an object.
@@ -69,11 +77,13 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_build_string,
         mimeo_build_tuple,
         mimeo_call,
+        mimeo_call_method,
         mimeo_compare,
         mimeo_contains,
         mimeo_convert_value,
         mimeo_copy_free_variables,
         mimeo_dealloc,
+        mimeo_delete_attribute,
         mimeo_delete_global,
         mimeo_delete_name,
         mimeo_delete_subscript,
@@ -82,28 +92,41 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_dict_subscript,
         mimeo_dict_update,
         mimeo_enter_function,
+        mimeo_exception_matches,
+        mimeo_exit_with,
+        mimeo_finish_store,
         mimeo_float_add,
         mimeo_float_multiply,
         mimeo_float_new,
         mimeo_float_subtract,
         mimeo_format_simple,
+        mimeo_format_with_spec,
         mimeo_get_iter,
         mimeo_int_add,
         mimeo_int_compare,
         mimeo_int_multiply,
         mimeo_int_new,
         mimeo_int_subtract,
+        mimeo_intrinsic_1,
+        mimeo_intrinsic_2,
+        mimeo_is_instance,
         mimeo_iter_next,
         mimeo_leave_function,
         mimeo_length,
         mimeo_list_append,
         mimeo_list_extend,
+        mimeo_load_attribute,
+        mimeo_load_from_dict,
         mimeo_load_from_dict_or_cell,
         mimeo_load_global,
         mimeo_load_locals,
+        mimeo_load_super_attribute,
         mimeo_make_cell,
         mimeo_make_function,
         mimeo_map_add,
+        mimeo_match_class,
+        mimeo_match_keys,
+        mimeo_raise_init_result,
         mimeo_raise_unbound_local,
         mimeo_release,
         mimeo_release_array,
@@ -112,6 +135,7 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_set_up_annotations,
         mimeo_set_update,
         mimeo_slice,
+        mimeo_store_attribute,
         mimeo_store_global,
         mimeo_store_name,
         mimeo_store_slice,
@@ -122,6 +146,8 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_subscript,
         mimeo_to_bool,
         mimeo_truth,
+        mimeo_tuple,
+        mimeo_type_of,
         mimeo_unary_invert,
         mimeo_unary_negative,
         mimeo_unpack_extended,
@@ -626,13 +652,24 @@ pub unsafe extern "C" fn mimeo_list_extend(thread: Thread, list: Object, items: 
     unsafe {
         let (list, items) = (Ref::borrow(list), Ref::from_raw(items));
         let extended = match list.view() {
-            View::List(list) => sequence::extend(list, &items),
+            View::List(list) => {
+                sequence::extend(list, &items).map_err(|error| starred(error, &items))
+            }
             _ => Err(PyError::type_error(
                 "extension of an object that is not a list",
             )),
         };
         status(thread, extended)
     }
+}
+
+/// What Python says of a starred item of a list display that is not iterable.
+fn starred(error: PyError, items: &Ref) -> PyError {
+    let name = items.type_name();
+    if error.message == format!("'{name}' object is not iterable") {
+        return PyError::type_error(format!("Value after * must be an iterable, not {name}"));
+    }
+    error
 }
 
 /// Unpacks an iterable, which is consumed, into `count` slots, of which the last gets the first item: 0, or -1 for an
@@ -891,25 +928,128 @@ pub unsafe extern "C" fn mimeo_length(thread: Thread, a: Object) -> Object {
     unsafe { answer(thread, iterator::length(&Ref::borrow(a))) }
 }
 
-/// `callable(self, *arguments)`, or without `self` where it is null; everything is consumed.
+/// `callable(self, *arguments)`, or without `self` where it is null. `operands` are the callable, `self` and `count`
+/// arguments; everything is consumed.
 ///
 /// # Safety
 /// As the module says.
-pub unsafe extern "C" fn mimeo_call(
+pub unsafe extern "C" fn mimeo_call(thread: Thread, operands: *mut Object, count: u32) -> Object {
+    // SAFETY: the module's contract.
+    unsafe {
+        let callable = Ref::from_raw(operands.read());
+        let arguments = Arguments::take(operands, count);
+        answer(thread, call::call(&callable, arguments.as_slice()))
+    }
+}
+
+/// As [`mimeo_call`], of a method of a built-in type whose first argument is an object of that type, and whose
+/// number of arguments was checked if the kind of call says it.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_call_method(
     thread: Thread,
-    callable: Object,
-    self_or_null: Object,
-    arguments: *mut Object,
+    operands: *mut Object,
     count: u32,
 ) -> Object {
     // SAFETY: the module's contract.
     unsafe {
-        let callable = Ref::from_raw(callable);
-        let all: Vec<Ref> = Ref::from_nullable(self_or_null)
-            .into_iter()
-            .chain(take_items(arguments, count))
-            .collect();
-        answer(thread, call::call(&callable, &all))
+        // The method is immortal: its references are not counted.
+        let method = Ref::borrow(operands.read());
+        let arguments = Arguments::take(operands, count);
+        let result = match (method.view(), arguments.as_slice()) {
+            (View::MethodDescriptor(method), [receiver, others @ ..]) => {
+                method.invoke_checked(receiver, others)
+            }
+            (_, arguments) => call::call(&method, arguments),
+        };
+        answer(thread, result)
+    }
+}
+
+/// `isinstance(object, class)`: 0 or 1, or -1 for an error. Both are borrowed.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_is_instance(thread: Thread, object: Object, class: Object) -> i32 {
+    // SAFETY: the module's contract.
+    unsafe {
+        let (object, class) = (Ref::borrow(object), Ref::borrow(class));
+        match builtin::is_instance(&object, &class) {
+            Ok(holds) => i32::from(holds),
+            Err(error) => status(thread, Err(error)),
+        }
+    }
+}
+
+/// The type of an object, which is consumed. Cannot fail.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_type_of(_thread: Thread, object: Object) -> Object {
+    // SAFETY: the module's contract.
+    let object = unsafe { Ref::from_raw(object) };
+    Ref::type_object(object.type_id()).into_raw()
+}
+
+/// `tuple(a)`, consumed.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_tuple(thread: Thread, a: Object) -> Object {
+    // SAFETY: the module's contract.
+    unsafe {
+        let arguments = [Ref::from_raw(a)];
+        answer(thread, construct(TypeId::Tuple, &arguments))
+    }
+}
+
+/// `format(value, specification)`, both consumed.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_format_with_spec(
+    thread: Thread,
+    value: Object,
+    specification: Object,
+) -> Object {
+    // SAFETY: the module's contract.
+    unsafe {
+        let (value, specification) = (Ref::from_raw(value), Ref::from_raw(specification));
+        answer(thread, spec::format_object(&value, &specification))
+    }
+}
+
+/// The arguments of a call, taken over from the stack, where they stay until the call is over.
+struct Arguments {
+    first: *mut Ref,
+    count: usize,
+}
+
+impl Arguments {
+    /// # Safety
+    /// `operands` are a callable, a reference that may be null, and `count` references, of which the caller gives all
+    /// but the first away. Nobody else uses that memory as long as the result lives.
+    unsafe fn take(operands: *mut Object, count: u32) -> Self {
+        // SAFETY: the caller's promise.
+        let has_self = unsafe { !operands.add(1).read().is_null() };
+        let skipped = if has_self { 1 } else { 2 };
+        Self {
+            first: operands.wrapping_add(skipped).cast(),
+            count: count as usize + usize::from(has_self),
+        }
+    }
+
+    fn as_slice(&self) -> &[Ref] {
+        // SAFETY: `take`; a reference is a pointer that is not null, and what comes first is not.
+        unsafe { std::slice::from_raw_parts(self.first, self.count) }
+    }
+}
+
+impl Drop for Arguments {
+    fn drop(&mut self) {
+        // SAFETY: `take`; each is dropped once.
+        unsafe { ptr::slice_from_raw_parts_mut(self.first, self.count).drop_in_place() }
     }
 }
 

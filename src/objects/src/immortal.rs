@@ -4,6 +4,8 @@
 
 use crate::builtin::{Builtin, BuiltinId};
 use crate::heap;
+use crate::methods;
+use crate::modules;
 use crate::object::{Header, IMMORTAL, Ref};
 use crate::singleton::{Bool, NoneObject};
 use crate::str::Str;
@@ -16,7 +18,9 @@ const FALSE: usize = 1;
 const TRUE: usize = 2;
 const TYPES: usize = 3;
 const BUILTINS: usize = TYPES + TypeId::ALL.len();
-const ASCII: usize = BUILTINS + BuiltinId::ALL.len();
+const METHODS: usize = BUILTINS + BuiltinId::ALL.len();
+const MODULE_FUNCTIONS: usize = METHODS + methods::COUNT;
+const ASCII: usize = MODULE_FUNCTIONS + modules::FUNCTION_COUNT;
 const COUNT: usize = ASCII + 128;
 
 thread_local! {
@@ -45,7 +49,20 @@ pub(crate) fn type_object(id: TypeId) -> Ref {
 /// The built-in function.
 pub(crate) fn builtin(id: BuiltinId) -> Ref {
     get(BUILTINS + id as usize, || {
-        heap::allocate_immortal(Builtin::new(id))
+        heap::allocate_immortal(Builtin::new(id as u32, id.entry()))
+    })
+}
+
+/// The method of a built-in type with this number.
+pub(crate) fn method(number: usize) -> Ref {
+    get(METHODS + number, || methods::make(number))
+}
+
+/// The function of a module with this number.
+pub(crate) fn module_function(number: usize) -> Ref {
+    get(MODULE_FUNCTIONS + number, || {
+        let entry = modules::entry(number);
+        heap::allocate_immortal(Builtin::new(Builtin::OF_MODULE, entry))
     })
 }
 

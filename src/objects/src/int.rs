@@ -185,7 +185,7 @@ impl<'a> IntView<'a> {
     }
 
     /// How many bits the magnitude has.
-    fn bits(self) -> u64 {
+    pub(crate) fn bits(self) -> u64 {
         match self {
             Self::Small(value) => u64::from(64 - value.unsigned_abs().leading_zeros()),
             Self::Big(value) => value.bits(),
@@ -446,11 +446,36 @@ fn divide_magnitudes(a: &BigUint, b: &BigUint) -> f64 {
 
 /// The nearest float, ties to even; `None` if that would be infinite.
 fn nearest_float(value: &BigUint) -> Option<f64> {
-    let dropped = value.bits().saturating_sub(64);
-    let top = (value >> dropped).to_u64().unwrap_or(u64::MAX);
-    let is_inexact = dropped > 0 && value.trailing_zeros().is_some_and(|zeros| zeros < dropped);
-    let result = round_scaled(top | u64::from(is_inexact), i64::try_from(dropped).ok()?);
-    result.is_finite().then_some(result)
+    Some(float::nearest_scaled(value, 0)).filter(|result| result.is_finite())
+}
+
+/// `a / b`, where `b` is positive, rounded to the nearest int, ties to even.
+pub(crate) fn divide_to_nearest(a: &BigInt, b: &BigInt) -> BigInt {
+    let (quotient, rest): (BigInt, BigInt) = a.div_mod_floor(b);
+    let round_up = match (rest << 1_u32).cmp(b) {
+        Ordering::Less => false,
+        Ordering::Equal => quotient.is_odd(),
+        Ordering::Greater => true,
+    };
+    if round_up { quotient + 1 } else { quotient }
+}
+
+/// `round(value, digits)`: to the nearest multiple of a power of ten, ties to even.
+///
+/// # Errors
+/// `MemoryError` if the power is too large.
+pub(crate) fn round_to(value: IntView<'_>, digits: IntView<'_>) -> Result<Ref> {
+    if !digits.is_negative() {
+        return Ok(add(value, IntView::Small(0)));
+    }
+    let count = digits.saturate().unsigned_abs();
+    // A power of ten that is more than twice the value leaves nothing of it.
+    if count > value.bits() + 1 {
+        return Ok(Ref::int(0));
+    }
+    limits::check_bits(u128::from(count) * 4)?;
+    let unit = BigInt::from(10).pow(u32::try_from(count).unwrap_or(u32::MAX));
+    Ok(Ref::big(divide_to_nearest(&value.to_big(), &unit) * unit))
 }
 
 /// The int part of a float.

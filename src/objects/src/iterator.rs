@@ -1,10 +1,12 @@
 //! Iteration over any object, and the iterators over ranges, lists, tuples and strings, with the state that CPython's
 //! have and generated code changes.
 
+use crate::adapters;
 use crate::dict::Part;
 use crate::error::{PyError, Result};
 use crate::heap;
 use crate::int::{self, IntView};
+use crate::limits;
 use crate::object::{Header, Kind, Ref, View};
 use crate::range::{Range, small_length};
 use crate::str;
@@ -200,6 +202,7 @@ pub fn iterate(object: &Ref) -> Result<Ref> {
         View::Tuple(_) => Ref::tuple_iterator(Some(object.clone()), 0),
         View::Str(_) => Ref::str_iterator(Some(object.clone()), 0),
         View::Range(range) => Ok(iterate_range(range)),
+        View::Bytes(_) => Ok(Ref::bytes_iterator(object.clone())),
         View::Dict(_) => Ref::dict_iterator(object.clone(), Part::Key, false),
         View::DictView(view) => Ref::dict_iterator(view.object().clone(), view.part(), false),
         View::Set(_) => Ref::set_iterator(object.clone()),
@@ -220,6 +223,11 @@ pub fn is_iterator(object: &Ref) -> bool {
             | View::ListIterator(_)
             | View::TupleIterator(_)
             | View::StrIterator(_)
+            | View::Enumerate(_)
+            | View::Zip(_)
+            | View::Reversed(_)
+            | View::Map(_)
+            | View::Filter(_)
             | View::DictIterator(_)
             | View::SetIterator(_)
     )
@@ -238,10 +246,12 @@ pub fn next(iterator: &Ref) -> Result<Option<Ref>> {
         | View::StrIterator(iterator) => Ok(iterator.advance()),
         View::DictIterator(iterator) => iterator.advance(),
         View::SetIterator(iterator) => iterator.advance(),
-        _ => Err(PyError::type_error(format!(
-            "'{}' object is not an iterator",
-            iterator.type_name()
-        ))),
+        _ => adapters::next(iterator).unwrap_or_else(|| {
+            Err(PyError::type_error(format!(
+                "'{}' object is not an iterator",
+                iterator.type_name()
+            )))
+        }),
     }
 }
 
@@ -260,6 +270,18 @@ pub fn items(object: &Ref) -> Result<impl Iterator<Item = Result<Ref>> + use<>> 
         has_failed = item.is_err();
         Some(item)
     }))
+}
+
+/// All items of an iterable.
+///
+/// # Errors
+/// `TypeError` if the object is not iterable, `MemoryError` if there are too many, or the iteration's own.
+pub fn collect(object: &Ref) -> Result<Vec<Ref>> {
+    match object.view() {
+        View::List(list) => Ok(list.to_vec()),
+        View::Tuple(tuple) => Ok(tuple.items().to_vec()),
+        _ => limits::collect(items(object)?),
+    }
 }
 
 fn iterate_range(range: &Range) -> Ref {
@@ -293,6 +315,7 @@ pub fn length(object: &Ref) -> Result<Ref> {
         View::Str(string) => string.len(),
         View::List(list) => list.len(),
         View::Tuple(tuple) => tuple.items().len(),
+        View::Bytes(bytes) => bytes.data().len(),
         View::Dict(dict) => dict.len(),
         View::DictView(view) => view.len(),
         View::Set(set) => set.len(),

@@ -3,21 +3,26 @@
 //! Every offset is computed from the struct, so that code generators and this package cannot disagree.
 
 use crate::builtin::Builtin;
+use crate::call;
 use crate::cell::Cell;
 use crate::code::Code;
 use crate::dict::{Dict, Entry};
 use crate::float::Float;
 use crate::frame::Frame;
 use crate::function::Function;
+use crate::instance::Instance;
 use crate::int::Int;
 use crate::iterator::{RangeIterator, SequenceIterator};
 use crate::list::List;
 use crate::method::Method;
+use crate::method::MethodDescriptor;
+use crate::module::Module;
 use crate::object::{self, Header, Kind};
 use crate::singleton::Bool;
 use crate::str::{self, Str};
 use crate::thread::ThreadState;
 use crate::tuple::TupleStart;
+use crate::types::Type;
 use std::mem::offset_of;
 
 macro_rules! kinds {
@@ -48,6 +53,7 @@ kinds! {
     KIND_BUILTIN = Builtin,
     KIND_TYPE = Type,
     KIND_METHOD = Method,
+    KIND_MODULE = Module,
     KIND_DICT = Dict,
     KIND_SET = Set,
     KIND_FROZEN_SET = FrozenSet,
@@ -129,6 +135,28 @@ offsets! {
     METHOD_SELF = Method, instance;
     /// `u32`: the number of a built-in function, a [`BuiltinId`](crate::builtin::BuiltinId).
     BUILTIN_ID = Builtin, id;
+    /// `u32`: the kind that the receiver of a method of a built-in type has.
+    METHOD_RECEIVER = MethodDescriptor, receiver;
+    /// Pointer to the class of an instance.
+    INSTANCE_CLASS = Instance, class;
+    /// Pointer to the `__dict__` of an instance, or null while it has none.
+    INSTANCE_DICT = Instance, dict;
+    /// `u32`: the values of an instance.
+    INSTANCE_VALUE_COUNT = Instance, value_count;
+    /// `u32`: how many values behind the slots are set.
+    INSTANCE_ORDER_LENGTH = Instance, order_length;
+    /// Which ones, in order: a byte each, the offset of the value divided by [`SLOT_SIZE`].
+    INSTANCE_ORDER = Instance, order;
+    /// The values of an instance, a pointer or null each, inline.
+    INSTANCE_VALUES = Instance, values;
+    /// Pointer to the guard record of a type, a `u32`.
+    TYPE_GUARD = Type, guard;
+    /// Pointer that changes with the inline attributes of a class.
+    TYPE_KEYS = Type, keys;
+    /// `u32`: which built-in type it is, a [`TypeId`](crate::types::TypeId).
+    TYPE_ID = Type, id;
+    /// Pointer to the dict of a module.
+    MODULE_DICT = Module, dict;
     /// Pointer to the caller's frame, or null.
     FRAME_PREVIOUS = Frame, previous;
     /// Pointer to the function that runs, or null.
@@ -163,6 +191,10 @@ offsets! {
     THREAD_RECURSION_REMAINING = ThreadState, recursion_remaining;
     /// Pointer to the exception that is raised, or null.
     THREAD_ERROR = ThreadState, error;
+    /// Pointer to the exception that is handled, or to `None`.
+    THREAD_HANDLED = ThreadState, handled;
+    /// Pointer to the class `AssertionError`.
+    THREAD_ASSERTION_ERROR = ThreadState, assertion_error;
     /// Pointer to where the next frame of a call goes.
     THREAD_STACK_TOP = ThreadState, data_stack.top;
     /// Pointer to the end of the room for it.
@@ -179,6 +211,21 @@ pub const FLAG_ASCII: u32 = str::FLAG_ASCII;
 pub const FLAG_TWO_BYTES: u32 = str::FLAG_TWO_BYTES;
 /// Flag of a string of four-byte units; without either the units are single bytes.
 pub const FLAG_FOUR_BYTES: u32 = str::FLAG_FOUR_BYTES;
+
+/// Flag of a built-in function and of a bound method of a built-in type; the lowest bits are the
+/// [`CallKind`](crate::call::CallKind).
+pub const FLAG_FUNCTION: u32 = call::FLAG_FUNCTION;
+/// Flag of a method of a built-in type; the lowest bits are the [`CallKind`](crate::call::CallKind).
+pub const FLAG_METHOD: u32 = call::FLAG_METHOD;
+
+/// The smallest number of a class in the header of its instances, which is above the kinds of other objects.
+pub const FIRST_CLASS: u32 = object::FIRST_CLASS;
+
+/// The offset of the value of an instance that is the place of an attribute; see
+/// [`Type::value_index`](crate::types::Type::value_index).
+pub const fn instance_value(index: usize) -> usize {
+    INSTANCE_VALUES + index * SLOT_SIZE
+}
 
 /// The bytes of a slot: a pointer.
 pub const SLOT_SIZE: usize = size_of::<*mut Header>();
@@ -241,6 +288,15 @@ mod tests {
             (16, 40, 48)
         );
         assert_eq!((CELL_CONTENTS, METHOD_FUNCTION, METHOD_SELF), (16, 16, 24));
+        assert_eq!(
+            (INSTANCE_CLASS, INSTANCE_DICT, INSTANCE_VALUE_COUNT),
+            (16, 24, 32)
+        );
+        assert_eq!(
+            (INSTANCE_ORDER_LENGTH, INSTANCE_ORDER, INSTANCE_VALUES),
+            (36, 40, 72)
+        );
+        assert_eq!((TYPE_GUARD, TYPE_KEYS, MODULE_DICT), (16, 24, 16));
         assert_eq!((THREAD_BASE, THREAD_NONE, THREAD_BOOLS), (0, 32, 40));
         assert_eq!(
             (THREAD_INTERRUPT, THREAD_RECURSION_REMAINING, THREAD_ERROR),

@@ -1,10 +1,12 @@
 //! Operators: which operation a pair of operands means, and CPython's errors where there is none.
 
+use crate::call::wrong_index;
 use crate::dict;
 use crate::error::{PyError, Result};
 use crate::float;
 use crate::int::{self, IntView};
 use crate::object::{Kind, Ref, View};
+use crate::percent;
 use crate::sequence;
 use crate::set;
 use crate::str;
@@ -120,6 +122,9 @@ pub fn binary_owned(operator: BinaryOperator, in_place: bool, a: Ref, b: Ref) ->
 }
 
 fn apply(operator: BinaryOperator, in_place: bool, a: &Ref, b: &Ref) -> Result<Ref> {
+    if let (BinaryOperator::Remainder, View::Str(string)) = (operator, a.view()) {
+        return percent::format(string, b);
+    }
     let outcome = numeric(operator, a, b)
         .or_else(|| sequence::binary(operator, in_place, a, b))
         .or_else(|| dict::binary(operator, in_place, a, b))
@@ -212,8 +217,8 @@ fn float_operation(
 fn not_covered(operator: BinaryOperator, a: &Ref, b: &Ref) -> Option<Result<Ref>> {
     let is_type = |object: &Ref| matches!(object.view(), View::Type(_) | View::None);
     match (operator, a.view(), b.view()) {
-        (BinaryOperator::Remainder, View::Str(_), _) => {
-            Some(Err(PyError::not_supported("formatting with %")))
+        (BinaryOperator::Remainder, View::Bytes(_), _) => {
+            Some(Err(PyError::not_supported("formatting bytes with %")))
         }
         (BinaryOperator::Or, View::Type(_), _) if is_type(b) => {
             Some(Err(PyError::not_supported("a union of types")))
@@ -257,6 +262,18 @@ pub fn negative(a: &Ref) -> Result<Ref> {
     }
 }
 
+/// `+a`
+///
+/// # Errors
+/// `TypeError` if `a` is not a number.
+pub fn positive(a: &Ref) -> Result<Ref> {
+    match number(a) {
+        Some(Number::Int(value)) => Ok(int::add(value, int::IntView::Small(0))),
+        Some(Number::Float(value)) => Ok(Ref::float(value)),
+        None => Err(bad_operand("unary +", a)),
+    }
+}
+
 /// `~a`
 ///
 /// # Errors
@@ -265,6 +282,15 @@ pub fn invert(a: &Ref) -> Result<Ref> {
     a.as_int()
         .map(int::invert)
         .ok_or_else(|| bad_operand("unary ~", a))
+}
+
+/// An object that stands for an index, as an int.
+///
+/// # Errors
+/// `TypeError` if it is none.
+pub(crate) fn index(a: &Ref) -> Result<Ref> {
+    let value = a.as_int().ok_or_else(|| wrong_index(a))?;
+    Ok(int::add(value, IntView::Small(0)))
 }
 
 /// `abs(a)`
@@ -325,6 +351,7 @@ pub fn truth(a: &Ref) -> bool {
         View::List(list) => !list.is_empty(),
         View::Tuple(tuple) => !tuple.items().is_empty(),
         View::Range(range) => !range.len().is_zero(),
+        View::Bytes(bytes) => !bytes.data().is_empty(),
         View::Dict(dict) => !dict.is_empty(),
         View::DictView(view) => !view.is_empty(),
         View::Set(set) => !set.is_empty(),

@@ -1,12 +1,13 @@
 //! Sequences: concatenation, repetition, membership and unpacking.
 
+use crate::bytes::Bytes;
 use crate::compare::same_or_equal;
 use crate::error::{ErrorKind, PyError, Result};
 use crate::int::{self, IntView};
 use crate::iterator;
 use crate::limits;
 use crate::list::List;
-use crate::object::{Ref, View};
+use crate::object::{Kind, Ref, View};
 use crate::ops::BinaryOperator;
 use crate::range::Range;
 use crate::str;
@@ -40,6 +41,12 @@ fn concatenate(in_place: bool, a: &Ref, b: &Ref) -> Option<Result<Ref>> {
             limits::check_items(length).map(|()| tuple::from_fn(length, || items.next().cloned()))
         }
         (View::Str(_), View::Str(_)) => str::concat(a.clone(), b.clone()),
+        (View::Bytes(x), View::Bytes(y)) => limits::check_items(x.data().len() + y.data().len())
+            .map(|()| Bytes::object([x.data(), y.data()].concat())),
+        (View::Bytes(_), _) => Err(PyError::type_error(format!(
+            "can't concat {} to bytes",
+            b.type_name()
+        ))),
         (View::List(_) | View::Tuple(_) | View::Str(_), _) => Err(PyError::type_error(format!(
             "can only concatenate {0} (not \"{1}\") to {0}",
             a.type_name(),
@@ -50,8 +57,12 @@ fn concatenate(in_place: bool, a: &Ref, b: &Ref) -> Option<Result<Ref>> {
 }
 
 fn multiply(in_place: bool, a: &Ref, b: &Ref) -> Option<Result<Ref>> {
-    let is_repeatable =
-        |object: &Ref| matches!(object.view(), View::List(_) | View::Tuple(_) | View::Str(_));
+    let is_repeatable = |object: &Ref| {
+        matches!(
+            object.kind(),
+            Kind::List | Kind::Tuple | Kind::Str | Kind::Bytes
+        )
+    };
     if is_repeatable(a) {
         return Some(repeat(in_place, a, b));
     }
@@ -83,6 +94,15 @@ fn repeat(in_place: bool, sequence: &Ref, count: &Ref) -> Result<Ref> {
         View::Tuple(tuple) => Ok(Ref::tuple(repeat_items(tuple.items(), count)?)),
         View::Str(_) if count == 1 => Ok(sequence.clone()),
         View::Str(string) => str::repeat(string, count),
+        View::Bytes(_) if count == 1 => Ok(sequence.clone()),
+        View::Bytes(bytes) => {
+            let count = usize::try_from(count).unwrap_or(0);
+            let length = bytes.data().len().checked_mul(count);
+            let length = length.filter(|&length| length <= isize::MAX as usize);
+            let length = length.ok_or_else(|| PyError::overflow("repeated bytes are too long"))?;
+            limits::check_items(length)?;
+            Ok(Bytes::object(bytes.data().repeat(count)))
+        }
         _ => Err(PyError::not_supported("repeating such a sequence")),
     }
 }
@@ -148,6 +168,7 @@ pub fn contains(container: &Ref, item: &Ref) -> Result<bool> {
         View::List(list) => any_equal(list.iter().map(Ok), item),
         View::Tuple(tuple) => any_equal(tuple.items().iter().cloned().map(Ok), item),
         View::Range(range) => Ok(range_contains(range, item)),
+        View::Bytes(bytes) => bytes_contain(bytes, item),
         View::Dict(dict) => dict.contains(item),
         View::DictView(view) => view.contains(item),
         View::Set(set) => set.contains(item),
@@ -155,6 +176,24 @@ pub fn contains(container: &Ref, item: &Ref) -> Result<bool> {
         _ => Err(PyError::type_error(format!(
             "argument of type '{}' is not iterable",
             container.type_name()
+        ))),
+    }
+}
+
+/// Whether bytes contain others, or a byte that is given as an int.
+fn bytes_contain(bytes: &Bytes, item: &Ref) -> Result<bool> {
+    match (item.view(), item.as_int()) {
+        (View::Bytes(part), _) => {
+            let (data, part) = (bytes.data(), part.data());
+            Ok(part.is_empty() || data.windows(part.len()).any(|window| window == part))
+        }
+        (_, Some(value)) => match u8::try_from(value.saturate()) {
+            Ok(byte) => Ok(bytes.data().contains(&byte)),
+            Err(_) => Err(PyError::value("byte must be in range(0, 256)")),
+        },
+        _ => Err(PyError::type_error(format!(
+            "a bytes-like object is required, not '{}'",
+            item.type_name()
         ))),
     }
 }

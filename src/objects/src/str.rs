@@ -126,6 +126,13 @@ impl Str {
         (0..self.length).map(move |index| units.at(index))
     }
 
+    /// The text, with a replacement character for each surrogate.
+    pub fn to_string_lossy(&self) -> String {
+        self.code_points()
+            .map(|c| char::from_u32(c).unwrap_or(char::REPLACEMENT_CHARACTER))
+            .collect()
+    }
+
     /// The code point at this index, if it is in range.
     pub fn get(&self, index: usize) -> Option<u32> {
         (index < self.length).then(|| self.units().at(index))

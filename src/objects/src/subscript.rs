@@ -1,5 +1,6 @@
 //! Subscripts: items and slices of sequences, and values of dicts, read, stored and deleted.
 
+use crate::bytes::Bytes;
 use crate::error::{ErrorKind, PyError, Result};
 use crate::int;
 use crate::iterator;
@@ -43,6 +44,13 @@ pub fn get(container: &Ref, index: &Ref) -> Result<Ref> {
                 .map(str::single)
                 .ok_or_else(|| out_of_range("string index"))
         }
+        View::Bytes(bytes) => {
+            let data = bytes.data();
+            let position = position(data.len(), index, "byte")?;
+            position
+                .map(|index| Ref::int(data[index].into()))
+                .ok_or_else(|| PyError::index("index out of range"))
+        }
         View::Range(range) => match index.as_int() {
             Some(index) => range.item(index),
             None => Err(wrong_index("range", index)),
@@ -78,6 +86,15 @@ fn get_slice(container: &Ref, slice: &Slice) -> Result<Ref> {
                 return Ok(container.clone());
             }
             Ok(str::pick(string, selection.indices()))
+        }
+        View::Bytes(bytes) => {
+            let data = bytes.data();
+            let selection = slice.select(data.len())?;
+            if selection.count == data.len() && selection.step == 1 {
+                return Ok(container.clone());
+            }
+            let selected = selection.indices().map(|index| data[index]);
+            Ok(Bytes::object(selected.collect()))
         }
         View::Range(range) => range.slice(slice),
         _ => Err(not_subscriptable(container)),
@@ -200,7 +217,7 @@ fn delete_selection(list: &List, selection: Selection) {
 fn check_index_of_immutable(container: &Ref, index: &Ref) -> Result<bool> {
     let is_sequence = matches!(
         container.view(),
-        View::Tuple(_) | View::Str(_) | View::Range(_)
+        View::Tuple(_) | View::Str(_) | View::Range(_) | View::Bytes(_)
     );
     match index.as_int().filter(|_| is_sequence) {
         Some(index) => int::to_index(index, ErrorKind::IndexError).map(|_| true),

@@ -5,7 +5,8 @@
 use crate::data_stack::DataStack;
 use crate::error::PyError;
 use crate::frame::{Frame, OWNER_DATA_STACK};
-use crate::object::{Header, Ref, View};
+use crate::object::{Header, Kind, Ref, View};
+use crate::types::TypeId;
 use std::sync::atomic::AtomicU32;
 
 /// The state of a thread.
@@ -32,6 +33,10 @@ pub struct ThreadState {
     /// Whether something else runs functions, as a frame evaluation function of PEP 523 does: traces then leave before
     /// they call one.
     pub eval_frame: u32,
+    /// The exception that is handled, or `None`.
+    pub(crate) handled: *mut Header,
+    /// `AssertionError`.
+    pub(crate) assertion_error: *mut Header,
 }
 
 /// How many calls may be nested: `sys.getrecursionlimit()`.
@@ -49,7 +54,24 @@ impl ThreadState {
             error: None,
             data_stack: DataStack::new(),
             eval_frame: 0,
+            handled: Ref::none().into_raw(),
+            assertion_error: Ref::type_object(TypeId::AssertionError).into_raw(),
         }
+    }
+
+    /// The exception that is handled: what `_PUSH_EXC_INFO` has made it last.
+    pub fn handled(&self) -> Option<Ref> {
+        // SAFETY: the pointer is a reference that the thread owns.
+        let handled = unsafe { Ref::clone(&Ref::borrow(self.handled)) };
+        (handled.kind() != Kind::None).then_some(handled)
+    }
+
+    /// Makes an exception, or none, the one that is handled.
+    pub fn set_handled(&mut self, exception: Option<Ref>) {
+        let exception = exception.unwrap_or_else(Ref::none).into_raw();
+        let old = std::mem::replace(&mut self.handled, exception);
+        // SAFETY: the pointer was a reference that the thread owned.
+        drop(unsafe { Ref::from_raw(old) });
     }
 
     /// Takes the exception that is raised.
@@ -140,8 +162,14 @@ impl Default for ThreadState {
 
 impl Drop for ThreadState {
     fn drop(&mut self) {
-        for object in [self.none, self.bools[0], self.bools[1]] {
-            // SAFETY: `new` took a reference for each, and nobody changes the pointers.
+        for object in [
+            self.none,
+            self.bools[0],
+            self.bools[1],
+            self.handled,
+            self.assertion_error,
+        ] {
+            // SAFETY: `new` took a reference for each. Nobody changes the pointers but `handled`, which stays a reference.
             drop(unsafe { Ref::from_raw(object) });
         }
     }
@@ -170,6 +198,6 @@ mod tests {
         );
         let count = Ref::none().refcount();
         drop(thread);
-        assert_eq!(Ref::none().refcount(), count - 1);
+        assert_eq!(Ref::none().refcount(), count - 2);
     }
 }

@@ -10,7 +10,7 @@ use mimeo_objects::heap;
 use mimeo_objects::helpers::*;
 use mimeo_objects::object::{Header, Ref, View};
 use mimeo_objects::thread::ThreadState;
-use mimeo_objects::{builtin::BuiltinId, types::TypeId};
+use mimeo_objects::{builtin::BuiltinId, methods, types::TypeId};
 use num_bigint::BigInt;
 use std::ptr;
 
@@ -417,28 +417,32 @@ fn calls_consume_callable_self_and_arguments() {
         let function = |id| Ref::builtin(id).into_raw();
         // SAFETY: everything is a new reference or, for self, null.
         unsafe {
-            let mut arguments = [int(7), int(2)];
-            let result = mimeo_call(
+            let null = ptr::null_mut();
+            let call = |thread: *mut ThreadState, operands: &mut [*mut Header]| {
+                mimeo_call(thread, operands.as_mut_ptr(), operands.len() as u32 - 2)
+            };
+            let result = call(
                 thread,
-                function(BuiltinId::Divmod),
-                ptr::null_mut(),
-                arguments.as_mut_ptr(),
-                2,
+                &mut [function(BuiltinId::Divmod), null, int(7), int(2)],
             );
             assert_eq!(taken(thread, result), ok("(3, 1)"));
-            let mut arguments = [int(2)];
-            let callable = function(BuiltinId::Max);
-            let result = mimeo_call(thread, callable, int(9), arguments.as_mut_ptr(), 1);
+            let result = call(thread, &mut [function(BuiltinId::Max), int(9), int(2)]);
             assert_eq!(taken(thread, result), ok("9"));
             let range = Ref::type_object(TypeId::Range).into_raw();
-            let result = mimeo_call(thread, range, int(3), ptr::null_mut(), 0);
+            let result = call(thread, &mut [range, int(3)]);
             assert_eq!(taken(thread, result), ok("range(0, 3)"));
-            let result = mimeo_call(thread, int(1), text("ab"), ptr::null_mut(), 0);
+            let result = call(thread, &mut [int(1), text("ab")]);
             let message = "'int' object is not callable";
             assert_eq!(taken(thread, result), error(ErrorKind::TypeError, message));
+            let append = methods::named("list.append").unwrap().into_raw();
+            let list = Ref::list(Vec::new());
+            let mut operands = [append, list.clone().into_raw(), int(5)];
+            let result = mimeo_call_method(thread, operands.as_mut_ptr(), 1);
+            assert_eq!(taken(thread, result), ok("None"));
+            assert_eq!(repr_text(&list).unwrap(), "[5]");
             let code = Ref::code(CodeSpec::default()).unwrap();
             let user = Ref::function(code, Ref::dict(), Ref::dict()).into_raw();
-            let result = mimeo_call(thread, user, ptr::null_mut(), ptr::null_mut(), 0);
+            let result = call(thread, &mut [user, null]);
             assert_eq!(
                 taken(thread, result).unwrap_err().kind,
                 ErrorKind::NotSupported

@@ -5,12 +5,35 @@
 use super::format::{Document, ExpectedValue, SequenceIterator, Value, ValueIndex};
 use super::load::Objects;
 use super::read::excerpt;
+use crate::code::name_text;
 use crate::frame::OwnedFrame;
+use crate::instance::Instance;
 use crate::int::IntView;
 use crate::object::{Header, Ref, View};
 use crate::types::TypeId;
 use num_bigint::BigInt;
 use std::collections::{HashMap, HashSet};
+
+/// What is in a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameState<'f> {
+    /// The number of its code.
+    pub code: usize,
+    /// The locals, `None` where unbound.
+    pub locals: &'f [Option<Ref>],
+    /// The evaluation stack from the bottom, `None` for a null.
+    pub stack: &'f [Option<Ref>],
+}
+
+impl<'f> From<&'f OwnedFrame> for FrameState<'f> {
+    fn from(frame: &'f OwnedFrame) -> Self {
+        Self {
+            code: frame.frame().code as usize,
+            locals: frame.locals(),
+            stack: frame.stack(),
+        }
+    }
+}
 
 /// The first place at which a frame is not as expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,25 +52,25 @@ pub struct Difference {
 /// # Errors
 ///
 /// The first difference: locals before stack, a container before its contents.
-pub fn compare(objects: &Objects<'_>, frame: &OwnedFrame) -> Result<(), Difference> {
+pub fn compare(objects: &Objects<'_>, frame: FrameState<'_>) -> Result<(), Difference> {
     let document = objects.document();
     let expected = &document.expected;
-    count("code", expected.code, frame.frame().code as usize)?;
+    count("code", expected.code, frame.code)?;
     count(
         "number of locals",
         expected.locals.len(),
-        frame.locals().len(),
+        frame.locals.len(),
     )?;
     count(
         "depth of the stack",
         expected.stack.len(),
-        frame.stack().len(),
+        frame.stack.len(),
     )?;
     let mut comparison = Comparison::new(objects);
-    for (index, (wanted, found)) in expected.locals.iter().zip(frame.locals()).enumerate() {
+    for (index, (wanted, found)) in expected.locals.iter().zip(frame.locals).enumerate() {
         comparison.run(Step::Local(index), *wanted, found.as_ref())?;
     }
-    for (index, (wanted, found)) in expected.stack.iter().zip(frame.stack()).enumerate() {
+    for (index, (wanted, found)) in expected.stack.iter().zip(frame.stack).enumerate() {
         comparison.run(Step::Stack(index), *wanted, found.as_ref())?;
     }
     Ok(())
@@ -70,8 +93,18 @@ enum Step {
     Local(usize),
     Stack(usize),
     Item(usize),
+    Key(usize),
+    Member(usize),
+    Attribute(usize),
+    Contents,
+    Class,
+    Callable,
+    Receiver,
     Sequence,
 }
+
+/// How deep into tuples and frozensets members of sets are told apart.
+const MEMBER_DEPTH: usize = 16;
 
 /// Number of a place in [`Comparison::places`].
 type Place = usize;
@@ -187,13 +220,27 @@ impl<'o> Comparison<'o> {
                     self.add_items(place, items, tuple.items());
                 }
             }
-            Value::Function { .. } => self.check_origin(place, *origin, object)?,
-            Value::List(_) | Value::RangeIterator { .. } => {
-                let is_first = self.meet(place, index, object, *origin)?;
-                if let (true, Value::List(items), View::List(list)) =
-                    (is_first, value, object.view())
-                {
-                    self.add_items(place, items, &list.to_vec());
+            Value::FrozenSet(items) => self.add_members(place, items, object),
+            Value::Function { .. } | Value::Type { user: Some(_), .. } => {
+                self.check_origin(place, *origin, object)?;
+            }
+            Value::List(_)
+            | Value::Set(_)
+            | Value::Dict(_)
+            | Value::Cell(_)
+            | Value::Instance { .. }
+            | Value::RangeIterator { .. } => {
+                if self.meet(place, index, object, *origin)? {
+                    self.add_contents(place, value, object)?;
+                }
+            }
+            // The same method may be bound again and again.
+            Value::Method { func, receiver } => {
+                if let View::Method(method) = object.view() {
+                    let (function, instance) = (method.function().clone(), method.instance());
+                    let instance = instance.clone();
+                    self.add(Some(place), Step::Receiver, Some(*receiver), Some(instance));
+                    self.add(Some(place), Step::Callable, Some(*func), Some(function));
                 }
             }
             Value::ListIterator(iterator)
@@ -208,6 +255,104 @@ impl<'o> Comparison<'o> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Adds what is in a container that can change.
+    fn add_contents(
+        &mut self,
+        place: Place,
+        value: &'o Value,
+        object: &Ref,
+    ) -> Result<(), Difference> {
+        match (value, object.view()) {
+            (Value::List(items), View::List(list)) => {
+                self.add_items(place, items, &list.to_vec());
+            }
+            (Value::Set(items), _) => self.add_members(place, items, object),
+            (Value::Dict(items), View::Dict(dict)) => {
+                let found: Vec<(Ref, Ref)> = dict.iter().collect();
+                for (index, (&(key, value), (found_key, found_value))) in
+                    items.iter().zip(found).enumerate().rev()
+                {
+                    self.add(
+                        Some(place),
+                        Step::Item(index),
+                        Some(value),
+                        Some(found_value),
+                    );
+                    self.add(Some(place), Step::Key(index), Some(key), Some(found_key));
+                }
+            }
+            (Value::Cell(contents), View::Cell(cell)) => {
+                self.add(Some(place), Step::Contents, *contents, cell.get());
+            }
+            (Value::Instance { class, attrs }, View::Instance(instance)) => {
+                return self.add_attributes(place, *class, attrs, instance);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Adds the attributes of an instance, which are set in the same order, and its class.
+    fn add_attributes(
+        &mut self,
+        place: Place,
+        class: ValueIndex,
+        attrs: &'o [(String, ValueIndex)],
+        instance: &Instance,
+    ) -> Result<(), Difference> {
+        let found = instance.attributes();
+        let names: Vec<String> = found.iter().map(|(name, _)| name_text(name)).collect();
+        let wanted: Vec<&str> = attrs.iter().map(|(name, _)| name.as_str()).collect();
+        if names != wanted {
+            let list = |names: &[&str]| format!("attributes {}", names.join(", "));
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            return Err(self.difference(place, list(&wanted), list(&names)));
+        }
+        for (index, (&(_, value), (_, object))) in attrs.iter().zip(found).enumerate().rev() {
+            self.add(
+                Some(place),
+                Step::Attribute(index),
+                Some(value),
+                Some(object),
+            );
+        }
+        let found = instance.class_object().clone();
+        self.add(Some(place), Step::Class, Some(class), Some(found));
+        Ok(())
+    }
+
+    /// Adds the members of two sets of the same size, paired by what they are: sets have no order.
+    fn add_members(&mut self, place: Place, values: &[ValueIndex], object: &Ref) {
+        let View::Set(set) = object.view() else {
+            return;
+        };
+        let mut wanted: Vec<(String, ValueIndex)> = values
+            .iter()
+            .map(|&value| (self.value_key(value, MEMBER_DEPTH), value))
+            .collect();
+        let mut found: Vec<(String, Ref)> = set
+            .iter()
+            .map(|member| (object_key(&member, MEMBER_DEPTH), member))
+            .collect();
+        wanted.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (index, ((_, value), (_, member))) in wanted.into_iter().zip(found).enumerate().rev() {
+            self.add(Some(place), Step::Member(index), Some(value), Some(member));
+        }
+    }
+
+    /// A text that is the same for a value and the object that is it, and as far as possible for no other.
+    fn value_key(&self, index: ValueIndex, depth: usize) -> String {
+        let value = &self.value(index).value;
+        match value {
+            Value::Tuple(items) | Value::FrozenSet(items) if depth > 0 => {
+                let items = items.iter().map(|&item| self.value_key(item, depth - 1));
+                key_of_items(value.kind(), items, matches!(value, Value::FrozenSet(_)))
+            }
+            _ => describe_value(value),
+        }
     }
 
     /// Pairs a value with an object, each with no other, and tells whether they have not been paired before.
@@ -301,6 +446,13 @@ impl<'o> Comparison<'o> {
             }
             Step::Stack(index) => format!("stack[{index}]"),
             Step::Item(index) => format!("[{index}]"),
+            Step::Key(index) => format!(".key[{index}]"),
+            Step::Member(index) => format!(".member[{index}]"),
+            Step::Attribute(index) => format!(".attribute[{index}]"),
+            Step::Contents => ".contents".to_owned(),
+            Step::Class => ".type".to_owned(),
+            Step::Callable => ".func".to_owned(),
+            Step::Receiver => ".self".to_owned(),
             Step::Sequence => ".seq".to_owned(),
         }
     }
@@ -318,6 +470,13 @@ fn is_same_itself(value: &Value, object: &Ref) -> bool {
         }
         (Value::List(expected), View::List(found)) => expected.len() == found.len(),
         (Value::Tuple(expected), View::Tuple(found)) => expected.len() == found.items().len(),
+        (Value::Set(expected), View::Set(found)) => {
+            !found.is_frozen() && expected.len() == found.len()
+        }
+        (Value::FrozenSet(expected), View::Set(found)) => {
+            found.is_frozen() && expected.len() == found.len()
+        }
+        (Value::Dict(expected), View::Dict(found)) => expected.len() == found.len(),
         (Value::Range { start, stop, step }, View::Range(found)) => [start, stop, step]
             .map(IntView::of)
             .iter()
@@ -336,11 +495,46 @@ fn is_same_itself(value: &Value, object: &Ref) -> bool {
         (Value::Function { code, .. }, View::Function(found)) => {
             *code == found.code().number() as usize
         }
+        (Value::Cell(_), View::Cell(_))
+        | (Value::Method { .. }, View::Method(_))
+        | (Value::Instance { .. }, View::Instance(_)) => true,
+        (Value::Type { user: Some(_), .. }, View::Type(found)) => found.class().is_some(),
+        (Value::Module { name }, View::Module(found)) => name == found.name(),
         // There is one object of each.
-        (Value::Type { name, user: None }, View::Type(found)) => name == found.id().name(),
-        (Value::Builtin { name }, View::Builtin(found)) => name == found.id().name(),
+        (Value::Type { name, user: None }, View::Type(found)) => {
+            found.class().is_none() && name == found.id().name()
+        }
+        (Value::Builtin { name } | Value::ModuleFunction { name }, View::Builtin(found)) => {
+            *name == found.qualified_name()
+        }
+        (Value::MethodDescriptor { name }, View::MethodDescriptor(found)) => {
+            *name == found.qualified_name()
+        }
         _ => false,
     }
+}
+
+/// As [`Comparison::value_key`].
+fn object_key(object: &Ref, depth: usize) -> String {
+    match object.view() {
+        View::Tuple(tuple) if depth > 0 => {
+            let items = tuple.items().iter().map(|item| object_key(item, depth - 1));
+            key_of_items("tuple", items, false)
+        }
+        View::Set(set) if depth > 0 => {
+            let items = set.iter().map(|item| object_key(&item, depth - 1));
+            key_of_items("frozenset", items, true)
+        }
+        _ => describe_object(object),
+    }
+}
+
+fn key_of_items(kind: &str, items: impl Iterator<Item = String>, is_set: bool) -> String {
+    let mut items: Vec<String> = items.collect();
+    if is_set {
+        items.sort();
+    }
+    format!("{kind} of {}", items.join(", "))
 }
 
 /// Bit for bit, except that a recorded NaN has neither sign nor payload.
@@ -366,7 +560,10 @@ fn describe_value(value: &Value) -> String {
         Value::Int(value) => format!("int {}", int_text(value)),
         Value::Float(value) => describe_float(*value),
         Value::Str(text) => format!("str {}", excerpt(text)),
-        Value::List(items) | Value::Tuple(items) => format!("{kind} of {}", items.len()),
+        Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => {
+            format!("{kind} of {}", items.len())
+        }
+        Value::Dict(items) => format!("{kind} of {}", items.len()),
         Value::Range { start, stop, step } => describe_range([start, stop, step].map(int_text)),
         Value::RangeIterator { start, step, len } => describe_range_iterator(*start, *step, *len),
         Value::ListIterator(iterator)
@@ -398,6 +595,8 @@ fn describe_object(object: &Ref) -> String {
         }
         View::List(list) => format!("{kind} of {}", list.len()),
         View::Tuple(tuple) => format!("{kind} of {}", tuple.items().len()),
+        View::Set(set) => format!("{kind} of {}", set.len()),
+        View::Dict(dict) => format!("{kind} of {}", dict.len()),
         View::Range(range) => {
             let bounds = [range.start(), range.stop(), range.step()];
             describe_range(bounds.map(|bound| int_text(&bound.to_big())))
@@ -411,7 +610,7 @@ fn describe_object(object: &Ref) -> String {
             format!("{kind} at index {}", iterator.index())
         }
         View::Function(function) => format!("function {}", function.qualified_name()),
-        View::Builtin(builtin) => format!("builtin {}", builtin.id().name()),
+        View::Builtin(builtin) => format!("builtin {}", builtin.qualified_name()),
         View::Type(class) => format!("type {}", class.id().name()),
         _ => kind.to_owned(),
     }
@@ -475,7 +674,7 @@ mod tests {
             let document = unchanged(Document::parse(&text).unwrap());
             let mut objects = Objects::new(&document);
             match objects.entry_frame() {
-                Ok(frame) => assert_eq!(compare(&objects, &frame), Ok(()), "{name}"),
+                Ok(frame) => assert_eq!(compare(&objects, (&frame).into()), Ok(()), "{name}"),
                 Err(LoadError::Unsupported { kind, .. }) => {
                     unsupported.push(format!("{name}: {kind}"))
                 }
@@ -553,7 +752,7 @@ mod tests {
         let document = Document::parse(&text).unwrap_or_else(|error| panic!("{edits:?}: {error}"));
         let mut objects = Objects::new(&document);
         let frame = objects.entry_frame().unwrap();
-        compare(&objects, &frame)
+        compare(&objects, (&frame).into())
             .err()
             .map(|difference| difference.to_string())
     }
@@ -789,7 +988,7 @@ mod tests {
         document.expected.stack.swap(0, 1);
         let mut objects = Objects::new(&document);
         let frame = objects.entry_frame().unwrap();
-        let difference = compare(&objects, &frame).unwrap_err();
+        let difference = compare(&objects, (&frame).into()).unwrap_err();
         assert_eq!(difference.path, "stack[0]");
     }
 
@@ -799,7 +998,7 @@ mod tests {
         let mut objects = Objects::new(&document);
         objects.entry_frame().unwrap();
         let frame = Objects::new(&document).entry_frame().unwrap();
-        let found = compare(&objects, &frame).unwrap_err().to_string();
+        let found = compare(&objects, (&frame).into()).unwrap_err().to_string();
         assert_eq!(
             found,
             "local 0 (coeffs): expected the object values[1] of the entry, found a new object"
@@ -821,12 +1020,12 @@ mod tests {
         let mut deep = unchanged(deep);
         let mut objects = Objects::new(&deep);
         let frame = objects.entry_frame().unwrap();
-        assert_eq!(compare(&objects, &frame), Ok(()));
+        assert_eq!(compare(&objects, (&frame).into()), Ok(()));
         drop(objects);
         deep.expected.values[chain].value = Value::Bool(true);
         let mut objects = Objects::new(&deep);
         let frame = objects.entry_frame().unwrap();
-        let difference = compare(&objects, &frame).unwrap_err();
+        let difference = compare(&objects, (&frame).into()).unwrap_err();
         assert_eq!(
             (difference.expected.as_str(), difference.found.as_str()),
             ("True", "None")

@@ -114,6 +114,7 @@ impl Instrumentation<'_, '_> {
         for (label, way, from, to) in std::mem::take(&mut self.ways) {
             self.watched.bind(label)?;
             self.count(&self.trace.uops()[from], way, from)?;
+            self.count(&self.trace.uops()[to], Way::Executed, to)?;
             self.push(self.trace.uops()[to], to);
         }
         Ok(())

@@ -61,6 +61,12 @@ pub enum TypeName {
     Module,
     /// An instance of a class of the program, whichever.
     Instance,
+    /// `frozenset`.
+    FrozenSet,
+    /// A code object.
+    Code,
+    /// A variable that functions share.
+    Cell,
 }
 
 impl TypeName {
@@ -89,6 +95,8 @@ impl TypeName {
             Value::MethodDescriptor { .. } => Self::MethodDescriptor,
             Value::Module { .. } => Self::Module,
             Value::Method { .. } => Self::Method,
+            Value::FrozenSet(_) => Self::FrozenSet,
+            Value::Cell(_) => Self::Cell,
             Value::Unknown { .. } => return None,
         })
     }
@@ -111,6 +119,7 @@ impl TypeName {
             "tuple" => Self::Tuple,
             "dict" => Self::Dict,
             "set" => Self::Set,
+            "frozenset" => Self::FrozenSet,
             "range" => Self::Range,
             "type" => Self::Type,
             _ => return None,
@@ -143,32 +152,82 @@ impl fmt::Display for TypeName {
             Self::Method => "bound method",
             Self::Module => "module",
             Self::Instance => "instance",
+            Self::FrozenSet => "frozenset",
+            Self::Code => "code object",
+            Self::Cell => "cell",
         })
     }
 }
 
-/// An operand whose type a uop takes for granted, but which may be another.
+/// What a uop takes for granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Expectation {
+    /// An object of this type.
+    Type(TypeName),
+    /// An iterator of this type that has a next item, which the uop before should have tested.
+    NextItem(TypeName),
+    /// A function of this code.
+    Function {
+        /// The code.
+        code: usize,
+    },
+    /// A function of this code that takes exactly the arguments which it is called with.
+    ExactArguments {
+        /// The code.
+        code: usize,
+    },
+    /// A cell, in the local that the oparg names.
+    Cell,
+    /// An instance of a class of the program that is known.
+    KnownClass,
+    /// A module whose names are where they were found.
+    KnownModule,
+    /// Globals whose names are where they were found.
+    Globals,
+    /// Builtins whose names are where they were found.
+    Builtins,
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Type(expected) => expected.fmt(f),
+            Self::NextItem(expected) => write!(f, "{expected} that is not exhausted"),
+            Self::Function { code } => write!(f, "function of code {code}"),
+            Self::ExactArguments { code } => {
+                write!(f, "function of code {code} and all of its arguments")
+            }
+            Self::Cell => f.write_str("cell"),
+            Self::KnownClass => f.write_str("instance of a class that was tested"),
+            Self::KnownModule => f.write_str("module that was tested"),
+            Self::Globals => f.write_str("globals that were tested"),
+            Self::Builtins => f.write_str("builtins that were tested"),
+        }
+    }
+}
+
+/// Something that a uop takes for granted, but which may not be so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Unproven {
     /// Index of the uop in its executor.
     pub uop: usize,
-    /// Where the operand is before the uop, from 0 at the top of the stack.
+    /// Where the operand is before the uop: from 0 at the top of the stack, or the index of a local.
     pub depth: u32,
-    /// The type that it should be of.
-    pub expected: TypeName,
-    /// Whether it is an iterator that also must have a next item, which the uop before should have tested.
-    pub not_exhausted: bool,
+    /// What it should be.
+    pub expected: Expectation,
 }
 
 impl Unproven {
-    /// What is expected, and where on the stack.
+    /// What is expected, and where.
     pub fn expectation(&self) -> String {
-        let state = if self.not_exhausted {
-            " that is not exhausted"
-        } else {
-            ""
-        };
-        format!("expected {}{state} at depth {}", self.expected, self.depth)
+        let Self {
+            depth, expected, ..
+        } = self;
+        match expected {
+            Expectation::Cell => format!("expected {expected} in local {depth}"),
+            Expectation::Globals | Expectation::Builtins => format!("expected {expected}"),
+            _ => format!("expected {expected} at depth {depth}"),
+        }
     }
 }
 
@@ -178,11 +237,20 @@ impl fmt::Display for Unproven {
     }
 }
 
-/// The operands of an executor's uops whose types cannot be proven, in the order of the uops.
-///
-/// What is reported is taken for proven from there on: a check in front of the uop makes it so.
-pub fn unproven(executor: &Executor, document: &Document) -> Vec<Unproven> {
-    let mut pass = Pass::new(document);
+/// What the pass has found of an executor.
+#[derive(Debug, Default)]
+pub struct Flow {
+    /// What cannot be proven, in the order of the uops.
+    ///
+    /// What is reported is taken for proven from there on: a check in front of the uop makes it so.
+    pub unproven: Vec<Unproven>,
+    /// The class or module of [`Document::values`] whose attribute a uop accesses by its place, by the uop's index.
+    pub owners: HashMap<usize, ValueIndex>,
+}
+
+/// Follows the types through an executor.
+pub fn follow(executor: &Executor, document: &Document) -> Flow {
+    let mut pass = Pass::new(executor, document);
     for (number, uop) in executor.uops.iter().enumerate() {
         // _JUMP_TO_TOP comes to uop 1 with facts of its own.
         if number == 1 {
@@ -193,7 +261,7 @@ pub fn unproven(executor: &Executor, document: &Document) -> Vec<Unproven> {
             pass.forget();
         }
     }
-    pass.unproven
+    pass.found
 }
 
 /// One value. Two symbols may turn out to be the same object, but one symbol is never two.
@@ -208,11 +276,39 @@ struct Frame {
     stack: VecDeque<Symbol>,
 }
 
+/// What the last uops have tested, which holds only as long as nothing runs that may change it.
+#[derive(Default)]
+struct Tested {
+    /// An iterator that is not exhausted.
+    not_exhausted: Option<Symbol>,
+    /// A module, and the value that it was compared with.
+    module: Option<(Symbol, ValueIndex)>,
+    /// Whether the names of the running function's globals are where they were.
+    globals: bool,
+    /// The same of its builtins.
+    builtins: bool,
+}
+
+/// A call that was found to have all of its arguments.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct ExactCall {
+    callable: Symbol,
+    first: Symbol,
+    count: usize,
+    code: usize,
+}
+
 /// The state of the pass between two uops.
 struct Pass<'d> {
+    executor: &'d Executor,
     document: &'d Document,
     next: u64,
     types: HashMap<Symbol, TypeName>,
+    /// The classes of instances.
+    classes: HashMap<Symbol, ValueIndex>,
+    /// The codes of functions, and of the functions of methods.
+    codes: HashMap<Symbol, usize>,
+    exact_call: Option<ExactCall>,
     /// Values that are NULL.
     nulls: HashSet<Symbol>,
     frame: Frame,
@@ -220,70 +316,195 @@ struct Pass<'d> {
     callers: Vec<Frame>,
     /// Arguments of the frames that have been made for a call but not entered.
     arguments: HashMap<Symbol, Vec<Symbol>>,
-    /// The iterator that the last uop has found not to be exhausted.
-    not_exhausted: Option<Symbol>,
-    unproven: Vec<Unproven>,
+    tested: Tested,
+    found: Flow,
 }
 
 impl<'d> Pass<'d> {
-    fn new(document: &'d Document) -> Self {
+    fn new(executor: &'d Executor, document: &'d Document) -> Self {
         Self {
+            executor,
             document,
             next: 0,
             types: HashMap::new(),
+            classes: HashMap::new(),
+            codes: HashMap::new(),
+            exact_call: None,
             nulls: HashSet::new(),
             frame: Frame::default(),
             callers: Vec::new(),
             arguments: HashMap::new(),
-            not_exhausted: None,
-            unproven: Vec::new(),
+            tested: Tested::default(),
+            found: Flow::default(),
         }
     }
 
     fn forget(&mut self) {
         self.types.clear();
+        self.classes.clear();
+        self.codes.clear();
+        self.exact_call = None;
         self.nulls.clear();
         self.arguments.clear();
         self.frame = Frame::default();
         self.callers.clear();
-        self.not_exhausted = None;
+        self.tested = Tested::default();
     }
 
     fn step(&mut self, number: usize, uop: &Uop) {
         for (depth, expected) in taken_for_granted(uop).into_iter().flatten() {
-            self.expect(number, uop, depth, expected);
+            self.expect_type(number, uop, depth, expected);
         }
-        for (depth, tested) in self.tested(uop).into_iter().flatten() {
+        self.expect_more(number, uop);
+        for (depth, tested) in self.tested_types(uop).into_iter().flatten() {
             let symbol = self.peek(depth);
             self.types.insert(symbol, tested);
         }
-        self.not_exhausted = match uop.op.as_str() {
-            "_GUARD_NOT_EXHAUSTED_RANGE"
-            | "_GUARD_NOT_EXHAUSTED_LIST"
-            | "_GUARD_NOT_EXHAUSTED_TUPLE" => Some(self.peek(0)),
-            // Nothing runs in between that could change the sequence.
-            "_NOP" | "_SET_IP" | "_CHECK_VALIDITY" | "_CHECK_VALIDITY_AND_SET_IP" => {
-                self.not_exhausted
-            }
-            _ => None,
-        };
+        self.test_more(uop);
         self.apply(uop);
     }
 
-    fn expect(&mut self, number: usize, uop: &Uop, depth: usize, expected: TypeName) {
+    fn report(&mut self, uop: usize, depth: usize, expected: Expectation) {
+        self.found.unproven.push(Unproven {
+            uop,
+            // An oparg and a few at most.
+            depth: depth as u32,
+            expected,
+        });
+    }
+
+    fn expect_type(&mut self, number: usize, uop: &Uop, depth: usize, expected: TypeName) {
         let symbol = self.peek(depth);
-        let is_next = uop.op.starts_with("_ITER_NEXT_");
-        let not_exhausted = is_next && self.not_exhausted != Some(symbol);
         let is_typed = self.types.insert(symbol, expected) == Some(expected);
-        if !is_typed || not_exhausted {
-            self.unproven.push(Unproven {
-                uop: number,
-                // An oparg and one at most.
-                depth: depth as u32,
-                expected,
-                // One check tests both.
-                not_exhausted: is_next,
-            });
+        if uop.op.starts_with("_ITER_NEXT_") {
+            if !is_typed || self.tested.not_exhausted != Some(symbol) {
+                self.report(number, depth, Expectation::NextItem(expected));
+            }
+        } else if !is_typed {
+            self.report(number, depth, Expectation::Type(expected));
+        }
+    }
+
+    /// What a uop takes for granted besides types.
+    fn expect_more(&mut self, number: usize, uop: &Uop) {
+        let oparg = usize::from(uop.oparg);
+        match uops::without_number(&uop.op) {
+            "_INIT_CALL_PY_EXACT_ARGS" => self.expect_exact_call(number, oparg),
+            "_PY_FRAME_GENERAL" => self.expect_function(number, oparg),
+            op if uops::names_cell(op) => {
+                let cell = self.local(uop.oparg);
+                if self.types.insert(cell, TypeName::Cell) != Some(TypeName::Cell) {
+                    self.report(number, oparg, Expectation::Cell);
+                }
+            }
+            op if accesses_instance(op) => {
+                let owner = self.peek(0);
+                match self.classes.get(&owner) {
+                    Some(&class) => drop(self.found.owners.insert(number, class)),
+                    None => self.report(number, 0, Expectation::KnownClass),
+                }
+            }
+            "_LOAD_ATTR_MODULE" => {
+                let owner = self.peek(0);
+                match self.tested.module {
+                    Some((tested, module)) if tested == owner => {
+                        self.found.owners.insert(number, module);
+                    }
+                    _ => self.report(number, 0, Expectation::KnownModule),
+                }
+            }
+            "_LOAD_GLOBAL_MODULE" if !self.tested.globals => {
+                self.report(number, 0, Expectation::Globals);
+            }
+            "_LOAD_GLOBAL_BUILTINS" if !self.tested.builtins => {
+                self.report(number, 0, Expectation::Builtins);
+            }
+            _ => {}
+        }
+    }
+
+    /// The call makes a frame of the code that the `_PUSH_FRAME` behind it says, and has all of its arguments. Without
+    /// such a `_PUSH_FRAME` the proof of places fails.
+    fn expect_exact_call(&mut self, number: usize, count: usize) {
+        let Some(code) = uops::entered_code(self.executor, self.document, number) else {
+            return;
+        };
+        let call = self.call_of(code, count);
+        if self.exact_call != Some(call) {
+            self.report(number, count + 1, Expectation::ExactArguments { code });
+        }
+    }
+
+    fn expect_function(&mut self, number: usize, count: usize) {
+        let Some(code) = uops::entered_code(self.executor, self.document, number) else {
+            return;
+        };
+        let function = self.peek(count + 1);
+        let is_function = self.types.get(&function) == Some(&TypeName::Function);
+        if !is_function || self.codes.get(&function) != Some(&code) {
+            self.report(number, count + 1, Expectation::Function { code });
+        }
+    }
+
+    fn call_of(&mut self, code: usize, count: usize) -> ExactCall {
+        ExactCall {
+            callable: self.peek(count + 1),
+            first: self.peek(count),
+            count,
+            code,
+        }
+    }
+
+    /// What a uop has tested besides types when it goes on to the next.
+    fn test_more(&mut self, uop: &Uop) {
+        let value = uop.operand.as_ref().and_then(Operand::value);
+        let code = value.and_then(|value| match self.document.values.get(value)? {
+            Value::Function { code, .. } => Some(*code),
+            _ => None,
+        });
+        let count = usize::from(uop.oparg);
+        let mut tested = Tested::default();
+        match uop.op.as_str() {
+            "_GUARD_NOT_EXHAUSTED_RANGE"
+            | "_GUARD_NOT_EXHAUSTED_LIST"
+            | "_GUARD_NOT_EXHAUSTED_TUPLE" => tested.not_exhausted = Some(self.peek(0)),
+            "_CHECK_ATTR_MODULE" => {
+                let module = self.peek(0);
+                tested.module = value.map(|value| (module, value));
+            }
+            "_GUARD_GLOBALS_VERSION" => {
+                tested.globals = true;
+                tested.builtins = self.tested.builtins;
+            }
+            "_GUARD_BUILTINS_VERSION" => {
+                tested.builtins = true;
+                tested.globals = self.tested.globals;
+            }
+            // Nothing runs in between that could change anything.
+            "_NOP" | "_SET_IP" | "_CHECK_VALIDITY" | "_CHECK_VALIDITY_AND_SET_IP" => return,
+            "_CHECK_FUNCTION_EXACT_ARGS" => {
+                self.exact_call = code.map(|code| self.call_of(code, count));
+                self.learn_code(count + 1, code);
+            }
+            "_CHECK_FUNCTION_VERSION" | "_CHECK_METHOD_VERSION" => {
+                self.learn_code(count + 1, code);
+            }
+            "_GUARD_TYPE_VERSION" => {
+                let object = self.peek(0);
+                if let (Some(value), Some(TypeName::Instance)) = (value, self.guarded_class(uop)) {
+                    self.classes.insert(object, value);
+                }
+            }
+            _ => {}
+        }
+        self.tested = tested;
+    }
+
+    /// The object at this depth is a function of this code, or a method of one.
+    fn learn_code(&mut self, depth: usize, code: Option<usize>) {
+        let callable = self.peek(depth);
+        if let Some(code) = code {
+            self.codes.insert(callable, code);
         }
     }
 
@@ -370,6 +591,27 @@ impl<'d> Pass<'d> {
                 self.push_typed(constant);
                 self.push_null();
             }
+            "_LOAD_ATTR_METHOD_WITH_VALUES"
+            | "_LOAD_ATTR_METHOD_NO_DICT"
+            | "_LOAD_ATTR_METHOD_LAZY_DICT" => {
+                let method = self.result(uop);
+                let owner = self.take();
+                self.push_typed(method);
+                self.push(owner);
+            }
+            "_CHECK_EXC_MATCH" => {
+                self.pop(1);
+                self.push_typed(Some(TypeName::Bool));
+            }
+            "_INIT_CALL_BOUND_METHOD_EXACT_ARGS" | "_EXPAND_METHOD" if oparg < FOLLOWED => {
+                self.unbind_method(oparg);
+            }
+            "_MAKE_CELL" => {
+                let cell = self.fresh();
+                self.types.insert(cell, TypeName::Cell);
+                self.frame.locals.insert(uop.oparg, cell);
+            }
+            "_COPY_FREE_VARS" => self.bind_cells(uop),
             "_PUSH_FRAME" => {
                 let made = self.take();
                 self.callers.push(std::mem::take(&mut self.frame));
@@ -405,6 +647,34 @@ impl<'d> Pass<'d> {
         }
         arguments.extend((0..count).rev().map(|depth| self.peek(depth)));
         arguments
+    }
+
+    /// A function and its first argument take the places of a method and the NULL behind it.
+    fn unbind_method(&mut self, count: usize) {
+        let method = self.peek(count + 1);
+        let code = self.codes.get(&method).copied();
+        let (function, first) = (self.fresh(), self.fresh());
+        if let Some(code) = code {
+            self.types.insert(function, TypeName::Function);
+            self.codes.insert(function, code);
+        }
+        let place = self.frame.stack.len() - 2 - count;
+        self.frame.stack[place] = function;
+        self.frame.stack[place + 1] = first;
+    }
+
+    fn bind_cells(&mut self, uop: &Uop) {
+        let body = self.document.codes.get(uop.code);
+        let body = body.and_then(|code| code.body.as_ref());
+        // The proof of places fails where there are fewer locals.
+        let end = body.map_or(0, |body| body.nlocalsplus);
+        for index in end.saturating_sub(usize::from(uop.oparg))..end {
+            let cell = self.fresh();
+            self.types.insert(cell, TypeName::Cell);
+            if let Ok(index) = u16::try_from(index) {
+                self.frame.locals.insert(index, cell);
+            }
+        }
     }
 
     fn push_null(&mut self) {
@@ -463,7 +733,7 @@ impl<'d> Pass<'d> {
     }
 
     /// What a uop has tested when it goes on to the next.
-    fn tested(&self, uop: &Uop) -> [Option<(usize, TypeName)>; 2] {
+    fn tested_types(&self, uop: &Uop) -> [Option<(usize, TypeName)>; 2] {
         use TypeName::*;
         let callable = usize::from(uop.oparg) + 1;
         let one = |depth, tested| [Some((depth, tested)), None];
@@ -518,6 +788,11 @@ impl<'d> Pass<'d> {
             | "_TO_BOOL_STR" | "_REPLACE_WITH_TRUE" | "_UNARY_NOT" => Some(Bool),
             // Without this bit a comparison gives whatever the objects' method gives.
             "_COMPARE_OP" if uop.oparg & COMPARE_TO_BOOL != 0 => Some(Bool),
+            "_CALL_LEN" => Some(Int),
+            "_CALL_ISINSTANCE" => Some(Bool),
+            "_CALL_STR_1" => Some(Str),
+            "_CALL_TUPLE_1" => Some(Tuple),
+            "_MAKE_FUNCTION" | "_SET_FUNCTION_ATTRIBUTE" => Some(Function),
             "_BUILD_TUPLE" => Some(Tuple),
             "_BUILD_LIST" => Some(List),
             "_BUILD_MAP" | "_BUILD_CONST_KEY_MAP" => Some(Dict),
@@ -528,7 +803,7 @@ impl<'d> Pass<'d> {
             }
             "_LOAD_CONST" => {
                 let body = self.document.codes.get(uop.code)?.body.as_ref()?;
-                self.recorded(*body.consts.get(usize::from(uop.oparg))?)
+                self.recorded((*body.consts.get(usize::from(uop.oparg))?)?)
             }
             "_LOAD_CONST_INLINE"
             | "_LOAD_CONST_INLINE_BORROW"
@@ -567,8 +842,33 @@ fn keeps_operands(op: &str) -> bool {
                 | "_SET_ADD"
                 | "_SET_UPDATE"
                 | "_DICT_UPDATE"
+                | "_DICT_MERGE"
                 | "_MAP_ADD"
+                | "_MATCH_MAPPING"
+                | "_MATCH_SEQUENCE"
+                | "_MATCH_KEYS"
+                | "_WITH_EXCEPT_START"
         )
+}
+
+/// Whether a uop goes to a place in an instance of a class of the program, the value on top of the stack.
+pub(super) fn accesses_instance(op: &str) -> bool {
+    matches!(
+        op,
+        "_GUARD_KEYS_VERSION"
+            | "_GUARD_DORV_NO_DICT"
+            | "_GUARD_DORV_VALUES_INST_ATTR_FROM_DICT"
+            | "_CHECK_MANAGED_OBJECT_HAS_VALUES"
+            | "_CHECK_ATTR_METHOD_LAZY_DICT"
+            | "_CHECK_ATTR_WITH_HINT"
+            | "_LOAD_ATTR_WITH_HINT"
+            | "_LOAD_ATTR_INSTANCE_VALUE_0"
+            | "_LOAD_ATTR_INSTANCE_VALUE_1"
+            | "_LOAD_ATTR_SLOT_0"
+            | "_LOAD_ATTR_SLOT_1"
+            | "_STORE_ATTR_INSTANCE_VALUE"
+            | "_STORE_ATTR_SLOT"
+    )
 }
 
 /// The type of `left op right` for CPython's operator numbers, where the types alone tell.
@@ -616,19 +916,12 @@ fn taken_for_granted(uop: &Uop) -> [Option<(usize, TypeName)>; 2] {
         "_SET_ADD" | "_SET_UPDATE" => one(oparg, Set),
         "_DICT_UPDATE" => one(oparg, Dict),
         "_MAP_ADD" => one(oparg + 1, Dict),
-        "_INIT_CALL_PY_EXACT_ARGS" | "_PY_FRAME_GENERAL" => one(oparg + 1, Function),
+        "_CHECK_STACK_SPACE" => one(oparg + 1, Function),
+        "_MAKE_FUNCTION" => one(0, Code),
+        "_SET_FUNCTION_ATTRIBUTE" => one(0, Function),
+        "_DICT_MERGE" => one(oparg, Dict),
         "_EXPAND_METHOD" | "_INIT_CALL_BOUND_METHOD_EXACT_ARGS" => one(oparg + 1, Method),
         "_LOAD_ATTR_MODULE" => one(0, Module),
-        "_GUARD_KEYS_VERSION"
-        | "_GUARD_DORV_NO_DICT"
-        | "_GUARD_DORV_VALUES_INST_ATTR_FROM_DICT"
-        | "_CHECK_MANAGED_OBJECT_HAS_VALUES"
-        | "_LOAD_ATTR_INSTANCE_VALUE_0"
-        | "_LOAD_ATTR_INSTANCE_VALUE_1"
-        | "_LOAD_ATTR_SLOT_0"
-        | "_LOAD_ATTR_SLOT_1"
-        | "_STORE_ATTR_INSTANCE_VALUE"
-        | "_STORE_ATTR_SLOT" => one(0, Instance),
         _ => [None, None],
     }
 }
@@ -644,7 +937,7 @@ mod tests {
         for (name, text) in traces() {
             let document = Document::parse(&text).unwrap();
             for executor in &document.executors {
-                let checks = unproven(executor, &document);
+                let checks = follow(executor, &document).unproven;
                 found.extend(
                     checks
                         .iter()
@@ -689,7 +982,8 @@ mod tests {
 
     fn checks(uops: &str) -> Vec<String> {
         let document = document("sum_squares");
-        unproven(&executor(uops), &document)
+        follow(&executor(uops), &document)
+            .unproven
             .iter()
             .map(ToString::to_string)
             .collect()

@@ -2,6 +2,7 @@
 //! [`Document`] that exists is consistent: every index is in range and every target leads where the format says.
 
 use super::{read, validate, write};
+use crate::code;
 use num_bigint::BigInt;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -82,6 +83,8 @@ pub struct CodeBody {
     pub kwonly: usize,
     /// Whether it has `*args` or `**kw`.
     pub varargs: bool,
+    /// `co_flags`, where they are recorded.
+    pub flags: Option<u32>,
     /// Number of locals.
     pub nlocalsplus: usize,
     /// Slots of its evaluation stack; at most [`MAX_STACK_SIZE`].
@@ -90,10 +93,27 @@ pub struct CodeBody {
     pub varnames: Vec<String>,
     /// `co_names`: globals and attributes.
     pub names: Vec<String>,
-    /// `co_consts`.
-    pub consts: Vec<ValueIndex>,
+    /// `co_consts`; `None` for one that is not recorded, as code objects are not.
+    pub consts: Vec<Option<ValueIndex>>,
     /// The bytecode, unspecialized and without inline caches.
     pub instructions: Vec<Instruction>,
+}
+
+impl CodeBody {
+    /// Whether it has `*args`, and whether it has `**kw`. Where its flags are not recorded, it is taken to have `*args`
+    /// only: nearly all functions that have any have that.
+    pub fn collects(&self) -> (bool, bool) {
+        match self.flags {
+            Some(flags) => (flags & code::VARARGS != 0, flags & code::VARKEYWORDS != 0),
+            None => (self.varargs, false),
+        }
+    }
+
+    /// How many locals hold the arguments that have no parameter of their own.
+    pub fn collectors(&self) -> usize {
+        let (positional, keywords) = self.collects();
+        usize::from(positional) + usize::from(keywords)
+    }
 }
 
 /// The largest stack that a code object may ask for: a reader reserves this much before a single uop has run.
@@ -257,6 +277,10 @@ pub enum Value {
     Tuple(Vec<ValueIndex>),
     /// A set.
     Set(Vec<ValueIndex>),
+    /// A frozenset.
+    FrozenSet(Vec<ValueIndex>),
+    /// A variable that functions share; `None` where it is unbound.
+    Cell(Option<ValueIndex>),
     /// Keys and values in insertion order.
     Dict(Vec<(ValueIndex, ValueIndex)>),
     /// A range; `step` is not zero.
@@ -289,6 +313,8 @@ pub enum Value {
         name: String,
         /// Index of its code.
         code: usize,
+        /// What else is recorded of it.
+        parts: FunctionParts,
     },
     /// A type; `user` for classes of the program.
     Type {
@@ -338,6 +364,30 @@ pub enum Value {
     },
 }
 
+/// What a function has besides its code. A recorder leaves it out where no uop needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FunctionParts {
+    /// The defaults of its last positional parameters, a tuple.
+    pub defaults: Option<ValueIndex>,
+    /// The defaults of keyword-only parameters, a dict.
+    pub keyword_defaults: Option<ValueIndex>,
+    /// The cells of its free variables, a tuple.
+    pub closure: Option<ValueIndex>,
+}
+
+impl FunctionParts {
+    /// Those that there are, with the names that the format has for them.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, ValueIndex)> {
+        [
+            ("defaults", self.defaults),
+            ("kwdefaults", self.keyword_defaults),
+            ("closure", self.closure),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    }
+}
+
 /// State of an iterator over a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SequenceIterator {
@@ -378,6 +428,8 @@ impl Value {
             Self::List(_) => "list",
             Self::Tuple(_) => "tuple",
             Self::Set(_) => "set",
+            Self::FrozenSet(_) => "frozenset",
+            Self::Cell(_) => "cell",
             Self::Dict(_) => "dict",
             Self::Range { .. } => "range",
             Self::RangeIterator { .. } => "range_iterator",
@@ -396,11 +448,12 @@ impl Value {
         }
     }
 
-    /// The values that must exist before this one can be made. Lists, sets, dicts and the attributes of an instance are
+    /// The values that must exist before this one can be made. Lists, sets, dicts, cells and the attributes of an instance are
     /// filled afterwards, so they may lead back to their container; components never do.
     pub fn components(&self) -> Vec<ValueIndex> {
         match self {
-            Self::Tuple(items) => items.clone(),
+            Self::Tuple(items) | Self::FrozenSet(items) => items.clone(),
+            Self::Function { parts, .. } => parts.named().map(|(_, value)| value).collect(),
             Self::ListIterator(iterator)
             | Self::TupleIterator(iterator)
             | Self::StrAsciiIterator(iterator) => iterator.seq.into_iter().collect(),
@@ -421,6 +474,7 @@ impl Value {
                 .iter()
                 .flat_map(|&(key, value)| [key, value])
                 .collect(),
+            Self::Cell(contents) => contents.iter().copied().collect(),
             Self::Instance { attrs, .. } => attrs.iter().map(|&(_, value)| value).collect(),
             _ => Vec::new(),
         }

@@ -1,11 +1,20 @@
 //! Loading: from the recorded values to objects, and from the recorded state to the frame in which the traces start.
 
-use super::format::{Document, SequenceIterator, Value, ValueIndex};
+use super::format::{
+    AttributeLayout, Document, FunctionParts, Operand, SequenceIterator, UserType, Value,
+    ValueIndex,
+};
+use crate::attribute;
 use crate::builtin::BuiltinId;
-use crate::code::{CodeSpec, OPTIMIZED};
+use crate::class::ClassSpec;
+use crate::code::{self, BadCode, CodeSpec, OPTIMIZED};
+use crate::dict::Dict;
+use crate::error::PyError;
 use crate::frame::{FrameTooLarge, OwnedFrame, StackOverflow};
 use crate::object::{Ref, View};
 use crate::types::TypeId;
+use crate::{methods, modules};
+use std::collections::HashSet;
 
 /// Why recorded values cannot become objects.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +27,22 @@ pub enum LoadError {
         /// Its kind; for builtin functions and types with its name.
         kind: String,
     },
+    /// A container cannot hold what the document puts there.
+    #[error("{path}: {error}")]
+    Contents {
+        /// Where the container is in the document.
+        path: String,
+        /// What Python raises.
+        error: PyError,
+    },
+    /// A code contradicts itself.
+    #[error("codes[{code}]: {problem}")]
+    Code {
+        /// The code.
+        code: usize,
+        /// What is wrong.
+        problem: BadCode,
+    },
     /// The frame has more slots than a frame can have.
     #[error("state_in: {0}")]
     FrameTooLarge(#[from] FrameTooLarge),
@@ -26,16 +51,41 @@ pub enum LoadError {
     StackOverflow(#[from] StackOverflow),
 }
 
+type Result<T, E = LoadError> = std::result::Result<T, E>;
+
 /// The objects of a document. One value index is one object, made when it is first asked for, so that a document may
 /// hold values that are not supported as long as nobody needs them.
 ///
-/// Lists may lead back to themselves; those that do are never freed, as everywhere.
+/// Lists and other containers may lead back to themselves; those that do are never freed, as everywhere. Functions lead to
+/// the globals, which lead back to them: the globals are emptied when this goes.
 pub struct Objects<'d> {
     document: &'d Document,
     made: Vec<Option<Ref>>,
     codes: Vec<Option<Ref>>,
     globals: Ref,
     builtins: Ref,
+}
+
+impl Drop for Objects<'_> {
+    fn drop(&mut self) {
+        for names in [&self.globals, &self.builtins] {
+            dict(names).clear();
+        }
+        // A function may be in a cell of its own closure.
+        for object in self.made.iter().flatten() {
+            if let View::Cell(cell) = object.view() {
+                drop(cell.replace(None));
+            }
+        }
+    }
+}
+
+/// A dict of names, which nothing else is stored in its place.
+fn dict(names: &Ref) -> &Dict {
+    match names.view() {
+        View::Dict(dict) => dict,
+        _ => unreachable!("globals and builtins are dicts"),
+    }
 }
 
 impl<'d> Objects<'d> {
@@ -66,7 +116,7 @@ impl<'d> Objects<'d> {
     /// # Panics
     ///
     /// If `index` is not below the number of values. Every index in a [`Document`] is.
-    pub fn get(&mut self, index: ValueIndex) -> Result<Ref, LoadError> {
+    pub fn get(&mut self, index: ValueIndex) -> Result<Ref> {
         if let Some(object) = &self.made[index] {
             return Ok(object.clone());
         }
@@ -80,6 +130,59 @@ impl<'d> Objects<'d> {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// Makes the globals and builtins that the codes name, as far as there are objects of their kinds.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), but for kinds that are not supported.
+    pub fn make_globals(&mut self) -> Result<()> {
+        let document = self.document;
+        let of_module = names_of_module(document);
+        for (name, &value) in &document.globals {
+            let object = match self.get(value) {
+                Err(LoadError::Unsupported { .. }) => continue,
+                object => object?,
+            };
+            let is_builtin =
+                !of_module.contains(name.as_str()) && is_builtin(name, &document.values[value]);
+            let names = if is_builtin {
+                &self.builtins
+            } else {
+                &self.globals
+            };
+            dict(names).insert_str(name, object);
+        }
+        Ok(())
+    }
+
+    /// The place of a global among the entries of the globals.
+    pub(crate) fn global_index(&self, name: &str) -> Option<usize> {
+        dict(&self.globals).index_of(name)
+    }
+
+    /// The place of a builtin among the entries of the builtins.
+    pub(crate) fn builtin_index(&self, name: &str) -> Option<usize> {
+        dict(&self.builtins).index_of(name)
+    }
+
+    /// The version of the globals' keys.
+    pub(crate) fn globals_version(&self) -> u32 {
+        dict(&self.globals).keys_version()
+    }
+
+    /// The version of the builtins' keys.
+    pub(crate) fn builtins_version(&self) -> u32 {
+        dict(&self.builtins).keys_version()
+    }
+
+    /// The version of the functions of a code.
+    pub(crate) fn code_version(&mut self, code: usize) -> Result<u32> {
+        match self.code(code)?.view() {
+            View::Code(code) => Ok(code.version()),
+            _ => unreachable!("`code` gives nothing else"),
         }
     }
 
@@ -99,7 +202,7 @@ impl<'d> Objects<'d> {
     /// # Errors
     ///
     /// As [`get`](Self::get), for everything in the frame.
-    pub fn entry_frame(&mut self) -> Result<OwnedFrame, LoadError> {
+    pub fn entry_frame(&mut self) -> Result<OwnedFrame> {
         let state = &self.document.state_in;
         let function = self.get(state.function)?;
         let locals = self.places(&state.locals)?;
@@ -116,7 +219,7 @@ impl<'d> Objects<'d> {
         Ok(frame)
     }
 
-    fn places(&mut self, places: &[Option<ValueIndex>]) -> Result<Vec<Option<Ref>>, LoadError> {
+    fn places(&mut self, places: &[Option<ValueIndex>]) -> Result<Vec<Option<Ref>>> {
         places
             .iter()
             .map(|place| place.map(|value| self.get(value)).transpose())
@@ -139,91 +242,235 @@ impl<'d> Objects<'d> {
         order.filter(|&value| is_needed[value]).collect()
     }
 
-    /// Makes values in this order, fills the lists among them, and gives the object of `root`.
-    fn make_all(&mut self, needed: &[ValueIndex], root: ValueIndex) -> Result<Ref, LoadError> {
+    /// Makes values in this order, fills the containers among them, and gives the object of `root`.
+    fn make_all(&mut self, needed: &[ValueIndex], root: ValueIndex) -> Result<Ref> {
         for &index in needed {
             let object = self
-                .make(index)
+                .make(index)?
                 .ok_or_else(|| unsupported(self.document, index))?;
             self.made[index] = Some(object);
         }
         for &index in needed {
-            self.fill(index);
+            self.fill(index).map_err(|error| LoadError::Contents {
+                path: format!("values[{index}]"),
+                error,
+            })?;
         }
         self.made(root)
             .cloned()
             .ok_or_else(|| unsupported(self.document, root))
     }
 
-    /// An object whose components have been made; a list is empty.
-    fn make(&mut self, index: ValueIndex) -> Option<Ref> {
+    /// An object whose components have been made; a container that can change is empty. `None` if there are no objects
+    /// of the kind.
+    fn make(&mut self, index: ValueIndex) -> Result<Option<Ref>> {
         let document = self.document;
-        Some(match &document.values[index] {
-            Value::None => Ref::none(),
-            Value::Bool(value) => Ref::bool(*value),
-            Value::Int(value) => Ref::big(value.clone()),
-            Value::Float(value) => Ref::float(*value),
-            Value::Str(text) => Ref::str(text),
-            Value::List(_) => Ref::list(Vec::new()),
-            Value::Tuple(items) => {
-                let items: Option<Vec<Ref>> =
-                    items.iter().map(|&item| self.made(item).cloned()).collect();
-                Ref::tuple(items?)
-            }
+        let contents = |error| LoadError::Contents {
+            path: format!("values[{index}]"),
+            error,
+        };
+        Ok(match &document.values[index] {
+            Value::None => Some(Ref::none()),
+            Value::Bool(value) => Some(Ref::bool(*value)),
+            Value::Int(value) => Some(Ref::big(value.clone())),
+            Value::Float(value) => Some(Ref::float(*value)),
+            Value::Str(text) => Some(Ref::str(text)),
+            Value::List(_) => Some(Ref::list(Vec::new())),
+            Value::Dict(_) => Some(Ref::dict()),
+            Value::Set(_) => Some(Ref::set()),
+            Value::Cell(_) => Some(Ref::cell(None)),
+            Value::Tuple(items) => self.all(items).map(Ref::tuple),
+            Value::FrozenSet(items) => match self.all(items) {
+                Some(items) => Some(Ref::frozen_set(items).map_err(contents)?),
+                None => None,
+            },
             Value::Range { start, stop, step } => {
                 let [start, stop, step] = [start, stop, step].map(|bound| Ref::big(bound.clone()));
-                Ref::range(&start, &stop, &step)?
+                Ref::range(&start, &stop, &step)
             }
-            Value::RangeIterator { start, step, len } => Ref::range_iterator(*start, *step, *len),
+            Value::RangeIterator { start, step, len } => {
+                Some(Ref::range_iterator(*start, *step, *len))
+            }
             Value::ListIterator(iterator) => {
-                let sequence = self.sequence(iterator)?;
-                Ref::list_iterator(sequence, iterator.index).ok()?
+                self.iterator(iterator, |seq, index| Ref::list_iterator(seq, index).ok())
             }
             Value::TupleIterator(iterator) => {
-                let sequence = self.sequence(iterator)?;
-                Ref::tuple_iterator(sequence, iterator.index).ok()?
+                self.iterator(iterator, |seq, index| Ref::tuple_iterator(seq, index).ok())
             }
             Value::StrAsciiIterator(iterator) => {
-                let sequence = self.sequence(iterator)?;
-                Ref::str_iterator(sequence, iterator.index).ok()?
+                self.iterator(iterator, |seq, index| Ref::str_iterator(seq, index).ok())
             }
-            Value::Function { code, .. } => {
-                let code = self.code(*code)?;
-                Ref::function(code, self.globals.clone(), self.builtins.clone())
-            }
-            Value::Type { name, user: None } => Ref::type_object(TypeId::named(name)?),
-            Value::Builtin { name } => Ref::builtin(BuiltinId::named(name)?),
-            _ => return None,
+            Value::Function { code, parts, .. } => Some(self.function(*code, parts)?),
+            Value::Type { name, user: None } => TypeId::named(name).map(Ref::type_object),
+            Value::Builtin { name } => BuiltinId::named(name).map(Ref::builtin),
+            Value::Type {
+                name,
+                user: Some(user),
+            } => self.class(name, user).map_err(contents)?,
+            Value::Instance { class, .. } => match self.made(*class) {
+                Some(class) => Some(Ref::instance(class, []).map_err(contents)?),
+                None => None,
+            },
+            Value::MethodDescriptor { name } => methods::named(name),
+            Value::ModuleFunction { name } => modules::function(name),
+            Value::Module { name } => module(name),
+            Value::Method { func, receiver } => self.method(*func, *receiver),
+            _ => None,
         })
     }
 
-    /// The code object of `codes[index]`, unless its counts contradict each other.
-    fn code(&mut self, index: usize) -> Option<Ref> {
+    /// Objects that have been made.
+    fn all(&self, values: &[ValueIndex]) -> Option<Vec<Ref>> {
+        let made = values.iter().map(|&value| self.made(value).cloned());
+        made.collect()
+    }
+
+    /// An iterator over a sequence that has been made, or has been dropped.
+    fn iterator(
+        &self,
+        iterator: &SequenceIterator,
+        make: impl Fn(Option<Ref>, i64) -> Option<Ref>,
+    ) -> Option<Ref> {
+        let sequence = match iterator.seq {
+            Some(seq) => Some(self.made(seq)?.clone()),
+            None => None,
+        };
+        make(sequence, iterator.index)
+    }
+
+    fn function(&mut self, code: usize, parts: &FunctionParts) -> Result<Ref> {
+        let code = self.code(code)?;
+        let function = Ref::function(code, self.globals.clone(), self.builtins.clone());
+        if let View::Function(view) = function.view() {
+            let parts = [
+                (1, parts.defaults),
+                (2, parts.keyword_defaults),
+                (8, parts.closure),
+            ];
+            for (part, value) in parts {
+                if let Some(value) = value.and_then(|value| self.made(value)) {
+                    view.complete(part, value.clone());
+                }
+            }
+        }
+        Ok(function)
+    }
+
+    /// A class of the program, whose methods have been made.
+    fn class(&self, name: &str, user: &UserType) -> Result<Option<Ref>, PyError> {
+        let namespace = user
+            .methods
+            .iter()
+            .map(|(name, value)| Some((name.clone(), self.made(*value)?.clone())))
+            .collect::<Option<Vec<_>>>();
+        let Some(namespace) = namespace else {
+            return Ok(None);
+        };
+        let (slots, inline_keys) = match &user.layout {
+            AttributeLayout::Slots(names) => (Some(names.clone()), Vec::new()),
+            AttributeLayout::InlineKeys(names) => (None, names.clone()),
+        };
+        let class = Ref::class(ClassSpec {
+            name: name.rsplit('.').next().unwrap_or_default().to_owned(),
+            bases: Vec::new(),
+            namespace,
+            slots,
+            inline_keys,
+        });
+        class.map(Some)
+    }
+
+    fn method(&self, func: ValueIndex, receiver: ValueIndex) -> Option<Ref> {
+        let function = self.made(func)?.clone();
+        match function.view() {
+            View::Function(_) => Some(Ref::method(function, self.made(receiver)?.clone())),
+            _ => None,
+        }
+    }
+
+    /// The code object of `codes[index]`.
+    fn code(&mut self, index: usize) -> Result<Ref> {
         if let Some(code) = &self.codes[index] {
-            return Some(code.clone());
+            return Ok(code.clone());
         }
-        let code = Ref::code(code_spec(self.document, index)).ok()?;
+        let code =
+            Ref::code(code_spec(self.document, index)).map_err(|problem| LoadError::Code {
+                code: index,
+                problem,
+            })?;
         self.codes[index] = Some(code.clone());
-        Some(code)
+        Ok(code)
     }
 
-    /// The sequence of an iterator, `Some(None)` once dropped.
-    fn sequence(&self, iterator: &SequenceIterator) -> Option<Option<Ref>> {
-        match iterator.seq {
-            Some(seq) => Some(Some(self.made(seq)?.clone())),
-            None => Some(None),
-        }
-    }
-
-    fn fill(&self, index: ValueIndex) {
-        if let (Value::List(items), Some(list)) = (&self.document.values[index], self.made(index))
-            && let View::List(list) = list.view()
-        {
-            items
+    /// Puts into a container that has been made what belongs there.
+    fn fill(&self, index: ValueIndex) -> Result<(), PyError> {
+        let Some(object) = self.made(index) else {
+            return Ok(());
+        };
+        let document = self.document;
+        match (&document.values[index], object.view()) {
+            (Value::List(items), View::List(list)) => items
                 .iter()
                 .filter_map(|&item| self.made(item))
-                .for_each(|item| list.push(item.clone()));
+                .for_each(|item| list.push(item.clone())),
+            (Value::Set(items), View::Set(set)) => {
+                for item in items.iter().filter_map(|&item| self.made(item)) {
+                    set.add(item.clone())?;
+                }
+            }
+            (Value::Dict(items), View::Dict(dict)) => {
+                for &(key, value) in items {
+                    if let (Some(key), Some(value)) = (self.made(key), self.made(value)) {
+                        dict.insert(key.clone(), value.clone())?;
+                    }
+                }
+            }
+            (Value::Instance { attrs, .. }, View::Instance(instance)) => {
+                for (name, value) in attrs {
+                    if let Some(value) = self.made(*value)
+                        && !instance.set_initial(name, value.clone())
+                    {
+                        return Err(attribute::no_dict(object, name));
+                    }
+                }
+            }
+            (Value::Cell(Some(contents)), View::Cell(cell)) => {
+                drop(cell.replace(self.made(*contents).cloned()));
+            }
+            _ => {}
         }
+        Ok(())
+    }
+}
+
+/// Names that uops load from the globals of the module.
+fn names_of_module(document: &Document) -> HashSet<&str> {
+    let uops = document
+        .executors
+        .iter()
+        .flat_map(|executor| &executor.uops);
+    uops.filter(|uop| uop.op == "_LOAD_GLOBAL_MODULE")
+        .filter_map(|uop| {
+            if let Some(Operand::Index { name, .. }) = &uop.operand {
+                return Some(name.as_str());
+            }
+            let body = document.codes.get(uop.code)?.body.as_ref()?;
+            body.names
+                .get(usize::from(uop.oparg >> 1))
+                .map(String::as_str)
+        })
+        .collect()
+}
+
+/// Whether the object is the one that has this name among the builtins.
+fn is_builtin(name: &str, value: &Value) -> bool {
+    match value {
+        Value::Builtin { name: own }
+        | Value::Type {
+            name: own,
+            user: None,
+        } => own == name,
+        _ => false,
     }
 }
 
@@ -239,13 +486,43 @@ fn code_spec(document: &Document, index: usize) -> CodeSpec {
         ..CodeSpec::default()
     };
     let Some(body) = &code.body else { return named };
+    let (positional, keywords) = body.collects();
+    let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
     CodeSpec {
         argument_count: count(body.argcount),
         keyword_only: count(body.kwonly),
+        flags: OPTIMIZED | flag(positional, code::VARARGS) | flag(keywords, code::VARKEYWORDS),
         stack_size: count(body.stacksize),
         local_names: body.varnames.clone(),
+        free_count: count(free_variables(document, index)),
         names: body.names.clone(),
         ..named
+    }
+}
+
+/// A module that is built in.
+fn module(name: &str) -> Option<Ref> {
+    let attributes = modules::attributes(name)?;
+    let module = Ref::module(name);
+    if let View::Module(view) = module.view() {
+        for (name, value) in attributes {
+            dict(view.dict()).insert_str(name, value);
+        }
+    }
+    Some(module)
+}
+
+/// How many free variables a code has: as many as the closure of a function of it has cells.
+fn free_variables(document: &Document, code: usize) -> usize {
+    let closure = document.values.iter().find_map(|value| match value {
+        Value::Function {
+            code: of, parts, ..
+        } if *of == code => parts.closure,
+        _ => None,
+    });
+    match closure.and_then(|closure| document.values.get(closure)) {
+        Some(Value::Tuple(cells)) => cells.len(),
+        _ => 0,
     }
 }
 

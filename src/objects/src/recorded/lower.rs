@@ -4,11 +4,14 @@
 //! the [type flow](super::flow) could not prove what a typed uop takes for granted, a check is put in front of it that
 //! leaves through an exit of its own, so that whatever a file says, no uop works on an object of another type.
 
-use super::flow::{TypeName, Unproven, unproven};
+use super::flow::{self, Expectation, Flow, TypeName, Unproven};
 use super::format::{Document, Executor, Operand, Uop as RecordedUop, ValueIndex};
 use super::load::{LoadError, Objects};
+use super::uops;
+use crate::class::Class;
 use crate::layout;
-use crate::object::{Header, Ref, View};
+use crate::object::{Header, Kind, Ref, View};
+use mimeo::stencil::UopFlags;
 use mimeo::table::StencilTable;
 use mimeo::trace::{FrameShape, Label, Trace, TraceError, Uop};
 
@@ -59,6 +62,32 @@ pub enum LowerError {
         /// The name of its first uop.
         op: String,
     },
+    /// A uop takes for granted what the uops before it have to test, and they do not.
+    #[error("executors[{executor}].uops[{uop}]: {op} {expected}")]
+    Untested {
+        /// The executor.
+        executor: usize,
+        /// Index of the uop in it.
+        uop: usize,
+        /// Its name.
+        op: String,
+        /// What it takes for granted.
+        expected: String,
+    },
+    /// The operand names nothing that is there.
+    #[error(
+        "executors[{executor}].uops[{uop}].operand: {op} names {name}, which has no such place"
+    )]
+    Place {
+        /// The executor.
+        executor: usize,
+        /// Index of the uop in it.
+        uop: usize,
+        /// Its name.
+        op: String,
+        /// What it names.
+        name: String,
+    },
     /// An operand's object cannot be made.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -82,11 +111,13 @@ impl Constants {
         address
     }
 
-    /// The address of an array of objects that are kept.
-    fn keep_array(&mut self, objects: Vec<Ref>) -> u64 {
-        let array: Box<[*mut Header]> = objects.iter().map(Ref::as_ptr).collect();
+    /// The address of an array of objects that are kept, null where there is none.
+    fn keep_array(&mut self, objects: Vec<Option<Ref>>) -> u64 {
+        let address_of =
+            |object: &Option<Ref>| object.as_ref().map_or(std::ptr::null_mut(), Ref::as_ptr);
+        let array: Box<[*mut Header]> = objects.iter().map(address_of).collect();
         let address = array.as_ptr() as u64;
-        self.objects.extend(objects);
+        self.objects.extend(objects.into_iter().flatten());
         self.arrays.push(array);
         address
     }
@@ -121,9 +152,9 @@ pub(crate) fn lower<'t>(
 ) -> Result<Lowered<'t>, LowerError> {
     let document = objects.document();
     let executor = &document.executors[number];
-    let unproven = unproven(executor, document);
-    check_start(number, executor, &unproven)?;
-    let shape = shape(number, executor, document, entry_depth)?;
+    let flow = flow::follow(executor, document);
+    check_start(number, executor, &flow.unproven)?;
+    let shape = shape(number, executor.code, document, entry_depth)?;
     let mut lowering = Lowering {
         number,
         executor,
@@ -132,12 +163,13 @@ pub(crate) fn lower<'t>(
         labels: Vec::new(),
         objects,
         constants,
+        flow: &flow,
     };
-    lowering.run(&unproven)?;
+    lowering.run()?;
     Ok(Lowered {
         trace: lowering.trace,
         origins: lowering.origins,
-        unproven,
+        unproven: flow.unproven,
         shape,
     })
 }
@@ -158,18 +190,19 @@ fn check_start(
     })
 }
 
+/// What the frames of a code are like.
 fn shape(
     number: usize,
-    executor: &Executor,
+    code: usize,
     document: &Document,
     entry_depth: usize,
 ) -> Result<FrameShape, LowerError> {
-    let body = document.codes[executor.code]
+    let body = document.codes[code]
         .body
         .as_ref()
         .ok_or(LowerError::NoFrame {
             executor: number,
-            code: executor.code,
+            code,
         })?;
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     Ok(FrameShape {
@@ -188,10 +221,11 @@ struct Lowering<'a, 'd, 't> {
     labels: Vec<Label>,
     objects: &'a mut Objects<'d>,
     constants: &'a mut Constants,
+    flow: &'a Flow,
 }
 
 impl Lowering<'_, '_, '_> {
-    fn run(&mut self, unproven: &[Unproven]) -> Result<(), LowerError> {
+    fn run(&mut self) -> Result<(), LowerError> {
         self.labels = self
             .executor
             .uops
@@ -199,7 +233,8 @@ impl Lowering<'_, '_, '_> {
             .map(|_| self.trace.label())
             .collect();
         let mut exits = Vec::new();
-        let mut pending = unproven.iter().enumerate().peekable();
+        let mut pending = self.flow.unproven.iter().enumerate().peekable();
+        let mut made = None;
         for (index, recorded) in self.executor.uops.iter().enumerate() {
             self.trace.bind(self.labels[index])?;
             while let Some((check, operand)) = pending.next_if(|(_, operand)| operand.uop == index)
@@ -208,7 +243,19 @@ impl Lowering<'_, '_, '_> {
                 exits.push((exit, check));
                 self.push_check(operand, exit, check)?;
             }
-            let uop = self.uop(index, recorded)?;
+            let mut uop = self.uop(index, recorded)?;
+            let entered = uops::entered_code(self.executor, self.objects.document(), index);
+            match uops::without_number(&recorded.op) {
+                "_INIT_CALL_PY_EXACT_ARGS" | "_PY_FRAME_GENERAL" => made = entered,
+                "_PUSH_FRAME" => {
+                    let document = self.objects.document();
+                    uop.enters = match made.take() {
+                        Some(code) => Some(shape(self.number, code, document, 0)?),
+                        None => None,
+                    };
+                }
+                _ => {}
+            }
             self.push(uop, Origin::Recorded(index));
         }
         for (exit, check) in exits {
@@ -227,21 +274,80 @@ impl Lowering<'_, '_, '_> {
     /// An iterator's kind is checked before it is asked for more.
     fn push_check(
         &mut self,
-        operand: &Unproven,
+        unproven: &Unproven,
+        exit: Label,
+        check: usize,
+    ) -> Result<(), LowerError> {
+        let depth = unproven.depth;
+        let checked = &self.executor.uops[unproven.uop];
+        match unproven.expected {
+            Expectation::Type(expected) => {
+                self.push_kind_check(expected, depth, exit, check)?;
+            }
+            Expectation::NextItem(expected) => {
+                self.push_kind_check(expected, depth, exit, check)?;
+                let guard = self.trace.uop(exhaustion_guard(expected))?;
+                self.push(guard.jump(exit), Origin::Check(check));
+            }
+            Expectation::Function { code } | Expectation::ExactArguments { code } => {
+                let name = match unproven.expected {
+                    Expectation::Function { .. } => "_CHECK_FUNCTION_VERSION",
+                    _ => "_CHECK_FUNCTION_EXACT_ARGS",
+                };
+                let version = self.objects.code_version(code)?;
+                let guard = self
+                    .trace
+                    .uop(name)?
+                    .oparg(checked.oparg.into())
+                    .operand(version_operand(version))
+                    .jump(exit);
+                self.push(guard, Origin::Check(check));
+            }
+            Expectation::Cell => {
+                let guard = self
+                    .trace
+                    .uop("_EXPECT_LOCAL_KIND")?
+                    .oparg(depth)
+                    .operand(kind_of(TypeName::Cell))
+                    .jump(exit);
+                self.push(guard, Origin::Check(check));
+            }
+            Expectation::Globals | Expectation::Builtins => {
+                let (name, version) = match unproven.expected {
+                    Expectation::Globals => {
+                        ("_GUARD_GLOBALS_VERSION", self.objects.globals_version())
+                    }
+                    _ => ("_GUARD_BUILTINS_VERSION", self.objects.builtins_version()),
+                };
+                let guard = self.trace.uop(name)?.operand(version.into()).jump(exit);
+                self.push(guard, Origin::Check(check));
+            }
+            Expectation::KnownClass | Expectation::KnownModule => {
+                return Err(LowerError::Untested {
+                    executor: self.number,
+                    uop: unproven.uop,
+                    op: checked.op.clone(),
+                    expected: unproven.expectation(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn push_kind_check(
+        &mut self,
+        expected: TypeName,
+        depth: u32,
         exit: Label,
         check: usize,
     ) -> Result<(), LowerError> {
         let kind = self
             .trace
             .uop("_EXPECT_KIND")?
-            .oparg(operand.depth + 1)
-            .operand(kind_of(operand.expected))
+            .oparg(depth + 1)
+            .operand(kind_of(expected))
             .jump(exit);
         self.push(kind, Origin::Check(check));
-        if operand.not_exhausted {
-            let guard = self.trace.uop(exhaustion_guard(operand.expected))?;
-            self.push(guard.jump(exit), Origin::Check(check));
-        }
         Ok(())
     }
 
@@ -259,41 +365,146 @@ impl Lowering<'_, '_, '_> {
         uop.operand = self.operand(index, recorded)?;
         uop.target = target(recorded);
         uop.jump = recorded.jump_target.map(|place| self.labels[place]);
-        uop.error = recorded.error_target.map(|place| self.labels[place]);
+        // Some of CPython's uops can fail where those of the table cannot.
+        let can_fail = self
+            .trace
+            .table()
+            .uop(uop.id)
+            .flags
+            .contains(UopFlags::ERROR);
+        let error = recorded.error_target.filter(|_| can_fail);
+        uop.error = error.map(|place| self.labels[place]);
         Ok(uop)
     }
 
     /// The operand as the template takes it: an address for an object, a number for the rest.
     fn operand(&mut self, index: usize, recorded: &RecordedUop) -> Result<u64, LowerError> {
-        if recorded.op == "_LOAD_CONST" {
-            return self.constants_of(recorded.code);
+        match recorded.op.as_str() {
+            "_LOAD_CONST" => return self.constants_of(recorded.code),
+            // CPython knows the function here, and the template reads it from the frame.
+            "_PUSH_FRAME" | "_POP_FRAME" => return Ok(0),
+            "_LOAD_GLOBAL_MODULE" | "_LOAD_GLOBAL_BUILTINS" => {
+                return self.global_entry(index, recorded);
+            }
+            "_LOAD_ATTR_INSTANCE_VALUE_0"
+            | "_LOAD_ATTR_INSTANCE_VALUE_1"
+            | "_LOAD_ATTR_SLOT_0"
+            | "_LOAD_ATTR_SLOT_1"
+            | "_STORE_ATTR_INSTANCE_VALUE"
+            | "_STORE_ATTR_SLOT"
+            | "_LOAD_ATTR_MODULE" => return self.attribute_place(index, recorded),
+            // The template looks for the name.
+            "_LOAD_ATTR_WITH_HINT" => return Ok(0),
+            _ => {}
         }
         match &recorded.operand {
             None | Some(Operand::Unused | Operand::Executor(_)) => Ok(0),
-            Some(Operand::Object(value) | Operand::Function(value)) => self.object(*value),
+            Some(Operand::Object(value)) => self.object(*value),
+            Some(Operand::Function(_) | Operand::Code(_)) => Ok(0),
             Some(Operand::FunctionVersion(value)) => {
                 let function = self.objects.get(*value)?;
-                Ok(match function.view() {
-                    View::Function(function) => function.version().into(),
-                    // No function has this version.
-                    _ => i32::MAX as u64,
-                })
+                match function.view() {
+                    View::Function(function) => Ok(version_operand(function.version())),
+                    _ => self.refuse(index, recorded, "function_version"),
+                }
             }
+            Some(Operand::TypeVersion(value)) => match self.kept(*value)?.view() {
+                View::Type(class) => Ok(class.guard_address()),
+                _ => self.refuse(index, recorded, "type_version"),
+            },
+            Some(Operand::KeysVersion(value)) => match self.kept(*value)?.view() {
+                View::Type(class) => Ok(class.keys_address()),
+                View::Module(module) => match module.dict().view() {
+                    View::Dict(dict) => Ok(dict.keys_version().into()),
+                    _ => self.refuse(index, recorded, "keys_version"),
+                },
+                _ => self.refuse(index, recorded, "keys_version"),
+            },
+            Some(Operand::GlobalsKeysVersion) => Ok(self.objects.globals_version().into()),
+            Some(Operand::BuiltinsKeysVersion) => Ok(self.objects.builtins_version().into()),
+            // As many slots as the frames of the calls that follow have in CPython.
+            Some(Operand::FrameSize(size)) => Ok(*size),
             Some(Operand::InstructionPointer { offset, .. } | Operand::Offset(offset)) => {
                 Ok((*offset).into())
             }
-            Some(other) => Err(LowerError::Operand {
-                executor: self.number,
-                uop: index,
-                op: recorded.op.clone(),
-                kind: other.kind().to_owned(),
-            }),
+            Some(other) => self.refuse(index, recorded, other.kind()),
         }
+    }
+
+    fn refuse<T>(&self, index: usize, recorded: &RecordedUop, kind: &str) -> Result<T, LowerError> {
+        Err(LowerError::Operand {
+            executor: self.number,
+            uop: index,
+            op: recorded.op.clone(),
+            kind: kind.to_owned(),
+        })
+    }
+
+    /// The place of a global or builtin among the entries of its dict. The name is in the code, behind the bit that asks
+    /// for a NULL.
+    fn global_entry(&mut self, index: usize, recorded: &RecordedUop) -> Result<u64, LowerError> {
+        let body = self.objects.document().codes[recorded.code].body.as_ref();
+        let names = body.map_or(&[][..], |body| &body.names);
+        let name = names.get(usize::from(recorded.oparg >> 1));
+        let name = name.cloned().unwrap_or_default();
+        let entry = match recorded.op.as_str() {
+            "_LOAD_GLOBAL_MODULE" => self.objects.global_index(&name),
+            _ => self.objects.builtin_index(&name),
+        };
+        entry
+            .map(|entry| entry as u64)
+            .ok_or_else(|| self.no_place(index, recorded, &name))
+    }
+
+    fn no_place(&self, index: usize, recorded: &RecordedUop, name: &str) -> LowerError {
+        LowerError::Place {
+            executor: self.number,
+            uop: index,
+            op: recorded.op.clone(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// The place of an attribute: of a value in the instances of the class, or of an entry in the dict of the module, that
+    /// the uops before have tested the owner for.
+    fn attribute_place(&mut self, index: usize, recorded: &RecordedUop) -> Result<u64, LowerError> {
+        let Some(Operand::Index { name, .. }) = &recorded.operand else {
+            let kind = recorded.operand.as_ref().map_or("none", Operand::kind);
+            return self.refuse(index, recorded, kind);
+        };
+        // Without an owner the check in front has failed already.
+        let Some(&owner) = self.flow.owners.get(&index) else {
+            return Err(self.no_place(index, recorded, name));
+        };
+        let owner = self.kept(owner)?;
+        let of_class = |class: &Class| match recorded.op.contains("_SLOT") {
+            true => class.slot(name),
+            false => class.inline_index(name),
+        };
+        let place = match owner.view() {
+            View::Type(class) => class
+                .class()
+                .and_then(of_class)
+                .map(|index| layout::instance_value(index) as u64),
+            View::Module(module) => match module.dict().view() {
+                View::Dict(dict) => dict.index_of(name).map(|index| index as u64),
+                _ => None,
+            },
+            _ => None,
+        };
+        place.ok_or_else(|| self.no_place(index, recorded, name))
     }
 
     fn object(&mut self, value: ValueIndex) -> Result<u64, LowerError> {
         let object = self.objects.get(value)?;
         Ok(self.constants.keep(object))
+    }
+
+    /// An object that lives as long as the machine code.
+    fn kept(&mut self, value: ValueIndex) -> Result<Ref, LowerError> {
+        let object = self.objects.get(value)?;
+        self.constants.keep(object.clone());
+        Ok(object)
     }
 
     fn constants_of(&mut self, code: usize) -> Result<u64, LowerError> {
@@ -308,9 +519,17 @@ impl Lowering<'_, '_, '_> {
         let objects = body
             .consts
             .iter()
-            .map(|&value| self.objects.get(value))
+            .map(|value| value.map(|value| self.objects.get(value)).transpose())
             .collect::<Result<_, _>>()?;
         Ok(self.constants.keep_array(objects))
+    }
+}
+
+/// What guards compare with the version of a function: for one that none accepts, a number that none has.
+fn version_operand(version: u32) -> u64 {
+    match version {
+        0 => i32::MAX as u64,
+        version => version.into(),
     }
 }
 
@@ -342,13 +561,16 @@ fn kind_of(expected: TypeName) -> u64 {
         TypeName::Function => layout::KIND_FUNCTION,
         TypeName::Type => layout::KIND_TYPE,
         TypeName::Builtin => layout::KIND_BUILTIN,
-        TypeName::Bytes
-        | TypeName::Dict
-        | TypeName::Set
-        | TypeName::MethodDescriptor
-        | TypeName::Method
-        | TypeName::Module
-        | TypeName::Instance => 0,
+        TypeName::Bytes => Kind::Bytes as u32,
+        TypeName::Dict => layout::KIND_DICT,
+        TypeName::Set => layout::KIND_SET,
+        TypeName::FrozenSet => layout::KIND_FROZEN_SET,
+        TypeName::MethodDescriptor => Kind::MethodDescriptor as u32,
+        TypeName::Method => layout::KIND_METHOD,
+        TypeName::Module => Kind::Module as u32,
+        TypeName::Code => Kind::Code as u32,
+        TypeName::Cell => Kind::Cell as u32,
+        TypeName::Instance => 0,
     };
     kind.into()
 }

@@ -34,7 +34,7 @@ pub mod uops;
 mod validate;
 mod write;
 
-pub use compare::{Difference, compare};
+pub use compare::{Difference, FrameState, compare};
 pub use format::*;
 pub use load::{LoadError, Objects};
 pub use lower::LowerError;

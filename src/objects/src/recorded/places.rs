@@ -7,6 +7,9 @@
 //! repeats until nothing changes. CPython's compiler proves the same of the bytecode before it emits `LOAD_FAST`
 //! rather than `LOAD_FAST_CHECK`, and every way through the traces is a way through the bytecode: what CPython has
 //! recorded passes.
+//!
+//! An inlined call has a frame of its own. Between the uop that makes it and `_PUSH_FRAME` a pointer to it is on top of
+//! the stack, which is no object: nothing else may take it, and no way may leave there.
 
 use super::format::{CodeBody, Document, Executor, Uop, ValueIndex};
 use super::uops::{self, Facts, LocalAccess};
@@ -29,9 +32,24 @@ pub struct PlaceError {
 /// What is wrong with a uop's use of the frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceProblem {
-    /// Nothing is known of the uop, or it enters or leaves an inlined call.
+    /// Nothing is known of the uop.
     #[error("cannot be checked: its effect on the frame is not known")]
     Unknown,
+    /// It makes a frame of which it is not known what it is like.
+    #[error("makes a frame, and no _PUSH_FRAME behind it says of which function")]
+    NotEntered,
+    /// There is a frame on the stack that was made for a call, and it is not the uop that enters it.
+    #[error("finds the frame of a call on the stack, which only _PUSH_FRAME takes")]
+    MadeFrame,
+    /// No frame has been made that it could enter.
+    #[error("enters a frame that nothing has made")]
+    NoMadeFrame,
+    /// It leaves a frame that the executor has not entered.
+    #[error("leaves the frame that its executor was entered in")]
+    OuterFrame,
+    /// It goes to the top in the frame of an inlined call.
+    #[error("goes to the top from an inlined call")]
+    TopOfCall,
     /// It belongs to another code than the frame.
     #[error("belongs to code {found}, but the frame is of code {expected}")]
     Code {
@@ -69,6 +87,12 @@ pub enum PlaceProblem {
         index: usize,
         /// Its name.
         name: String,
+    },
+    /// The last locals are not there to become cells, or hold something.
+    #[error("makes cells of the last {count} locals, which are not there or are bound already")]
+    Cells {
+        /// How many.
+        count: usize,
     },
     /// Two ways to a uop differ in the depth of the stack.
     #[error(
@@ -142,8 +166,10 @@ pub fn check(document: &Document) -> Result<(), PlaceError> {
 }
 
 /// What is known of a frame's places: true where there certainly is an object.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Places {
+    /// The code of the frame.
+    code: usize,
     locals: Vec<bool>,
     stack: Vec<bool>,
 }
@@ -152,8 +178,21 @@ impl Places {
     fn at_entry(document: &Document) -> Self {
         let bound = |places: &[Option<ValueIndex>]| places.iter().map(Option::is_some).collect();
         Self {
+            code: document.state_in.code,
             locals: bound(&document.state_in.locals),
             stack: bound(&document.state_in.stack),
+        }
+    }
+
+    /// The frame of a call: the arguments are bound, and the stack is empty.
+    fn of_call(code: usize, body: &CodeBody) -> Self {
+        let parameters = body.argcount + body.kwonly + body.collectors();
+        Self {
+            code,
+            locals: (0..body.nlocalsplus)
+                .map(|local| local < parameters)
+                .collect(),
+            stack: Vec::new(),
         }
     }
 
@@ -181,18 +220,14 @@ struct Walk<'d> {
     document: &'d Document,
     number: usize,
     executor: &'d Executor,
-    /// Absent only for an executor in a code of which nothing is recorded, which validation rejects.
-    body: Option<&'d CodeBody>,
 }
 
 impl<'d> Walk<'d> {
     fn new(document: &'d Document, number: usize) -> Self {
-        let executor = &document.executors[number];
         Self {
             document,
             number,
-            executor,
-            body: document.codes[executor.code].body.as_ref(),
+            executor: &document.executors[number],
         }
     }
 
@@ -211,7 +246,11 @@ impl<'d> Walk<'d> {
         let Some(linked) = exit.and_then(|exit| exit.executor) else {
             return Ok(None);
         };
-        let (found, expected) = (self.document.executors[linked].code, self.executor.code);
+        // The exit was reached in the frame of its code.
+        let (found, expected) = (
+            self.document.executors[linked].code,
+            self.executor.uops[uop].code,
+        );
         if found == expected {
             return Ok(Some(linked));
         }
@@ -270,7 +309,12 @@ impl<'d> Walk<'d> {
 /// One pass in line, from where it starts to a uop that does not fall through.
 struct Pass<'w> {
     walk: &'w Walk<'w>,
+    /// Of the frame that runs.
     places: Places,
+    /// Of the frames of its callers that the executor has entered calls from.
+    callers: Vec<Places>,
+    /// The code of the frame that has been made and is on top of the stack.
+    made: Option<usize>,
     exits: Exits,
 }
 
@@ -279,19 +323,26 @@ impl<'w> Pass<'w> {
         Self {
             walk,
             places,
+            callers: Vec::new(),
+            made: None,
             exits: Exits::new(),
         }
     }
 
+    fn body(&self) -> Option<&'w CodeBody> {
+        self.walk.document.codes[self.places.code].body.as_ref()
+    }
+
     /// Goes over one uop and tells whether control goes on to the next.
     fn step(&mut self, number: usize) -> Result<bool, PlaceError> {
-        let uop = &self.walk.executor.uops[number];
+        let walk = self.walk;
+        let uop = &walk.executor.uops[number];
         let facts = self
             .facts(uop)
-            .map_err(|problem| self.walk.error(number, problem))?;
+            .map_err(|problem| walk.error(number, problem))?;
         let before = facts.jumps.then(|| self.places.clone());
-        self.apply(uop, facts)
-            .map_err(|problem| self.walk.error(number, problem))?;
+        self.apply(number, uop, facts)
+            .map_err(|problem| walk.error(number, problem))?;
         let at_exit = if facts.pops_before_jump {
             Some(self.places.clone())
         } else {
@@ -308,22 +359,26 @@ impl<'w> Pass<'w> {
 
     /// What is known of a uop, unless it cannot be checked.
     fn facts(&self, uop: &Uop) -> Result<Facts, PlaceProblem> {
-        let expected = self.walk.executor.code;
+        let expected = self.places.code;
         if uop.code != expected {
             let found = uop.code;
             return Err(PlaceProblem::Code { found, expected });
         }
-        let is_call = matches!(
-            uops::without_number(&uop.op),
-            "_INIT_CALL_PY_EXACT_ARGS" | "_PY_FRAME_GENERAL" | "_PUSH_FRAME" | "_POP_FRAME"
-        );
-        uops::facts(&uop.op)
-            .filter(|_| !is_call)
-            .ok_or(PlaceProblem::Unknown)
+        if self.made.is_some() && !uops::leaves_made_frame(&uop.op) {
+            return Err(PlaceProblem::MadeFrame);
+        }
+        uops::facts(&uop.op).ok_or(PlaceProblem::Unknown)
     }
 
     /// Records that a uop may go to the exit at `target`.
     fn leave(&mut self, uop: usize, target: usize, places: Places) -> Result<(), PlaceError> {
+        let found = self.walk.executor.uops[target].code;
+        if found != places.code {
+            let expected = places.code;
+            return Err(self
+                .walk
+                .error(target, PlaceProblem::Code { found, expected }));
+        }
         let Some(known) = self.exits.get_mut(&target) else {
             self.exits.insert(target, places);
             return Ok(());
@@ -344,7 +399,7 @@ impl<'w> Pass<'w> {
     }
 
     /// The effect of a uop on the way to the next.
-    fn apply(&mut self, uop: &Uop, facts: Facts) -> Result<(), PlaceProblem> {
+    fn apply(&mut self, number: usize, uop: &Uop, facts: Facts) -> Result<(), PlaceProblem> {
         let oparg = u32::from(uop.oparg);
         let (popped, pushed) = (facts.effect.popped.of(oparg), facts.effect.pushed.of(oparg));
         let popped = self.room(popped, pushed)?;
@@ -352,7 +407,32 @@ impl<'w> Pass<'w> {
             return self.access(access, usize::from(uop.oparg));
         }
         let oparg = usize::from(uop.oparg);
-        match uop.op.as_str() {
+        match uops::without_number(&uop.op) {
+            "_INIT_CALL_PY_EXACT_ARGS" | "_PY_FRAME_GENERAL" => {
+                self.call(popped, pushed)?;
+                let entered = uops::entered_code(self.walk.executor, self.walk.document, number);
+                self.made = Some(entered.ok_or(PlaceProblem::NotEntered)?);
+            }
+            "_PUSH_FRAME" => self.enter()?,
+            "_POP_FRAME" => self.leave_call()?,
+            "_JUMP_TO_TOP" if !self.callers.is_empty() => return Err(PlaceProblem::TopOfCall),
+            // Its places are those of cells, which the frame has to have.
+            "_COPY_FREE_VARS" => self.bind_cells(oparg)?,
+            "_MAKE_CELL" => self.places.locals[oparg] = true,
+            "_LOAD_DEREF" | "_STORE_DEREF" | "_DELETE_DEREF" | "_LOAD_FROM_DICT_OR_DEREF" => {
+                self.bound(oparg)?;
+                self.take(popped)?;
+                self.push(pushed);
+            }
+            "_INIT_CALL_BOUND_METHOD_EXACT_ARGS" | "_EXPAND_METHOD" => {
+                self.call(popped, pushed)?;
+                let first = self.at(oparg);
+                self.places.stack[first] = true;
+            }
+            "_LOAD_CONST" => {
+                let known = self.body().and_then(|body| *body.consts.get(oparg)?);
+                self.places.stack.push(known.is_some());
+            }
             "_PUSH_NULL" => self.places.stack.push(false),
             "_LOAD_CONST_INLINE_WITH_NULL" | "_LOAD_CONST_INLINE_BORROW_WITH_NULL" => {
                 self.places.stack.extend([true, false]);
@@ -369,6 +449,11 @@ impl<'w> Pass<'w> {
             "_LIST_APPEND" | "_LIST_EXTEND" | "_SET_ADD" | "_SET_UPDATE" | "_DICT_UPDATE" => {
                 self.take(1)?;
                 self.object(oparg - 1)?;
+            }
+            "_DICT_MERGE" => {
+                self.take(1)?;
+                self.object(oparg - 1)?;
+                self.object(oparg + 2)?;
             }
             "_MAP_ADD" => {
                 self.take(2)?;
@@ -404,7 +489,7 @@ impl<'w> Pass<'w> {
             });
         };
         let after = (depth - popped) as u64 + pushed;
-        let stacksize = self.walk.body.map_or(0, |body| body.stacksize);
+        let stacksize = self.body().map_or(0, |body| body.stacksize);
         if after > stacksize as u64 {
             return Err(PlaceProblem::Overflow {
                 depth: after,
@@ -439,17 +524,25 @@ impl<'w> Pass<'w> {
         self.places.stack.extend((0..count).map(|_| true));
     }
 
+    /// Fails unless there is an object in this local.
+    fn bound(&self, index: usize) -> Result<(), PlaceProblem> {
+        if self.places.locals[index] {
+            return Ok(());
+        }
+        let names = self.body().map(|body| &body.varnames);
+        let name = names
+            .and_then(|names| names.get(index))
+            .cloned()
+            .unwrap_or_default();
+        Err(PlaceProblem::Unbound { index, name })
+    }
+
     fn access(&mut self, access: LocalAccess, index: usize) -> Result<(), PlaceProblem> {
-        let Places { locals, stack } = &mut self.places;
+        if access == LocalAccess::Load {
+            self.bound(index)?;
+        }
+        let Places { locals, stack, .. } = &mut self.places;
         match access {
-            LocalAccess::Load if !locals[index] => {
-                let names = self.walk.body.map(|body| &body.varnames);
-                let name = names
-                    .and_then(|names| names.get(index))
-                    .cloned()
-                    .unwrap_or_default();
-                return Err(PlaceProblem::Unbound { index, name });
-            }
             LocalAccess::Load => stack.push(true),
             LocalAccess::LoadChecked => {
                 locals[index] = true;
@@ -459,6 +552,38 @@ impl<'w> Pass<'w> {
             LocalAccess::Store => locals[index] = stack.pop().unwrap_or_default(),
             LocalAccess::Delete => locals[index] = false,
         }
+        Ok(())
+    }
+
+    /// The frame that was made becomes the one that runs.
+    fn enter(&mut self) -> Result<(), PlaceProblem> {
+        let code = self.made.take().ok_or(PlaceProblem::NoMadeFrame)?;
+        let body = self.walk.document.codes[code].body.as_ref();
+        let body = body.ok_or(PlaceProblem::NotEntered)?;
+        self.places.stack.pop();
+        let caller = std::mem::replace(&mut self.places, Places::of_call(code, body));
+        self.callers.push(caller);
+        Ok(())
+    }
+
+    /// Goes back to the caller with the result on its stack. The call's own stack holds nothing else.
+    fn leave_call(&mut self) -> Result<(), PlaceProblem> {
+        self.take(1)?;
+        let caller = self.callers.pop().ok_or(PlaceProblem::OuterFrame)?;
+        self.places = caller;
+        self.room(0, 1)?;
+        self.push(1);
+        Ok(())
+    }
+
+    /// The last locals become cells. Nothing that they held is given back.
+    fn bind_cells(&mut self, count: usize) -> Result<(), PlaceProblem> {
+        let locals = &mut self.places.locals;
+        let first = locals.len().checked_sub(count);
+        let Some(first) = first.filter(|&first| locals[first..].iter().all(|bound| !bound)) else {
+            return Err(PlaceProblem::Cells { count });
+        };
+        locals[first..].fill(true);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! them, and compared with what CPython had there.
 #![allow(unsafe_code)]
 
-use super::compare::{Difference, compare};
+use super::compare::{Difference, FrameState, compare};
 use super::coverage::Coverage;
 use super::flow::Unproven;
 use super::format::{Document, Expected};
@@ -11,7 +11,7 @@ use super::lower::{Constants, LowerError, Lowered, Origin, lower};
 use super::places::{self, PlaceError};
 use super::tier::{Loaded, Tier};
 use crate::error::PyError;
-use crate::frame::OwnedFrame;
+use crate::frame::{Frame, OwnedFrame};
 use crate::helpers;
 use crate::thread::ThreadState;
 use mimeo::engine::{CompileError, Engine, EngineError};
@@ -120,6 +120,8 @@ pub struct Program<'d> {
     coverage: Option<Coverage>,
     objects: Objects<'d>,
     frame: OwnedFrame,
+    /// The frame that the run has ended in: `frame`, or that of a call which it has left in the middle of.
+    innermost: *mut Frame,
     thread: Box<ThreadState>,
     interrupter: Interrupter,
     compile_time: Duration,
@@ -168,6 +170,8 @@ impl Interrupter {
 impl Drop for Program<'_> {
     fn drop(&mut self) {
         self.interrupter.detach();
+        // SAFETY: the innermost frame is the kernel's, or was entered from it by calls that the run has not left.
+        unsafe { self.thread.unwind(self.innermost, self.frame.as_ptr()) };
     }
 }
 
@@ -182,6 +186,8 @@ pub struct Outcome {
     pub op: String,
     /// The code of the frame.
     pub code: usize,
+    /// The codes of the callers' frames that the traces have not gone back to, the innermost first.
+    pub callers: Vec<usize>,
     /// Where the interpreter resumes.
     pub target: u32,
     /// The exception that was raised, if it was left through an error.
@@ -242,11 +248,13 @@ impl<'d> Program<'d> {
         places::check(document)?;
         let mut objects = Objects::new(document);
         let frame = objects.entry_frame()?;
+        objects.make_globals()?;
         let thread = Box::new(ThreadState::new());
         let mut program = Self {
             compiled: Vec::new(),
             coverage,
             objects,
+            innermost: frame.as_ptr(),
             frame,
             interrupter: Interrupter::new(&thread),
             thread,
@@ -360,9 +368,10 @@ impl<'d> Program<'d> {
         };
         let run_time = start.elapsed();
         self.interrupter.set(0);
-        // SAFETY: the exit's frame is the one that was entered, as no uop of the set enters another, and its stack
-        // pointer is within the stack, whose depth was checked at every uop.
-        unsafe { (*frame).stack_pointer = exit.stack_pointer.cast() };
+        self.innermost = exit.frame.cast();
+        // SAFETY: the exit's frame is the one that was entered, or that of a call which was entered from it and not left,
+        // and its stack pointer is within the stack, whose depth was checked at every uop.
+        unsafe { (*self.innermost).stack_pointer = exit.stack_pointer.cast() };
         let left = self
             .compiled
             .iter()
@@ -379,6 +388,7 @@ impl<'d> Program<'d> {
                 uop,
                 op: document.executors[left.number].uops[uop].op.clone(),
                 code: document.executors[left.number].uops[uop].code,
+                callers: self.callers(),
                 target: exit.target,
                 error: self.thread.take_error(),
                 run_time,
@@ -408,7 +418,7 @@ impl<'d> Program<'d> {
                 expected: with_error(&expected, wanted),
             });
         }
-        compare(&self.objects, &self.frame)?;
+        compare(&self.objects, self.frame())?;
         Ok(())
     }
 
@@ -417,9 +427,26 @@ impl<'d> Program<'d> {
         self.coverage.as_ref()
     }
 
-    /// The frame, as the last run left it.
-    pub fn frame(&self) -> &OwnedFrame {
-        &self.frame
+    /// The frame that the run has ended in.
+    pub fn frame(&self) -> FrameState<'_> {
+        // SAFETY: the frame lives until the program is dropped.
+        unsafe { frame_state(self.innermost) }
+    }
+
+    /// The frames of the callers, the innermost first; none if the run has ended in the kernel.
+    pub fn calling_frames(&self) -> impl Iterator<Item = FrameState<'_>> {
+        let kernel = self.frame.as_ptr();
+        std::iter::successors(Some(self.innermost), move |&frame| {
+            // SAFETY: every frame before the kernel's has one before it.
+            (frame != kernel).then(|| unsafe { (*frame).previous })
+        })
+        .skip(1)
+        // SAFETY: as in `frame`.
+        .map(|frame| unsafe { frame_state(frame) })
+    }
+
+    fn callers(&self) -> Vec<usize> {
+        self.calling_frames().map(|frame| frame.code).collect()
     }
 
     /// How many recorded uops were compiled, of all executors together.
@@ -459,6 +486,21 @@ impl<'d> Program<'d> {
     }
 }
 
+/// What is in a frame.
+///
+/// # Safety
+/// The frame lives as long as what is made of it, and its stack pointer is in its stack.
+unsafe fn frame_state<'f>(frame: *const Frame) -> FrameState<'f> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        FrameState {
+            code: (*frame).code as usize,
+            locals: Frame::locals(frame),
+            stack: Frame::stack(frame),
+        }
+    }
+}
+
 fn check_uops(
     number: usize,
     executor: &super::format::Executor,
@@ -485,7 +527,9 @@ fn links(document: &Document, compiled: &Compiled) -> Vec<(u32, usize)> {
     let recorded = &document.executors[compiled.number].uops;
     let mut links = Vec::new();
     for (index, exit) in compiled.trace.exits().iter().enumerate() {
-        if let Origin::Recorded(uop) = compiled.origins[exit.uop as usize]
+        // Control never gets to an exit of unknown depth.
+        if exit.depth.is_some()
+            && let Origin::Recorded(uop) = compiled.origins[exit.uop as usize]
             && let Some(to) = recorded[uop].exit.as_ref().and_then(|exit| exit.executor)
         {
             links.push((index as u32, to));

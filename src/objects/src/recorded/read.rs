@@ -3,8 +3,8 @@
 
 use super::format::{
     AttributeLayout, Code, CodeBody, Document, Entry, Executor, Exit, Expected, ExpectedError,
-    ExpectedValue, FORMAT, FormatError, Instruction, Operand, SequenceIterator, State, Stats, Uop,
-    UserType, Value, ValueIndex,
+    ExpectedValue, FORMAT, FormatError, FunctionParts, Instruction, Operand, SequenceIterator,
+    State, Stats, Uop, UserType, Value, ValueIndex,
 };
 use super::hex_float;
 use num_bigint::BigInt;
@@ -343,11 +343,12 @@ fn code_body(node: Node<'_, '_>) -> Result<CodeBody> {
         argcount: node.field("argcount", "an integer")?.index()?,
         kwonly: node.field("kwonly", "an integer")?.index()?,
         varargs: node.field("varargs", "a bool")?.bool()?,
+        flags: node.optional("flags")?.map(|node| node.u32()).transpose()?,
         nlocalsplus: node.field("nlocalsplus", "an integer")?.index()?,
         stacksize: node.field("stacksize", "an integer")?.index()?,
         varnames: node.field("varnames", "names")?.strings()?,
         names: node.field("names", "names")?.strings()?,
-        consts: node.field("consts", "values")?.indices()?,
+        consts: places(&node, "consts")?,
         instructions: node
             .field("instructions", "instructions")?
             .items(instruction)?,
@@ -486,7 +487,13 @@ fn value(node: &Node<'_, '_>) -> Result<Value> {
         "function" => Value::Function {
             name: name()?,
             code: node.field("code", "a code")?.index()?,
+            parts: function_parts(node)?,
         },
+        "frozenset" => Value::FrozenSet(items()?.indices()?),
+        "cell" => Value::Cell(
+            node.field("contents", "a value or null")?
+                .nullable(Node::index)?,
+        ),
         "type" => Value::Type {
             name: name()?,
             user: user_type(node)?,
@@ -506,6 +513,18 @@ fn value(node: &Node<'_, '_>) -> Result<Value> {
         kind => Value::Unknown {
             kind: kind.to_owned(),
         },
+    })
+}
+
+fn function_parts(node: &Node<'_, '_>) -> Result<FunctionParts> {
+    let part = |name| -> Result<Option<ValueIndex>> {
+        let part = node.optional(name)?;
+        part.map(|node| node.index()).transpose()
+    };
+    Ok(FunctionParts {
+        defaults: part("defaults")?,
+        keyword_defaults: part("kwdefaults")?,
+        closure: part("closure")?,
     })
 }
 

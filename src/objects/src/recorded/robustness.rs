@@ -31,7 +31,7 @@ fn exercise(text: &str) -> bool {
         drop(objects.get(index));
     }
     if let Ok(frame) = objects.entry_frame() {
-        drop(compare(&objects, &frame));
+        drop(compare(&objects, (&frame).into()));
     }
     true
 }

@@ -2,6 +2,7 @@
 //!
 //! Uops that are not listed are not rejected here. Nothing is known of them, so the checks that need to know say so.
 
+use super::format::{Document, Executor, Operand, Value};
 use mimeo::stencil::{Count, StackEffect};
 
 /// What happens to the operands when a uop raises an error.
@@ -97,6 +98,19 @@ pub fn local_access(op: &str) -> Option<LocalAccess> {
     }
 }
 
+/// Whether the oparg of a uop is the index of a local, or of a cell, which are locals as well.
+pub fn names_local(op: &str) -> bool {
+    local_access(op).is_some() || names_cell(op) || op == "_MAKE_CELL"
+}
+
+/// Whether the oparg of a uop is the index of a local that holds a cell.
+pub fn names_cell(op: &str) -> bool {
+    matches!(
+        op,
+        "_LOAD_DEREF" | "_STORE_DEREF" | "_DELETE_DEREF" | "_LOAD_FROM_DICT_OR_DEREF"
+    )
+}
+
 /// Families with one variant for each small oparg: prefix of the variants, and the first oparg without one.
 const NUMBERED: [(&str, u16); 3] = [
     ("_LOAD_FAST_", 8),
@@ -132,6 +146,30 @@ pub fn is_terminal(op: &str) -> bool {
             | "_COLD_EXIT"
             | "_FATAL_ERROR"
     )
+}
+
+/// Whether a uop may stand between the one that makes the frame of a call and the one that enters it.
+pub fn leaves_made_frame(op: &str) -> bool {
+    matches!(
+        op,
+        "_SAVE_RETURN_OFFSET" | "_PUSH_FRAME" | "_SET_IP" | "_NOP"
+    )
+}
+
+/// The code of the frame that the uop at `made` makes: that of the function which the `_PUSH_FRAME` behind it enters.
+pub fn entered_code(executor: &Executor, document: &Document, made: usize) -> Option<usize> {
+    let behind = executor.uops.get(made + 1..)?.iter();
+    let push = behind
+        .take_while(|uop| leaves_made_frame(&uop.op))
+        .find(|uop| uop.op == "_PUSH_FRAME")?;
+    match push.operand.as_ref()? {
+        Operand::Code(code) => Some(*code),
+        Operand::Function(value) => match document.values.get(*value)? {
+            Value::Function { code, .. } => Some(*code),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Whether a `jump_target` may name a uop of this name.
@@ -179,6 +217,13 @@ pub fn operand_kind(op: &str) -> Option<&'static str> {
         | "_CHECK_FUNCTION_EXACT_ARGS"
         | "_CHECK_METHOD_VERSION" => Some("function_version"),
         "_GUARD_TYPE_VERSION" | "_CHECK_ATTR_CLASS" => Some("type_version"),
+        "_LOAD_ATTR_INSTANCE_VALUE_0"
+        | "_LOAD_ATTR_INSTANCE_VALUE_1"
+        | "_LOAD_ATTR_SLOT_0"
+        | "_LOAD_ATTR_SLOT_1"
+        | "_LOAD_ATTR_MODULE"
+        | "_STORE_ATTR_INSTANCE_VALUE"
+        | "_STORE_ATTR_SLOT" => Some("index"),
         "_SET_IP" | "_CHECK_VALIDITY_AND_SET_IP" => Some("ip"),
         "_START_EXECUTOR" => Some("executor"),
         _ => None,

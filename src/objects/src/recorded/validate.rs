@@ -121,13 +121,18 @@ fn codes(document: &Document, heap: &Heap<'_>) -> Result<()> {
             names,
             "the number of varnames",
         )?;
+        let parameters = body
+            .argcount
+            .saturating_add(body.kwonly)
+            .saturating_add(body.collectors());
         at_most(
-            format_args!("{path}.argcount"),
-            body.argcount,
+            format_args!("{path}.argcount, with kwonly and varargs"),
+            parameters,
             body.nlocalsplus,
             "the number of locals",
         )?;
         for (position, &value) in body.consts.iter().enumerate() {
+            let Some(value) = value else { continue };
             heap.index(format_args!("{path}.consts[{position}]"), value)?;
         }
     }
@@ -172,7 +177,10 @@ impl Heap<'_> {
     /// Fails unless everything that a value refers to is there.
     fn references(&self, path: &str, value: &Value) -> Result<()> {
         match value {
-            Value::List(items) | Value::Tuple(items) | Value::Set(items) => {
+            Value::List(items)
+            | Value::Tuple(items)
+            | Value::Set(items)
+            | Value::FrozenSet(items) => {
                 for (number, &item) in items.iter().enumerate() {
                     self.index(format_args!("{path}.items[{number}]"), item)?;
                 }
@@ -187,6 +195,19 @@ impl Heap<'_> {
                 user: Some(user), ..
             } => self.named(path, "methods", &user.methods)?,
             Value::Instance { attrs, .. } => self.named(path, "attrs", attrs)?,
+            Value::Cell(Some(contents)) => {
+                self.index(format_args!("{path}.contents"), *contents)?;
+            }
+            Value::Function { parts, .. } => {
+                for (part, value) in parts.named() {
+                    let kind = if part == "kwdefaults" {
+                        "dict"
+                    } else {
+                        "tuple"
+                    };
+                    self.kind(format_args!("{path}.{part}"), value, &[kind])?;
+                }
+            }
             Value::Method { func, receiver } => {
                 self.index(format_args!("{path}.func"), *func)?;
                 self.index(format_args!("{path}.self"), *receiver)?;
@@ -437,7 +458,7 @@ impl UopCheck<'_> {
             return Err(invalid(self.at("oparg"), oparg, expected));
         }
         let oparg = usize::from(*oparg);
-        if uops::local_access(op).is_some() {
+        if uops::names_local(op) {
             index(self.at("oparg"), oparg, "locals", body.nlocalsplus)?;
         }
         match op.as_str() {
@@ -451,7 +472,15 @@ impl UopCheck<'_> {
                     body.names.len(),
                 )
             }
-            "_STORE_ATTR" => index(self.at("oparg"), oparg, "names", body.names.len()),
+            "_STORE_ATTR" | "_DELETE_ATTR" | "_STORE_GLOBAL" | "_DELETE_GLOBAL" | "_STORE_NAME"
+            | "_DELETE_NAME" => index(self.at("oparg"), oparg, "names", body.names.len()),
+            // The low bits say what to push, and whether `super` was called without arguments.
+            "_LOAD_SUPER_ATTR_ATTR" | "_LOAD_SUPER_ATTR_METHOD" => index(
+                format_args!("{} >> 2", self.at("oparg")),
+                oparg >> 2,
+                "names",
+                body.names.len(),
+            ),
             // The error has to be there already: only an error_target leads here.
             "_ERROR_POP_N" if self.is_reached_in_line() => Err(invalid(
                 self.at("op"),

@@ -44,7 +44,7 @@ fn code(code: &Code) -> Json {
         return json!({"name": code.name});
     };
     let instructions = body.instructions.iter();
-    json!({
+    let mut json = json!({
         "name": code.name,
         "argcount": body.argcount,
         "kwonly": body.kwonly,
@@ -57,7 +57,11 @@ fn code(code: &Code) -> Json {
         "instructions": instructions
             .map(|instruction| json!([instruction.offset, instruction.name, instruction.oparg]))
             .collect::<Json>(),
-    })
+    });
+    if let Some(flags) = body.flags {
+        json["flags"] = flags.into();
+    }
+    json
 }
 
 fn executor(executor: &Executor) -> Json {
@@ -131,7 +135,10 @@ fn contents(value: &Value) -> Json {
         Value::Float(value) => json!({"v": hex_float::format(*value)}),
         Value::Str(text) => json!({"v": text}),
         Value::Bytes(bytes) => json!({"v": hex(bytes)}),
-        Value::List(items) | Value::Tuple(items) | Value::Set(items) => json!({"items": items}),
+        Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => {
+            json!({"items": items})
+        }
+        Value::Cell(contents) => json!({"contents": contents}),
         Value::Dict(items) => json!({"items": items}),
         Value::Range { start, stop, step } => json!({
             "start": start.to_string(),
@@ -146,7 +153,13 @@ fn contents(value: &Value) -> Json {
         Value::ListIterator(iterator)
         | Value::TupleIterator(iterator)
         | Value::StrAsciiIterator(iterator) => sequence_iterator(iterator),
-        Value::Function { name, code } => json!({"name": name, "code": code}),
+        Value::Function { name, code, parts } => {
+            let mut json = json!({"name": name, "code": code});
+            for (part, value) in parts.named() {
+                json[part] = json!(value);
+            }
+            json
+        }
         Value::Type { name, user } => {
             let mut json = json!({"name": name});
             if let Some(user) = user {

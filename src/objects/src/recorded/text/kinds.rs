@@ -83,9 +83,17 @@ pub(super) const KINDS: &[Kind] = &[
     kind("str_ascii_iterator", SEQUENCE_ITERATOR, &["index"]),
     kind(
         "function",
-        &[("code", Field::Code), ("name", Field::Name)],
-        &["name"],
+        &[
+            ("code", Field::Code),
+            ("name", Field::Name),
+            ("defaults", Field::Value),
+            ("kwdefaults", Field::Value),
+            ("closure", Field::Value),
+        ],
+        &["name", "defaults", "kwdefaults", "closure"],
     ),
+    kind("frozenset", &[("items", Field::Values)], &["items"]),
+    kind("cell", &[("contents", Field::Nullable)], &[]),
     kind("type", NAME, &[]),
     Kind {
         word: "class",

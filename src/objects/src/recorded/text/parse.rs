@@ -756,7 +756,7 @@ type ReadField = fn(&mut Parser) -> Result<CodeField>;
 /// What follows the name of a field of a code.
 fn code_field(name: &str) -> Option<ReadField> {
     Some(match name {
-        "arguments" | "keyword_only" | "stack" => {
+        "arguments" | "keyword_only" | "stack" | "flags" => {
             |parser| parser.int("a number").map(CodeField::Number)
         }
         "varargs" => |_| Ok(CodeField::Flag),

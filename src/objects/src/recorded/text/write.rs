@@ -235,6 +235,7 @@ impl<'d> Writer<'d> {
                     argcount: 0,
                     kwonly: 0,
                     varargs: false,
+                    flags: None,
                     nlocalsplus: body.varnames.len(),
                     stacksize: STACK,
                     varnames: body.varnames.clone(),
@@ -263,6 +264,9 @@ impl<'d> Writer<'d> {
         if body.varargs {
             self.line(1, "varargs");
         }
+        if let Some(flags) = body.flags {
+            self.line(1, format!("flags {flags}"));
+        }
         self.line(1, format!("stack {}", body.stacksize));
         for (field, names) in [("locals", &body.varnames), ("names", &body.names)] {
             if !names.is_empty() {
@@ -271,7 +275,7 @@ impl<'d> Writer<'d> {
             }
         }
         if !body.consts.is_empty() {
-            let consts: Vec<&str> = body.consts.iter().map(|&it| self.entry.at(it)).collect();
+            let consts: Vec<&str> = body.consts.iter().map(|&it| self.entry.place(it)).collect();
             let consts = consts.join(", ");
             self.line(1, format!("consts {consts}"));
         }
