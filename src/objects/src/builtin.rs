@@ -147,7 +147,8 @@ impl Builtin {
         if let Some(expected) = self.entry.kind.exact_count()
             && expected != arguments.len()
         {
-            let name = self.qualified_name();
+            // CPython's errors call the built-in part of `operator` by its own name.
+            let name = self.qualified_name().replace("operator.", "_operator.");
             return Err(self.entry.kind.wrong_count(&name, arguments.len()));
         }
         (self.entry.call)(arguments)

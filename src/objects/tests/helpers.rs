@@ -512,3 +512,38 @@ fn an_unbound_local_is_named() {
         }
     });
 }
+
+#[test]
+fn counters_count_and_nothing_else_does() {
+    run(|thread| {
+        let counter = Ref::cell(Some(Ref::int(i64::MAX)));
+        let View::Cell(cell) = counter.view() else {
+            panic!("no cell")
+        };
+        for expected in ["9223372036854775808", "9223372036854775809"] {
+            // SAFETY: the reference is a new one.
+            unsafe { mimeo_increment_counter(thread, counter.clone().into_raw()) };
+            assert_eq!(repr_text(&cell.get().unwrap()).unwrap(), expected);
+        }
+        for (contents, expected) in [(Some(Ref::str("a")), Some("'a'")), (None, None)] {
+            cell.replace(contents);
+            // SAFETY: as above.
+            unsafe { mimeo_increment_counter(thread, counter.clone().into_raw()) };
+            let text = cell.get().map(|contents| repr_text(&contents).unwrap());
+            assert_eq!(text.as_deref(), expected);
+        }
+        // SAFETY: as above.
+        unsafe { mimeo_increment_counter(thread, Ref::int(500).into_raw()) };
+        assert!(thread.take_error().is_none());
+    });
+}
+
+#[test]
+fn a_fatal_error_is_an_exception() {
+    run(|thread| {
+        // SAFETY: the thread state is ours.
+        unsafe { mimeo_fatal_error(thread) };
+        let error = thread.take_error().unwrap();
+        assert_eq!(error.kind, ErrorKind::SystemError);
+    });
+}

@@ -11,7 +11,6 @@ use crate::limits;
 use crate::list::List;
 use crate::object::{Ref, View};
 use crate::sequence;
-use crate::sort;
 
 pub(super) const METHODS: &[MethodEntry] = &[
     MethodEntry {
@@ -199,7 +198,7 @@ fn sort(list: &Ref, arguments: &[Ref]) -> Result<Ref> {
         return Err(PyError::type_error("sort() takes no positional arguments"));
     }
     let list = this(list)?;
-    let sorted = sort::sort(list.to_vec())?;
+    let sorted = crate::sort::sort(list.to_vec())?;
     drop(list.change(|items| std::mem::replace(items, sorted)));
     Ok(Ref::none())
 }

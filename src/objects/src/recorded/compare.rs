@@ -476,6 +476,7 @@ fn is_same_itself(value: &Value, object: &Ref) -> bool {
         (Value::FrozenSet(expected), View::Set(found)) => {
             found.is_frozen() && expected.len() == found.len()
         }
+        (Value::Bytes(expected), View::Bytes(found)) => expected == found.data(),
         (Value::Dict(expected), View::Dict(found)) => expected.len() == found.len(),
         (Value::Range { start, stop, step }, View::Range(found)) => [start, stop, step]
             .map(IntView::of)

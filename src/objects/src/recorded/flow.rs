@@ -952,25 +952,30 @@ mod tests {
         );
     }
 
-    /// An executor of uops written as in `_COPY 2` or, with an object as operand, `_LOAD_CONST_INLINE =1`. The values
-    /// are those of sum_squares: 0 a function, 1 and 2 ints, 3 a range iterator, 4 None, 5 a type.
+    /// An executor of uops written as in `_COPY 2` or, with a value as operand, `_LOAD_CONST_INLINE =1` or
+    /// `_CHECK_FUNCTION_EXACT_ARGS 1=0`. The values are those of sum_squares: 0 a function, 1 and 2 ints, 3 a range
+    /// iterator, 4 None, 5 a type.
     fn executor(uops: &str) -> Executor {
         let uops = uops.split(',').map(|text| {
             let (op, argument) = text.trim().split_once(' ').unwrap_or((text.trim(), "0"));
-            let value = argument
-                .strip_prefix('=')
-                .map(|value| value.parse().unwrap());
-            let named = uops::fixed_oparg(op);
+            let (oparg, value) = argument.split_once('=').unwrap_or((argument, ""));
+            let value = value.parse().ok();
+            let oparg = if oparg.is_empty() { "0" } else { oparg };
+            let operand = match op {
+                "_PUSH_FRAME" => Operand::Function,
+                "_CHECK_FUNCTION_EXACT_ARGS" => Operand::FunctionVersion,
+                "_GUARD_TYPE_VERSION" => Operand::TypeVersion,
+                _ => Operand::Object,
+            };
             Uop {
                 op: op.to_owned(),
-                oparg: named
-                    .unwrap_or_else(|| value.map_or_else(|| argument.parse().unwrap(), |_| 0)),
+                oparg: uops::fixed_oparg(op).unwrap_or_else(|| oparg.parse().unwrap()),
                 code: 0,
                 target: None,
                 jump_target: None,
                 error_target: None,
                 exit: None,
-                operand: value.map(Operand::Object),
+                operand: value.map(operand),
             }
         });
         Executor {
@@ -1042,7 +1047,7 @@ mod tests {
             ("_NOP, _BUILD_MAP 0, _LOAD_FAST_0, _COPY 1, _MAP_ADD 1", &[]),
             (
                 "_NOP, _STORE_ATTR_SLOT",
-                &["uop 1: expected instance at depth 0"],
+                &["uop 1: expected instance of a class that was tested at depth 0"],
             ),
             // A guard before uop 1 does not hold when _JUMP_TO_TOP comes there; one before an exit says nothing.
             (
@@ -1216,10 +1221,66 @@ mod tests {
         let unknown_receiver = "_NOP, _LOAD_CONST_INLINE =0, _LOAD_FAST_0, _LOAD_FAST_1, _GUARD_TOS_INT,
                                 _INIT_CALL_PY_EXACT_ARGS_1, _PUSH_FRAME, _LOAD_FAST_0, _COPY 1, _BINARY_OP_ADD_INT";
         assert_eq!(checks(unknown_receiver), ["uop 9: expected int at depth 0"]);
-        assert_eq!(
-            checks("_NOP, _INIT_CALL_PY_EXACT_ARGS_0"),
-            ["uop 1: expected function at depth 1"]
-        );
+    }
+
+    #[test]
+    fn a_call_is_of_a_function_that_takes_its_arguments() {
+        let call = "_INIT_CALL_PY_EXACT_ARGS_0, _SAVE_RETURN_OFFSET, _PUSH_FRAME =0";
+        let unproven = |uop| {
+            vec![format!(
+                "uop {uop}: expected function of code 0 and all of its arguments at depth 1"
+            )]
+        };
+        for (before, expected) in [
+            ("_NOP", unproven(1)),
+            ("_NOP, _CHECK_FUNCTION_EXACT_ARGS 0=0", Vec::new()),
+            ("_NOP, _CHECK_FUNCTION_EXACT_ARGS 0=0, _NOP", Vec::new()),
+            // Another number of arguments, and other operands.
+            ("_NOP, _CHECK_FUNCTION_EXACT_ARGS 1=0", unproven(2)),
+            (
+                "_NOP, _CHECK_FUNCTION_EXACT_ARGS 0=0, _SWAP 2, _SWAP 2",
+                Vec::new(),
+            ),
+            ("_NOP, _CHECK_FUNCTION_EXACT_ARGS 0=0, _SWAP 2", unproven(3)),
+            (
+                "_NOP, _CHECK_FUNCTION_EXACT_ARGS 0=0, _POP_TOP, _PUSH_NULL",
+                unproven(4),
+            ),
+            // What was tested before the top is forgotten there.
+            ("_CHECK_FUNCTION_EXACT_ARGS 0=0", unproven(1)),
+        ] {
+            assert_eq!(checks(&format!("{before}, {call}")), expected, "{before}");
+        }
+    }
+
+    #[test]
+    fn globals_and_cells_are_where_they_were() {
+        for (uops, expected) in [
+            ("_NOP, _GUARD_GLOBALS_VERSION, _LOAD_GLOBAL_MODULE", &[][..]),
+            (
+                "_NOP, _GUARD_GLOBALS_VERSION, _GUARD_BUILTINS_VERSION, _LOAD_GLOBAL_BUILTINS",
+                &[],
+            ),
+            (
+                "_NOP, _GUARD_GLOBALS_VERSION, _POP_TOP, _LOAD_GLOBAL_MODULE",
+                &["uop 3: expected globals that were tested"],
+            ),
+            (
+                "_NOP, _GUARD_GLOBALS_VERSION, _LOAD_GLOBAL_BUILTINS",
+                &["uop 2: expected builtins that were tested"],
+            ),
+            ("_NOP, _MAKE_CELL 0, _LOAD_DEREF 0, _STORE_DEREF 0", &[]),
+            (
+                "_NOP, _LOAD_DEREF 0, _STORE_DEREF 0",
+                &["uop 1: expected cell in local 0"],
+            ),
+            (
+                "_NOP, _MAKE_CELL 0, _LOAD_FAST_1, _STORE_FAST_0, _LOAD_DEREF 0",
+                &["uop 4: expected cell in local 0"],
+            ),
+        ] {
+            assert_eq!(checks(uops), expected, "{uops}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::format::{
 };
 use crate::attribute;
 use crate::builtin::BuiltinId;
+use crate::bytes::Bytes;
 use crate::class::ClassSpec;
 use crate::code::{self, BadCode, CodeSpec, OPTIMIZED};
 use crate::dict::Dict;
@@ -314,6 +315,7 @@ impl<'d> Objects<'d> {
             Value::MethodDescriptor { name } => methods::named(name),
             Value::ModuleFunction { name } => modules::function(name),
             Value::Module { name } => module(name),
+            Value::Bytes(bytes) => Some(Bytes::object(bytes.clone())),
             Value::Method { func, receiver } => self.method(*func, *receiver),
             _ => None,
         })
@@ -577,10 +579,6 @@ mod tests {
     #[test]
     fn what_is_not_supported_says_where_it_is() {
         for (value, expected) in [
-            (
-                json!({"t": "dict", "items": []}),
-                "values[4]: objects of kind dict are not supported",
-            ),
             (
                 json!({"t": "builtin", "name": "breakpoint"}),
                 "values[4]: objects of kind builtin (breakpoint) are not supported",

@@ -622,16 +622,60 @@ mod tests {
     use crate::recorded::fixtures::{document, edited, traces};
     use serde_json::json;
 
-    /// Everything passes but what needs inlined calls.
     #[test]
     fn recorded_traces_pass() {
         for (name, text) in traces() {
             let found = check(&Document::parse(&text).unwrap());
-            if ["method_call", "spectral_a"].contains(&name.as_str()) {
-                assert_eq!(found.unwrap_err().problem, PlaceProblem::Unknown, "{name}");
-            } else {
-                assert_eq!(found, Ok(()), "{name}");
-            }
+            assert_eq!(found, Ok(()), "{name}");
+        }
+    }
+
+    /// The index of the first uop of this name in the first executor.
+    fn first(document: &Document, op: &str) -> usize {
+        let uops = &document.executors[0].uops;
+        uops.iter().position(|uop| uop.op == op).unwrap()
+    }
+
+    #[test]
+    fn nothing_but_a_call_takes_its_frame() {
+        let document = document("spectral_a");
+        let push = first(&document, "_PUSH_FRAME");
+        let pop = first(&document, "_POP_FRAME");
+        let path = |index: usize| format!("/executors/0/uops/{index}");
+        for (index, uop, expected) in [
+            (
+                push,
+                uop("_POP_TOP", 0),
+                "makes a frame, and no _PUSH_FRAME behind it says of which function",
+            ),
+            (
+                push - 1,
+                uop("_PUSH_NULL", 0),
+                "makes a frame, and no _PUSH_FRAME behind it says of which function",
+            ),
+            (
+                pop,
+                uop("_POP_TOP", 0),
+                "belongs to code 0, but the frame is of code",
+            ),
+            (
+                push + 1,
+                json!({"op": "_POP_FRAME", "oparg": 0, "code": document.executors[0].uops[push + 1].code}),
+                "takes 1 values from a stack of 0",
+            ),
+            (
+                1,
+                uop("_PUSH_FRAME", 0),
+                "enters a frame that nothing has made",
+            ),
+            (
+                1,
+                uop("_POP_FRAME", 0),
+                "leaves the frame that its executor was entered in",
+            ),
+        ] {
+            let found = message("spectral_a", &[(&path(index), uop)]);
+            assert!(found.contains(expected), "{index}: {found}");
         }
     }
 
