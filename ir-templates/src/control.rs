@@ -5,12 +5,17 @@ use inkwell::IntPredicate;
 use mimeo::executor::ExecutorHeader;
 use mimeo::stencil::Count;
 use mimeo_compiler::builder::TemplateBuilder;
-use mimeo_compiler::template::Template;
+use mimeo_compiler::template::{Helper, Template, Type};
 use mimeo_objects::layout;
 use std::mem::offset_of;
 
+const P: Type = Type::Pointer;
+
 /// Bytecode offsets are well below 2^31.
 const OFFSET_BITS: u8 = 31;
+
+const FATAL_ERROR: Helper = Helper::without_result("mimeo_fatal_error", &[P]);
+const INCREMENT: Helper = Helper::without_result("mimeo_increment_counter", &[P, P]);
 
 pub(crate) fn templates() -> Vec<Template> {
     vec![
@@ -39,6 +44,28 @@ pub(crate) fn templates() -> Vec<Template> {
         Template::new("_DEOPT", |b| b.side_exit())
             .side_exits()
             .terminal(),
+        // The runtime counts how often an exit is taken, whatever it is called; what is hot gets a trace, and a link.
+        Template::new("_COLD_EXIT", |b| b.side_exit())
+            .side_exits()
+            .terminal(),
+        // Where to go on is not in the trace: the frame says it.
+        Template::new("_DYNAMIC_EXIT", |b| b.side_exit())
+            .side_exits()
+            .terminal(),
+        Template::new("_FATAL_ERROR", |mut b| {
+            // All values are in memory: this is no place to keep some in registers over a call for.
+            b.pop_array(Count::fixed(0))?;
+            b.call(&FATAL_ERROR, &[b.thread().into()])?;
+            b.side_exit()
+        })
+        .side_exits()
+        .terminal(),
+        Template::new("_INTERNAL_INCREMENT_OPT_COUNTER", |mut b| {
+            let counter = b.pop_pointer()?;
+            b.call(&INCREMENT, &[b.thread().into(), counter.into()])?;
+            b.continue_()
+        })
+        .stack(1, 0),
         Template::new("_ERROR_POP_N", leave_with_error)
             .stack_counts(Count::oparg_plus(0), Count::fixed(0))
             .side_exits()

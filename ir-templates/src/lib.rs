@@ -21,6 +21,7 @@ mod containers;
 mod control;
 #[cfg(feature = "llvm")]
 mod dicts;
+#[cfg(feature = "llvm")]
 mod exceptions;
 #[cfg(feature = "llvm")]
 mod float;

@@ -4,6 +4,7 @@
 
 use mimeo::engine::Engine;
 use mimeo::executor::{Executor, LinkError, SideExit, ThreadState};
+use mimeo::form::Form;
 use mimeo::table::{StencilTable, VariantContents};
 use mimeo::trace::{FrameShape, Trace, TraceError};
 use mimeo_tests::toy::{self, FRAME_WORDS, contents_with_frames, op, push_add_to_local};
@@ -396,4 +397,12 @@ fn uops_that_switch_frames_have_no_variants() {
     let enter = toy::variant(&["_ENTER"], toy::slots(1, 0), &[], &[]);
     let error = refused(vec![enter]);
     assert!(error.contains("_ENTER goes to another frame"), "{error}");
+    let operands = toy::contents_with_variants().variants;
+    let is_operands = |variant: &VariantContents| matches!(variant.form, Form::Operands(_));
+    let operands = operands.into_iter().filter(is_operands).take(1);
+    let error = refused(operands.collect());
+    assert!(
+        error.contains("they are another frame's behind _ENTER"),
+        "{error}"
+    );
 }

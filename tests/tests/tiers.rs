@@ -4,8 +4,11 @@
 #![allow(unsafe_code)]
 
 use mimeo::code_memory::{ArenaOptions, CodeArena};
+use mimeo::dependencies::Dependencies;
 use mimeo::engine::Engine;
-use mimeo::executor::{Executor, ExecutorHeader, ExecutorId, LinkError, SideExit, ThreadState};
+use mimeo::executor::{
+    Executor, ExecutorHeader, ExecutorId, Invalidator, LinkError, SideExit, ThreadState,
+};
 use mimeo::interpreter::{InterpretedTrace, Interpreter, InterpreterImage};
 use mimeo::table::StencilTable;
 use mimeo::trace::{FrameShape, Label, Trace, Uop};
@@ -186,6 +189,7 @@ trait Loaded: Send + Sync + 'static {
     fn link_to(&self, exit: u32, to: &Self) -> Result<(), LinkError>;
     fn invalidate(&self);
     fn count(&self, exit: u32) -> Option<u64>;
+    fn invalidator(&self) -> Invalidator;
 }
 
 macro_rules! loaded {
@@ -215,6 +219,10 @@ macro_rules! loaded {
 
             fn count(&self, exit: u32) -> Option<u64> {
                 self.exit_count(exit)
+            }
+
+            fn invalidator(&self) -> Invalidator {
+                self.invalidator()
             }
         }
     };
@@ -286,6 +294,7 @@ in_both! {
     an_invalidated_executor_is_cut_off
     what_is_called_invalidates_the_trace_that_called_it
     what_is_called_drops_the_trace_that_called_it
+    a_change_invalidates_what_depends_on_it
     runs_inside_a_run_keep_what_is_left_alive
 }
 
@@ -834,6 +843,48 @@ fn what_is_called_drops_the_trace_that_called_it<T: Tier>() {
     assert!(tier.blocks().is_none_or(|blocks| blocks == 1));
     assert_eq!(frame.run(&entry).executor, entry.id());
     when_called(|word| word);
+}
+
+/// One that runs, one that does not, one that is gone, and one that depends on something else.
+fn a_change_invalidates_what_depends_on_it<T: Tier>() {
+    let tier = T::new();
+    let table = table();
+    let dependencies = Arc::new(Dependencies::new());
+    let depending = |key| {
+        let trace = tier.load(&calls_and_checks(&table), shape(1, 1));
+        dependencies.add(key, trace.invalidator());
+        trace
+    };
+    let (running, other) = (depending("len"), depending("len"));
+    let elsewhere = depending("abs");
+    let gone = depending("len").invalidator();
+    assert!(!gone.is_alive() && !gone.invalidate());
+    let changes = Arc::clone(&dependencies);
+    when_called(move |word| {
+        if word == 3 {
+            assert_eq!(changes.changed(&"len"), 2);
+        }
+        word + 1
+    });
+    let run = |trace, start| {
+        let mut frame = Frame::new(&[start], 1);
+        frame.run(trace);
+        frame.locals()[0]
+    };
+    assert_eq!(run(&running, 0), 4);
+    assert_eq!(run(&other, 10), 11);
+    // Told again, there is nothing to invalidate.
+    assert_eq!(dependencies.changed(&"len"), 0);
+    when_called(|word| word);
+    assert_eq!(dependencies.changed(&"abs"), 1);
+    assert_eq!(run(&elsewhere, 20), 20);
+    // Those that are gone take no room.
+    for _ in 0..1000 {
+        drop(depending("sum"));
+    }
+    assert_eq!(dependencies.changed(&"sum"), 0);
+    drop((running, other, elsewhere));
+    assert!(tier.blocks().is_none_or(|blocks| blocks == 0));
 }
 
 /// A trace calls what runs a trace, which is dropped and freed when the outer run is over.

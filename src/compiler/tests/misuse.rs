@@ -9,7 +9,7 @@ use inkwell::values::{BasicValue, BasicValueEnum};
 use mimeo::stencil::Count;
 use mimeo_compiler::builder::Overflowing;
 use mimeo_compiler::error::CompileError;
-use mimeo_compiler::template::{Helper, Template, Type};
+use mimeo_compiler::template::{Helper, Registers, Template, Type};
 use support::*;
 
 /// A template under a name that no message holds by chance.
@@ -675,6 +675,141 @@ fn invalid_ir_is_blamed_on_its_template() {
         let text = error.to_string();
         assert!(text.contains(expected), "{text}");
     }
+}
+
+/// Goes to the frame whose address is on the stack.
+fn switches(b: &mut Builder<'_, '_>) -> Built<()> {
+    let frame = b.pop_pointer()?;
+    b.switch_frame(frame, frame)
+}
+
+#[test]
+fn frames_are_switched_as_declared() {
+    let enters = |build: fn(Builder<'_, '_>) -> Path| wrong(build).stack(1, 0).enters_frame();
+    check(vec![
+        (
+            wrong(|mut b| {
+                switches(&mut b)?;
+                b.continue_()
+            })
+            .stack(1, 0),
+            "goes to another frame, but declares neither enters_frame() nor leaves_frame()",
+        ),
+        (
+            enters(|mut b| {
+                b.pop_pointer()?;
+                b.continue_()
+            }),
+            "declares to go to another frame, but continues in the same",
+        ),
+        (
+            enters(|mut b| {
+                switches(&mut b)?;
+                b.jump()
+            })
+            .may_deopt(),
+            "has a jump behind the way to another frame",
+        ),
+        (
+            enters(|mut b| {
+                switches(&mut b)?;
+                b.error()
+            })
+            .may_error(),
+            "has an error behind the way to another frame",
+        ),
+        (
+            enters(|mut b| {
+                switches(&mut b)?;
+                b.side_exit()
+            })
+            .side_exits(),
+            "has a side exit behind the way to another frame",
+        ),
+        (
+            enters(|mut b| {
+                switches(&mut b)?;
+                let frame = b.frame();
+                b.switch_frame(frame, frame)?;
+                b.continue_()
+            }),
+            "has another frame behind the way to another frame",
+        ),
+        (
+            enters(|mut b| {
+                let frame = b.peek_pointer(0)?;
+                b.switch_frame(frame, frame)?;
+                b.continue_()
+            }),
+            "declares to pop 1 values, but goes to another frame with a change of depth by 0",
+        ),
+        (
+            enters(|mut b| {
+                switches(&mut b)?;
+                b.pop_i64()?;
+                b.continue_()
+            }),
+            "reaches deeper into the stack than the 1 values it declares",
+        ),
+        (
+            enters(|mut b| {
+                let frame = b.pop_pointer()?;
+                b.push(b.i64(0))?;
+                b.switch_frame(frame, frame)?;
+                b.continue_()
+            }),
+            "uses another frame while pushed values are not in memory; flush() first",
+        ),
+        (
+            // The cold path is for the frame that the template started in.
+            enters(|mut b| {
+                let frame = b.pop_pointer()?;
+                b.flush()?;
+                let cold = b.cold_path(&[], |mut b, _| {
+                    let frame = b.frame();
+                    b.switch_frame(frame, frame)?;
+                    b.continue_()
+                })?;
+                b.switch_frame(frame, frame)?;
+                b.go_cold(&cold)
+            }),
+            "goes to a cold path with another stack than the one that it was built for",
+        ),
+        (
+            wrong(|b| b.jump()).jumps().enters_frame().terminal(),
+            "a terminal template has no next uop to go to another frame for",
+        ),
+        (
+            enters(|b| b.continue_()).leaves_frame(),
+            "declares both to enter a frame and to leave one",
+        ),
+    ]);
+}
+
+/// Values in registers are those of one frame.
+#[test]
+fn sets_whose_locals_are_in_registers_have_one_frame() {
+    let template = || {
+        wrong(|mut b| {
+            switches(&mut b)?;
+            b.continue_()
+        })
+        .stack(1, 0)
+        .enters_frame()
+    };
+    let operands = set([template()]).with_registers(Registers::Operands);
+    assert_eq!(
+        compile_set(&operands).unwrap_err().to_string(),
+        "template WRONG: goes to another frame, but locals of this set may be in registers"
+    );
+    let slots = || set([template()]).with_registers(Registers::Slots);
+    assert!(compile_set(&slots()).is_ok_and(|contents| {
+        let uops = contents.variants.iter().flat_map(|variant| &variant.uops);
+        uops.clone().count() > 0 && uops.clone().all(|uop| uop != "WRONG")
+    }));
+    let fused = slots().with_supernodes([vec!["WRONG".to_owned(), "WRONG".to_owned()]]);
+    let error = compile_set(&fused).unwrap_err().to_string();
+    assert!(error.contains("WRONG goes to another frame"), "{error}");
 }
 
 /// A template's function may refuse for reasons of its own.

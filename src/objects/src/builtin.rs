@@ -12,6 +12,7 @@ use crate::iterator;
 use crate::modules;
 use crate::object::{Header, Kind, Ref, View};
 use crate::ops::{self, BinaryOperator};
+use crate::sort::sort;
 use crate::spec;
 use crate::str;
 use crate::types::Type;
@@ -146,7 +147,8 @@ impl Builtin {
         if let Some(expected) = self.entry.kind.exact_count()
             && expected != arguments.len()
         {
-            let name = self.qualified_name();
+            // CPython's errors call the built-in part of `operator` by its own name.
+            let name = self.qualified_name().replace("operator.", "_operator.");
             return Err(self.entry.kind.wrong_count(&name, arguments.len()));
         }
         (self.entry.call)(arguments)
@@ -473,27 +475,6 @@ fn is_subclass_of(class: &Type, base: &Ref, depth: u32) -> Result<bool> {
 fn sorted(arguments: &[Ref]) -> Result<Ref> {
     check_count("sorted", arguments, 1..=1)?;
     sort(iterator::collect(&arguments[0])?).map(Ref::list)
-}
-
-/// Sorts stably by `<` alone, as Python promises: halves are sorted and merged.
-pub(crate) fn sort(mut items: Vec<Ref>) -> Result<Vec<Ref>> {
-    if items.len() < 2 {
-        return Ok(items);
-    }
-    let right = items.split_off(items.len().div_ceil(2));
-    let (left, right) = (sort(items)?, sort(right)?);
-    let mut merged = Vec::with_capacity(left.len() + right.len());
-    let mut left = left.into_iter().peekable();
-    for item in right {
-        while let Some(first) = left.peek()
-            && !compare(Comparison::Less, &item, first)?
-        {
-            merged.extend(left.next());
-        }
-        merged.push(item);
-    }
-    merged.extend(left);
-    Ok(merged)
 }
 
 fn sum(arguments: &[Ref]) -> Result<Ref> {

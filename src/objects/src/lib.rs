@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`object`], [`heap`], `immortal`, [`limits`] | what every object has: header, references, memory, and how much of it |
 //! | `singleton`, [`int`], [`float`], [`str`](mod@str), [`list`], [`tuple`](mod@tuple), [`range`], [`slice`](mod@slice), [`iterator`], [`function`], [`code`], [`cell`], [`builtin`], [`types`] | a family of objects each |
-//! | [`ops`], [`compare`], [`sequence`], [`subscript`], [`call`], `binding`, [`globals`], `construct`, [`format`](mod@format), [`numeral`] | what can be done with them, as safe functions |
+//! | [`ops`], [`compare`], [`sequence`], [`subscript`], [`call`], `binding`, [`globals`], `construct`, `sort`, [`format`](mod@format), [`numeral`] | what can be done with them, as safe functions |
 //! | [`frame`], [`thread`], `data_stack` | where generated code keeps them |
 //! | [`layout`], [`helpers`] | the contract with generated code |
 //! | [`recorded`] | traces over these objects that CPython recorded |
@@ -71,6 +71,7 @@ pub mod sequence;
 pub mod set;
 mod singleton;
 pub mod slice;
+mod sort;
 mod spec;
 pub mod str;
 mod str_format;

@@ -143,14 +143,13 @@ pub(crate) const FUNCTIONS: &[FunctionEntry] = &[
     function("factorial", One, |arguments| factorial(&arguments[0])),
     function("floor", One, |arguments| to_int(&arguments[0], f64::floor)),
     function("fma", Fast, fused),
-    binary!(
-        "fmod",
-        |x, y| if x.is_infinite() || y == 0.0 && !x.is_nan() {
-            Err(domain_error())
-        } else {
-            Ok(x % y)
+    binary!("fmod", |x, y| {
+        let result = x % y;
+        if result.is_nan() && !x.is_nan() && !y.is_nan() {
+            return Err(domain_error());
         }
-    ),
+        Ok(result)
+    }),
     function("frexp", One, |arguments| {
         let (mantissa, exponent) = split(number(&arguments[0])?);
         Ok(Ref::tuple(vec![Ref::float(mantissa), Ref::int(exponent)]))

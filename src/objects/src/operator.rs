@@ -138,7 +138,7 @@ fn concat(name: &str, in_place: bool, arguments: &[Ref]) -> Result<Ref> {
     let is_sequence = |object: &Ref| {
         matches!(
             object.view(),
-            View::List(_) | View::Tuple(_) | View::Str(_) | View::Bytes(_) | View::Range(_)
+            View::List(_) | View::Tuple(_) | View::Str(_) | View::Bytes(_)
         )
     };
     if !is_sequence(a) {

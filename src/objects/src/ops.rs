@@ -1,5 +1,6 @@
 //! Operators: which operation a pair of operands means, and CPython's errors where there is none.
 
+use crate::attribute::refuse_hooks;
 use crate::call::wrong_index;
 use crate::dict;
 use crate::error::{PyError, Result};
@@ -230,7 +231,21 @@ fn not_covered(operator: BinaryOperator, a: &Ref, b: &Ref) -> Option<Result<Ref>
     }
 }
 
+/// Fails if one of the operands has an operator that a program defines: calling it is the business of uops.
+fn refuse_operators(operands: &[&Ref]) -> Result<()> {
+    const OPERATORS: [&str; 13] = [
+        "add", "and", "floordiv", "lshift", "matmul", "mod", "mul", "or", "pow", "rshift", "sub",
+        "truediv", "xor",
+    ];
+    let names = ["__", "__r", "__i"].map(|start| OPERATORS.map(|name| format!("{start}{name}__")));
+    let names: Vec<&str> = names.iter().flatten().map(String::as_str).collect();
+    refuse_hooks(operands, &names)
+}
+
 fn unsupported(operator: BinaryOperator, in_place: bool, a: &Ref, b: &Ref) -> PyError {
+    if let Err(error) = refuse_operators(&[a, b]) {
+        return error;
+    }
     let symbol = match (operator, in_place) {
         (BinaryOperator::Power, false) => "** or pow()".to_owned(),
         (_, false) => operator.symbol().to_owned(),

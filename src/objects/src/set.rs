@@ -8,7 +8,7 @@
 
 use crate::call::check_count;
 use crate::compare::{self, Comparison};
-use crate::dict::Part;
+use crate::dict::{DictView, Part};
 use crate::error::{PyError, Result};
 use crate::hash;
 use crate::heap;
@@ -685,7 +685,9 @@ fn combine(operator: BinaryOperator, a: &Set, b: &Ref) -> Result<Ref> {
         BinaryOperator::Xor => a.symmetric_difference(b),
         _ => {
             let result = a.copy()?;
-            if let View::Set(set) = result.view() {
+            if let View::Set(set) = result.view()
+                && !matches!(b.view(), View::Set(b) if std::ptr::eq(a, b))
+            {
                 set.update(b)?;
             }
             Ok(result)
@@ -710,8 +712,14 @@ fn change(operator: BinaryOperator, a: &Set, b: &Ref) -> Result<()> {
 
 /// The operation where one operand is a view and the other any iterable: the result is a set.
 fn combine_views(operator: BinaryOperator, a: &Ref, b: &Ref) -> Result<Ref> {
-    if operator == BinaryOperator::And {
-        return intersect_views(a, b);
+    match (operator, a.view(), b.view()) {
+        (BinaryOperator::And, _, _) => return intersect_views(a, b),
+        (BinaryOperator::Xor, View::DictView(x), View::DictView(y))
+            if x.part() == Part::Item && y.part() == Part::Item =>
+        {
+            return differing_items(x, y);
+        }
+        _ => {}
     }
     let result = match a.view() {
         View::DictView(view) if view.part() == Part::Key => Ref::set_of_iterable(view.object())?,
@@ -725,6 +733,34 @@ fn combine_views(operator: BinaryOperator, a: &Ref, b: &Ref) -> Result<Ref> {
         }
     }
     Ok(result)
+}
+
+/// The items of either view whose key the other has not or with another value, those of the second first.
+fn differing_items(a: &DictView, b: &DictView) -> Result<Ref> {
+    let set = Ref::set();
+    if let (View::Dict(a), View::Dict(b), View::Set(result)) =
+        (a.object().view(), b.object().view(), set.view())
+    {
+        for (key, value) in b.iter() {
+            let is_common = match a.get(&key)? {
+                Some(other) => compare::same_or_equal(&other, &value)?,
+                None => false,
+            };
+            if !is_common {
+                result.add(Ref::tuple(vec![key, value]))?;
+            }
+        }
+        for (key, value) in a.iter() {
+            let is_common = match b.get(&key)? {
+                Some(other) => compare::same_or_equal(&value, &other)?,
+                None => false,
+            };
+            if !is_common {
+                result.add(Ref::tuple(vec![key, value]))?;
+            }
+        }
+    }
+    Ok(set)
 }
 
 /// Looks the items of one up in the other, a view; CPython's choice which shows in the order of the result.
@@ -755,7 +791,11 @@ pub(crate) fn is_disjoint(set_like: &Ref, other: &Ref) -> Result<bool> {
     if set_like.is(other) {
         return Ok(length(other) == 0);
     }
-    let (small, large) = if is_set_like(other) && length(other) > length(set_like) {
+    let has_length = match set_like.view() {
+        View::Set(_) => matches!(other.view(), View::Set(_)),
+        _ => is_set_like(other),
+    };
+    let (small, large) = if has_length && length(other) > length(set_like) {
         (set_like, other)
     } else {
         (other, set_like)

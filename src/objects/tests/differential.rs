@@ -296,6 +296,9 @@ fn translate(answer: &str) -> String {
             "! TypeError: int expected at most 2 arguments, got 3",
         ),
     ];
+    if answer.starts_with("! TypeError: str() argument '") && answer.ends_with(" not None") {
+        return format!("{answer}Type");
+    }
     CHANGED
         .iter()
         .find(|(old, _)| *old == answer)

@@ -418,18 +418,20 @@ fn calls_consume_callable_self_and_arguments() {
         // SAFETY: everything is a new reference or, for self, null.
         unsafe {
             let null = ptr::null_mut();
-            let state: *mut ThreadState = thread;
-            let call = |operands: &mut [*mut Header]| {
-                mimeo_call(state, operands.as_mut_ptr(), operands.len() as u32 - 2)
+            let call = |thread: *mut ThreadState, operands: &mut [*mut Header]| {
+                mimeo_call(thread, operands.as_mut_ptr(), operands.len() as u32 - 2)
             };
-            let result = call(&mut [function(BuiltinId::Divmod), null, int(7), int(2)]);
+            let result = call(
+                thread,
+                &mut [function(BuiltinId::Divmod), null, int(7), int(2)],
+            );
             assert_eq!(taken(thread, result), ok("(3, 1)"));
-            let result = call(&mut [function(BuiltinId::Max), int(9), int(2)]);
+            let result = call(thread, &mut [function(BuiltinId::Max), int(9), int(2)]);
             assert_eq!(taken(thread, result), ok("9"));
             let range = Ref::type_object(TypeId::Range).into_raw();
-            let result = call(&mut [range, int(3)]);
+            let result = call(thread, &mut [range, int(3)]);
             assert_eq!(taken(thread, result), ok("range(0, 3)"));
-            let result = call(&mut [int(1), text("ab")]);
+            let result = call(thread, &mut [int(1), text("ab")]);
             let message = "'int' object is not callable";
             assert_eq!(taken(thread, result), error(ErrorKind::TypeError, message));
             let append = methods::named("list.append").unwrap().into_raw();
@@ -440,7 +442,7 @@ fn calls_consume_callable_self_and_arguments() {
             assert_eq!(repr_text(&list).unwrap(), "[5]");
             let code = Ref::code(CodeSpec::default()).unwrap();
             let user = Ref::function(code, Ref::dict(), Ref::dict()).into_raw();
-            let result = call(&mut [user, null]);
+            let result = call(thread, &mut [user, null]);
             assert_eq!(
                 taken(thread, result).unwrap_err().kind,
                 ErrorKind::NotSupported
@@ -508,5 +510,40 @@ fn an_unbound_local_is_named() {
                 )
             );
         }
+    });
+}
+
+#[test]
+fn counters_count_and_nothing_else_does() {
+    run(|thread| {
+        let counter = Ref::cell(Some(Ref::int(i64::MAX)));
+        let View::Cell(cell) = counter.view() else {
+            panic!("no cell")
+        };
+        for expected in ["9223372036854775808", "9223372036854775809"] {
+            // SAFETY: the reference is a new one.
+            unsafe { mimeo_increment_counter(thread, counter.clone().into_raw()) };
+            assert_eq!(repr_text(&cell.get().unwrap()).unwrap(), expected);
+        }
+        for (contents, expected) in [(Some(Ref::str("a")), Some("'a'")), (None, None)] {
+            cell.replace(contents);
+            // SAFETY: as above.
+            unsafe { mimeo_increment_counter(thread, counter.clone().into_raw()) };
+            let text = cell.get().map(|contents| repr_text(&contents).unwrap());
+            assert_eq!(text.as_deref(), expected);
+        }
+        // SAFETY: as above.
+        unsafe { mimeo_increment_counter(thread, Ref::int(500).into_raw()) };
+        assert!(thread.take_error().is_none());
+    });
+}
+
+#[test]
+fn a_fatal_error_is_an_exception() {
+    run(|thread| {
+        // SAFETY: the thread state is ours.
+        unsafe { mimeo_fatal_error(thread) };
+        let error = thread.take_error().unwrap();
+        assert_eq!(error.kind, ErrorKind::SystemError);
     });
 }

@@ -26,7 +26,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 /// The part of the thread state that the runtime and the stencils share; a uop set's own thread state starts with it.
 #[derive(Debug)]
@@ -375,6 +375,9 @@ pub(crate) trait Linked: fmt::Debug + Send + Sync {
     /// Makes an exit leave.
     fn unlink(&self, exit: u32);
 
+    /// Makes checks of validity fail.
+    fn set_invalid(&self);
+
     /// Notes that control came back through an exit, and returns how often it has.
     fn count(&self, exit: u32) -> u64;
 }
@@ -386,6 +389,12 @@ impl Linked for Code {
 
     fn unlink(&self, exit: u32) {
         self.set_exit(exit, leave_address());
+    }
+
+    fn set_invalid(&self) {
+        if let Some(valid) = self.valid() {
+            valid.store(0, Ordering::SeqCst);
+        }
     }
 
     fn count(&self, exit: u32) -> u64 {
@@ -548,6 +557,12 @@ impl Shared {
         Running(self)
     }
 
+    pub(crate) fn invalidate(&self, code: &dyn Linked) {
+        let mut links = self.links();
+        code.set_invalid();
+        links.unlink_all(code.id());
+    }
+
     /// Counts the exit through which a run has come back that entered `entered`. What was left is linked to, or waits to
     /// be freed until the run is over, unless it is the same.
     pub(crate) fn count_exit(&self, exit: &mut SideExit, entered: &impl Linked) {
@@ -590,6 +605,50 @@ impl Shared {
         self.has_retired.store(false, Ordering::SeqCst);
         drop(links);
         drop(freed);
+    }
+}
+
+/// Invalidates an executor, or an interpreted trace, as long as there is one. It keeps nothing of it.
+#[derive(Clone)]
+pub struct Invalidator {
+    code: Weak<dyn Linked>,
+    shared: Weak<Shared>,
+}
+
+impl Invalidator {
+    pub(crate) fn new<C: Linked + 'static>(code: &Arc<C>, shared: &Arc<Shared>) -> Self {
+        let code: Weak<C> = Arc::downgrade(code);
+        Self {
+            code,
+            shared: Arc::downgrade(shared),
+        }
+    }
+
+    /// Does what [`Executor::invalidate`] does. Returns whether the executor is still there.
+    pub fn invalidate(&self) -> bool {
+        // Dropping what may be the last reference is sound at any time: the executor that is dropped meanwhile has been
+        // unlinked, and is kept elsewhere as long as anything runs.
+        match (self.code.upgrade(), self.shared.upgrade()) {
+            (Some(code), Some(shared)) => {
+                shared.invalidate(&*code);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the executor is still there, or runs.
+    pub fn is_alive(&self) -> bool {
+        self.code.strong_count() != 0
+    }
+}
+
+impl fmt::Debug for Invalidator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code.upgrade() {
+            Some(code) => write!(f, "Invalidator({})", code.id()),
+            None => f.write_str("Invalidator(none)"),
+        }
     }
 }
 
@@ -740,11 +799,12 @@ impl Executor {
     ///
     /// Any thread may do so at any time, also a function that the trace itself has called.
     pub fn invalidate(&self) {
-        let mut links = self.shared.links();
-        if let Some(valid) = self.code.valid() {
-            valid.store(0, Ordering::SeqCst);
-        }
-        links.unlink_all(self.id());
+        self.shared.invalidate(&*self.code);
+    }
+
+    /// What invalidates the executor without keeping it.
+    pub fn invalidator(&self) -> Invalidator {
+        Invalidator::new(&self.code, &self.shared)
     }
 
     /// Whether [`invalidate`](Self::invalidate) was never called.

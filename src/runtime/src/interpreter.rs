@@ -30,8 +30,8 @@ pub use image::{
 use crate::code_memory::{CodeArena, CodeMemoryError, SealedBlock};
 use crate::engine::{CompileError, next_id};
 use crate::executor::{
-    End, ExecutorHeader, ExecutorId, ExitCounts, ExitInfo, ExitRecord, LinkError, Linked, Shared,
-    SideExit, ThreadState, enter, leave_address,
+    End, ExecutorHeader, ExecutorId, ExitCounts, ExitInfo, ExitRecord, Invalidator, LinkError,
+    Linked, Shared, SideExit, ThreadState, enter, leave_address,
 };
 use crate::stencil::UopFlags;
 use crate::table::StencilTable;
@@ -418,6 +418,10 @@ impl Linked for Instructions {
             .store(leave_address(), Ordering::SeqCst);
     }
 
+    fn set_invalid(&self) {
+        self.valid().store(0, Ordering::SeqCst);
+    }
+
     fn count(&self, exit: u32) -> u64 {
         self.counts.add(exit, self.exits.len())
     }
@@ -544,9 +548,12 @@ impl InterpretedTrace {
     /// Declares that the trace's assumptions no longer hold: it is unlinked from everywhere, cannot be linked, and what runs
     /// in it leaves at the next uop that checks validity, or by the next exit.
     pub fn invalidate(&self) {
-        let mut links = self.shared.links();
-        self.instructions.valid().store(0, Ordering::SeqCst);
-        links.unlink_all(self.id());
+        self.shared.invalidate(&*self.instructions);
+    }
+
+    /// What invalidates the trace without keeping it.
+    pub fn invalidator(&self) -> Invalidator {
+        Invalidator::new(&self.instructions, &self.shared)
     }
 
     /// Whether [`invalidate`](Self::invalidate) was never called.

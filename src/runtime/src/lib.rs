@@ -39,9 +39,10 @@
 //! set in one file), `trace` (what to compile), `select` (of which stencils), `fragment` and `assemble` (stencils in the
 //! shape that patching needs), `prepared`, `layout`, `patch` and `reference` (copying and patching, fast and simple),
 //! `code_memory` (where code lives), `executor` (running, leaving, linking), `engine` (all of it put together).
-//! `interpreter` runs the same traces without compiling them.
+//! `interpreter` runs the same traces without compiling them; `dependencies` knows which of either assume what.
 mod assemble;
 pub mod code_memory;
+pub mod dependencies;
 pub mod engine;
 pub mod executor;
 pub mod form;

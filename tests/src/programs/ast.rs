@@ -19,6 +19,10 @@ pub enum Value {
     List(Vec<Value>),
     /// A tuple
     Tuple(Vec<Value>),
+    /// A dict; only among arguments.
+    Dict(Vec<(Value, Value)>),
+    /// A set; only among arguments.
+    Set(Vec<Value>),
 }
 
 /// An operator with one operand.
@@ -163,6 +167,8 @@ pub enum Expr {
     List(Vec<Expr>),
     /// `(x, y)`
     Tuple(Vec<Expr>),
+    /// `{k: v}`
+    Dict(Vec<(Expr, Expr)>),
     /// A built-in function or type.
     Builtin(&'static str),
     /// A call of a built-in function or type.
@@ -240,6 +246,16 @@ impl fmt::Display for Value {
                 f.write_char(']')
             }
             Self::Tuple(items) => write_tuple(f, items),
+            Self::Dict(items) => {
+                let pairs: Vec<String> = items.iter().map(|(k, v)| format!("{k}: {v}")).collect();
+                write!(f, "{{{}}}", pairs.join(", "))
+            }
+            // Braces are an empty dict.
+            Self::Set(items) => {
+                f.write_str("set([")?;
+                write_all(f, items)?;
+                f.write_str("])")
+            }
         }
     }
 }
@@ -313,6 +329,11 @@ impl fmt::Display for Named<'_, Expr> {
             }
             Expr::List(items) => write!(f, "[{}]", all(items).join(", ")),
             Expr::Tuple(items) => write_tuple(f, &all(items)),
+            Expr::Dict(items) => {
+                let pair = |(key, value): &(Expr, Expr)| format!("{}: {}", of(key), of(value));
+                let pairs: Vec<String> = items.iter().map(pair).collect();
+                write!(f, "{{{}}}", pairs.join(", "))
+            }
             Expr::Builtin(name) => f.write_str(name),
             Expr::Call(name, arguments) => write!(f, "{name}({})", all(arguments).join(", ")),
             Expr::Format(pieces) => {
@@ -404,9 +425,7 @@ impl fmt::Display for Program {
         self.write_body(f, &self.body, 1)?;
         writeln!(f, "    return locals()")?;
         // Never run: it makes locals of names that are only read.
-        for name in &self.names {
-            writeln!(f, "    {name} = None")?;
-        }
+        writeln!(f, "    {} = None", self.names.join(" = "))?;
         f.write_str("arguments = ")?;
         write_tuple(f, &self.arguments)?;
         writeln!(f)

@@ -47,6 +47,8 @@ pub enum Op {
     List(u32),
     /// Makes a tuple.
     Tuple(u32),
+    /// Makes a dict of so many keys and values.
+    Map(u32),
     /// Joins strings.
     Join(u32),
     /// Pushes the items of a sequence, the first on top.
@@ -461,6 +463,14 @@ impl Compiler {
             Expr::Tuple(items) => {
                 let count = self.all(items);
                 self.op(Op::Tuple(count), 1 - i64::from(count));
+            }
+            Expr::Dict(items) => {
+                for (key, value) in items {
+                    self.expr(key);
+                    self.expr(value);
+                }
+                let count = items.len() as u32;
+                self.op(Op::Map(count), 1 - 2 * i64::from(count));
             }
             Expr::Call(name, arguments) => {
                 let index = self.callable(name);

@@ -16,18 +16,23 @@ enum Kind {
     Bool,
     List,
     Tuple,
+    Dict,
+    Set,
     Any,
 }
 
-use Kind::{Any, Bool, Float, Int, List, Str, Tuple};
+use Kind::{Any, Bool, Dict, Float, Int, List, Set, Str, Tuple};
 
 /// The locals: name, kind, and whether it is a parameter. Those that count loops come last.
-const LOCALS: [(&str, Kind, bool); 16] = [
+const LOCALS: [(&str, Kind, bool); 20] = [
     ("i0", Int, true),
     ("x0", Float, true),
     ("s0", Str, true),
     ("l0", List, true),
     ("a0", Any, true),
+    ("d0", Dict, true),
+    ("u0", Set, true),
+    ("u1", Set, true),
     ("i1", Int, false),
     ("i2", Int, false),
     ("x1", Float, false),
@@ -35,6 +40,7 @@ const LOCALS: [(&str, Kind, bool); 16] = [
     ("b0", Bool, false),
     ("l1", List, false),
     ("t0", Tuple, false),
+    ("d1", Dict, false),
     ("a1", Any, false),
     ("k0", Int, false),
     ("k1", Int, false),
@@ -42,7 +48,7 @@ const LOCALS: [(&str, Kind, bool); 16] = [
 ];
 
 /// Where the counters start among the locals; there is one for each depth of loops.
-const COUNTERS: usize = 13;
+const COUNTERS: usize = 17;
 
 /// How deep statements are nested.
 const NESTING: usize = 3;
@@ -149,9 +155,14 @@ impl Generator {
         let mut body = Vec::new();
         let parameters = LOCALS.iter().filter(|local| local.2).count();
         for (local, &(_, kind, _)) in LOCALS.iter().enumerate().take(COUNTERS).skip(parameters) {
-            if !self.once_in(12) {
-                body.push(Stmt::Assign(Target::Local(local), self.expr(kind, 1)));
+            if !self.once_in(200) {
+                let value = self.value(kind);
+                body.push(Stmt::Assign(Target::Local(local), literal(&value)));
             }
+        }
+        for counter in COUNTERS..LOCALS.len() {
+            let zero = Expr::Constant(Value::Int(0));
+            body.push(Stmt::Assign(Target::Local(counter), zero));
         }
         let count = 3 + self.below(8);
         body.extend(self.block(count, NESTING));
@@ -178,6 +189,8 @@ impl Generator {
                 Value::List((0..3 + self.below(5)).map(|_| self.value(inner)).collect())
             }
             Tuple => Value::Tuple((0..2 + self.below(3)).map(|_| self.value(Int)).collect()),
+            Dict => Value::Dict((0..self.below(5)).map(|_| self.pair()).collect()),
+            Set => Value::Set((0..self.below(6)).map(|_| self.key()).collect()),
             Any => {
                 let kind = self.any_kind();
                 match self.once_in(5) {
@@ -189,13 +202,30 @@ impl Generator {
         }
     }
 
+    /// A key of dicts, an item of sets; equal ones of different types among them.
+    fn key(&mut self) -> Value {
+        let kind = match self.once_in(4) {
+            true => self.pick(&[Str, Bool, Float, Int]),
+            false => return Value::Int(self.below(8) as i128),
+        };
+        self.constant(kind)
+    }
+
+    fn pair(&mut self) -> (Value, Value) {
+        let kind = self.any_item();
+        (self.key(), self.value(kind))
+    }
+
     fn any_kind(&mut self) -> Kind {
         self.pick(&[Int, Float, Str, Bool, List, Tuple])
     }
 
     /// What lists hold: mostly ints.
     fn any_item(&mut self) -> Kind {
-        self.pick(&[Int, Int, Int, Int, Int, Float, Str, Bool])
+        match self.once_in(16) {
+            true => self.pick(&[Float, Str, Bool]),
+            false => Int,
+        }
     }
 
     fn constant(&mut self, kind: Kind) -> Value {
@@ -242,8 +272,12 @@ impl Generator {
                 let statement = self.augmented();
                 into.push(statement);
             }
-            54..62 => {
+            54..60 => {
                 let statement = self.store();
+                into.push(statement);
+            }
+            60..62 => {
+                let statement = self.store_in_dict();
                 into.push(statement);
             }
             62..67 => {
@@ -258,7 +292,7 @@ impl Generator {
                 into.push(Stmt::If(test, then, otherwise));
             }
             80..94 if nesting > 0 && self.work < 1500 => self.repeat(nesting, into),
-            94 => into.push(Stmt::Delete(self.local().0)),
+            94 if self.once_in(12) => into.push(Stmt::Delete(self.local().0)),
             95 => {
                 let value = self.expr(Any, 2);
                 into.push(Stmt::Expression(value));
@@ -302,19 +336,21 @@ impl Generator {
     }
 
     fn augmented(&mut self) -> Stmt {
-        let (local, kind) = match self.once_in(3) {
-            true => self.local(),
-            false => {
-                let kind = self.pick(&[Int, Int, Float, Str, List]);
-                (self.local_of(kind), kind)
-            }
-        };
+        let kind = self.pick(&[
+            Int, Int, Int, Int, Float, Float, Str, List, Tuple, Bool, Dict, Set,
+        ]);
+        let local = self.local_of(kind);
         let (operator, value) = match kind {
             Float => {
                 let operator = self.float_operator();
                 (operator, self.expr(Float, 2))
             }
             Str | List | Tuple => (Binary::Add, self.small(kind)),
+            Dict => (Binary::Or, self.expr(Dict, 1)),
+            Set => {
+                let operator = self.pick(&[Binary::Or, Binary::And, Binary::Subtract, Binary::Xor]);
+                (operator, self.expr(Set, 1))
+            }
             _ => {
                 let operator = self.pick(&[
                     Binary::Add,
@@ -360,8 +396,52 @@ impl Generator {
         }
     }
 
+    /// A key of the dict in a local, or something else to look for.
+    fn sought(&mut self) -> Expr {
+        match self.below(4) {
+            0 => literal(&self.key()),
+            1 => self.expr(Any, 1),
+            _ => {
+                let limit = Expr::Constant(Value::Int(8));
+                binary(Binary::Remainder, self.expr(Int, 1), limit)
+            }
+        }
+    }
+
+    fn store_in_dict(&mut self) -> Stmt {
+        let dict = Expr::Local(self.local_of(Dict));
+        let key = match self.once_in(30) {
+            true => self.expr(Any, 1),
+            false => {
+                let limit = Expr::Constant(Value::Int(8));
+                binary(Binary::Remainder, self.expr(Int, 1), limit)
+            }
+        };
+        let is_there = compare(Comparison::In, key.clone(), dict.clone());
+        match self.below(8) {
+            0 => {
+                let delete = Stmt::DeleteItem(dict, key);
+                match self.once_in(10) {
+                    true => delete,
+                    false => Stmt::If(is_there, vec![delete], vec![]),
+                }
+            }
+            1 | 2 => {
+                let target = Target::Subscript(dict.clone(), key.clone());
+                let value = self.expr(Int, 1);
+                let add = Stmt::Augmented(target.clone(), Binary::Add, value);
+                let one = Expr::Constant(Value::Int(1));
+                Stmt::If(is_there, vec![add], vec![Stmt::Assign(target, one)])
+            }
+            _ => {
+                let kind = self.any_item();
+                Stmt::Assign(Target::Subscript(dict, key), self.expr(kind, 2))
+            }
+        }
+    }
+
     fn unpack(&mut self) -> Stmt {
-        let count = 2 + self.below(2);
+        let count = 2 + usize::from(self.once_in(3));
         let mut to = Vec::new();
         let mut items = Vec::new();
         for _ in 0..count {
@@ -371,11 +451,11 @@ impl Generator {
         }
         let value = match self.below(12) {
             0 => Expr::List(items),
-            1 => {
+            1 if self.once_in(8) => {
                 let kind = self.pick(&[Tuple, List, Str]);
                 Expr::Local(self.local_of(kind))
             }
-            2 => Expr::Slice(
+            2 if self.once_in(2) => Expr::Slice(
                 Box::new(Expr::Local(self.local_of(List))),
                 None,
                 Some(Box::new(Expr::Constant(Value::Int(count as i128)))),
@@ -414,7 +494,7 @@ impl Generator {
             into.push(Stmt::While(test, body));
         } else {
             let (over, kind) = self.iterable(limit);
-            let local = match self.once_in(6) {
+            let local = match self.once_in(40) {
                 true => self.local().0,
                 false => self.local_of(kind),
             };
@@ -445,13 +525,16 @@ impl Generator {
                     false => (Expr::Slice(Box::new(list), None, None), Int),
                 }
             }
-            8 => (Expr::Local(self.local_of(Tuple)), Int),
+            8 => {
+                let kind = self.pick(&[Tuple, Dict]);
+                (Expr::Local(self.local_of(kind)), Int)
+            }
             _ => (Expr::Local(self.local_of(Str)), Str),
         }
     }
 
     fn expr(&mut self, kind: Kind, depth: usize) -> Expr {
-        if self.once_in(500) {
+        if self.once_in(1500) {
             let other = self.any_kind();
             return self.expr_of(other, depth);
         }
@@ -478,6 +561,8 @@ impl Generator {
             Float => self.float(depth),
             Str => self.text(depth),
             Bool => self.truth(depth),
+            Dict => self.dict(depth),
+            Set => self.set(depth),
             List | Tuple | Any => self.sequence(kind, depth),
         }
     }
@@ -487,10 +572,14 @@ impl Generator {
             return Expr::Local(COUNTERS + self.below(self.loops));
         }
         match kind {
-            _ if !self.once_in(3) => Expr::Local(self.local_of(kind)),
+            _ if kind == Set || !self.once_in(3) => Expr::Local(self.local_of(kind)),
+            Dict => {
+                let pairs: Vec<(Value, Value)> = (0..self.below(4)).map(|_| self.pair()).collect();
+                literal(&Value::Dict(pairs))
+            }
             List => Expr::List((0..1 + self.below(4)).map(|_| self.leaf(Int)).collect()),
             Tuple => Expr::Tuple((0..2 + self.below(2)).map(|_| self.leaf(Int)).collect()),
-            _ => Expr::Constant(self.constant(kind)),
+            _ => literal(&self.constant(kind)),
         }
     }
 
@@ -578,7 +667,23 @@ impl Generator {
     }
 
     fn rare_int(&mut self, depth: usize) -> Expr {
-        match self.below(4) {
+        match self.below(8) {
+            4 | 5 => {
+                let (dict, key) = (Expr::Local(self.local_of(Dict)), self.sought());
+                let item = Expr::Subscript(Box::new(dict.clone()), Box::new(key.clone()));
+                match self.once_in(12) {
+                    true => item,
+                    false => {
+                        let is_there = compare(Comparison::In, key, dict);
+                        let other = Box::new(self.expr(Int, depth));
+                        Expr::If(Box::new(is_there), Box::new(item), other)
+                    }
+                }
+            }
+            6 => {
+                let kind = self.pick(&[Dict, Set]);
+                call("len", [self.expr(kind, depth)])
+            }
             0 => {
                 let text = Expr::Subscript(
                     Box::new(Expr::Constant(Value::Str("mimeo".to_owned()))),
@@ -769,6 +874,20 @@ impl Generator {
                 let value = Expr::Local(self.local_of(Any));
                 compare(comparison, value, Expr::Constant(Value::None))
             }
+            13 if self.once_in(2) => {
+                let kind = self.pick(&[Dict, Set]);
+                let comparison = match kind {
+                    Dict => self.pick(&[Equal, NotEqual]),
+                    _ => self.pick(&ordered),
+                };
+                match self.once_in(3) {
+                    true => compare(comparison, self.expr(kind, depth), self.expr(kind, depth)),
+                    false => {
+                        let comparison = self.pick(&[In, NotIn]);
+                        compare(comparison, self.sought(), self.expr(kind, depth))
+                    }
+                }
+            }
             13 => Expr::Unary(Unary::Not, Box::new(self.expr(Any, depth))),
             14 => {
                 let value = self.expr(Any, depth);
@@ -777,6 +896,31 @@ impl Generator {
             }
             _ => call("bool", [self.expr(Any, depth)]),
         }
+    }
+
+    fn dict(&mut self, depth: usize) -> Expr {
+        let depth = depth - 1;
+        match self.below(4) {
+            0 => binary(Binary::Or, self.expr(Dict, depth), self.expr(Dict, depth)),
+            _ => {
+                let count = self.below(4);
+                let pair = |generator: &mut Self| {
+                    let kind = generator.any_item();
+                    let key = literal(&generator.key());
+                    (key, generator.expr(kind, depth.min(1)))
+                };
+                Expr::Dict((0..count).map(|_| pair(self)).collect())
+            }
+        }
+    }
+
+    fn set(&mut self, depth: usize) -> Expr {
+        let operator = self.pick(&[Binary::Or, Binary::And, Binary::Subtract, Binary::Xor]);
+        binary(
+            operator,
+            self.expr(Set, depth - 1),
+            self.expr(Set, depth - 1),
+        )
     }
 
     fn sequence(&mut self, kind: Kind, depth: usize) -> Expr {
@@ -789,7 +933,7 @@ impl Generator {
             }
             3 | 4 => self.slice(kind, depth),
             5 => {
-                let other = self.pick(&[List, Tuple, Str]);
+                let other = self.pick(&[List, Tuple, Str, Dict]);
                 let name = if kind == List { "list" } else { "tuple" };
                 call(name, [self.expr(other, depth)])
             }
@@ -804,6 +948,26 @@ impl Generator {
                 }
             }
         }
+    }
+}
+
+/// An expression that makes a value. NaN has no literal, and which one it is matters to dicts and lists: a new one is
+/// computed each time.
+fn literal(value: &Value) -> Expr {
+    let infinity = || Expr::Constant(Value::Float(f64::INFINITY));
+    match value {
+        Value::Float(value) if value.is_nan() => binary(Binary::Subtract, infinity(), infinity()),
+        Value::List(items) => Expr::List(items.iter().map(literal).collect()),
+        Value::Tuple(items) => Expr::Tuple(items.iter().map(literal).collect()),
+        Value::Dict(items) => {
+            let pairs = items.iter();
+            Expr::Dict(
+                pairs
+                    .map(|(key, value)| (literal(key), literal(value)))
+                    .collect(),
+            )
+        }
+        _ => Expr::Constant(value.clone()),
     }
 }
 

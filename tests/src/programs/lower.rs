@@ -506,6 +506,10 @@ impl<'a> Lowering<'a, '_> {
             }
             Op::List(count) => self.build("_BUILD_LIST", count, Kind::List),
             Op::Tuple(count) => self.build("_BUILD_TUPLE", count, Kind::Tuple),
+            Op::Map(count) => {
+                self.replace(2 * count as usize, Fact::proven(Kind::Dict));
+                self.push("_BUILD_MAP", count, 0)
+            }
             Op::Join(count) => self.build("_BUILD_STRING", count, Kind::Str),
             Op::Unpack(count) => self.unpack(here, count),
             Op::Format => {
@@ -666,6 +670,18 @@ impl<'a> Lowering<'a, '_> {
             Comparison::IsNot => Some(("_IS_OP", 1)),
             _ => None,
         };
+        let special = match self.fact(0).kind {
+            Some(Kind::Dict) => Some("_CONTAINS_OP_DICT"),
+            Some(Kind::Set | Kind::FrozenSet) => Some("_CONTAINS_OP_SET"),
+            _ => None,
+        };
+        if let (Some(("_CONTAINS_OP", oparg)), Some(name)) = (plain, special)
+            && self.specialises(here)
+        {
+            let label = self.generic(here);
+            self.replace(2, Fact::proven(Kind::Bool));
+            return self.push_jumping(name, oparg, label);
+        }
         if let Some((name, oparg)) = plain {
             self.replace(2, Fact::proven(Kind::Bool));
             return self.push(name, oparg, 0);
@@ -714,7 +730,10 @@ impl<'a> Lowering<'a, '_> {
             Some(Kind::Str) => Some(Kind::Str),
             _ => Some(Kind::Int),
         };
-        let special = special.filter(|_| index.is(Kind::Int));
+        let special = match container.kind {
+            Some(Kind::Dict) => Some("_BINARY_SUBSCR_DICT"),
+            _ => special.filter(|_| index.is(Kind::Int)),
+        };
         match special {
             Some(name) if self.specialises(here) => {
                 let label = self.generic(here);
@@ -731,6 +750,9 @@ impl<'a> Lowering<'a, '_> {
         if container.is(Kind::List) && index.is(Kind::Int) && self.specialises(here) {
             let label = self.generic(here);
             self.push_jumping("_STORE_SUBSCR_LIST_INT", 0, label)?;
+        } else if container.is(Kind::Dict) && self.specialises(here) {
+            let label = self.generic(here);
+            self.push_jumping("_STORE_SUBSCR_DICT", 0, label)?;
         } else {
             self.push("_STORE_SUBSCR", 0, 0)?;
         }

@@ -14,6 +14,7 @@ use mimeo::table::StencilTable;
 use mimeo::trace::{FrameShape, Trace};
 use mimeo_objects::builtin::BuiltinId;
 use mimeo_objects::call::call;
+use mimeo_objects::code::{CodeSpec, OPTIMIZED};
 use mimeo_objects::frame::OwnedFrame;
 use mimeo_objects::heap;
 use mimeo_objects::object::Ref;
@@ -21,6 +22,7 @@ use mimeo_objects::recorded::{engine, interpreter};
 use mimeo_objects::thread::ThreadState;
 use mimeo_objects::types::TypeId;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 /// One way to run traces.
@@ -44,10 +46,19 @@ enum Loaded {
 pub struct Run {
     /// How the program ended.
     pub outcome: Outcome,
-    /// How many traces were made, by the names of their uops and how often each is there.
+    /// How many traces were made.
     pub traces: usize,
     /// How many objects it left behind.
     pub left: i64,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compiled(_, selection) => write!(f, "the engine with {selection:?}"),
+            Self::Interpreted(_) => f.write_str("the interpreter"),
+        }
+    }
 }
 
 impl Way {
@@ -174,8 +185,6 @@ impl<'a> Machine<'a> {
     fn new(way: &'a Way, program: &Program, code: &'a Code, seed: u64) -> Self {
         let mut locals: Vec<Option<Ref>> = program.arguments.iter().map(object).map(Some).collect();
         locals.resize_with(program.names.len(), || None);
-        let mut thread = Box::new(ThreadState::new());
-        thread.set_local_names(program.names.clone());
         Self {
             way,
             code,
@@ -183,8 +192,14 @@ impl<'a> Machine<'a> {
             by_point: HashMap::new(),
             by_id: HashMap::new(),
             targets: Targets::default(),
-            frame: OwnedFrame::new(0, None, locals, code.stack as usize).expect("a small frame"),
-            thread,
+            frame: OwnedFrame::new(
+                0,
+                Some(function(program, code)),
+                locals,
+                code.stack as usize,
+            )
+            .expect("a small frame"),
+            thread: Box::new(ThreadState::new()),
             constants: code.constants.iter().map(object).collect(),
             callables: code.callables.iter().map(|name| builtin(name)).collect(),
             numbers: Numbers::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
@@ -276,6 +291,21 @@ impl<'a> Machine<'a> {
     }
 }
 
+/// The function, for the names of its locals.
+fn function(program: &Program, code: &Code) -> Ref {
+    let spec = CodeSpec {
+        name: "f".to_owned(),
+        qualified_name: "f".to_owned(),
+        argument_count: program.arguments.len() as u32,
+        flags: OPTIMIZED,
+        stack_size: code.stack,
+        local_names: program.names.clone(),
+        ..CodeSpec::default()
+    };
+    let code = Ref::code(spec).expect("more locals than parameters");
+    Ref::function(code, Ref::dict(), Ref::dict())
+}
+
 /// A new object of this value.
 fn object(value: &Value) -> Ref {
     match value {
@@ -292,6 +322,13 @@ fn object(value: &Value) -> Ref {
         Value::Str(value) => Ref::str(value),
         Value::List(items) => Ref::list(items.iter().map(object).collect()),
         Value::Tuple(items) => Ref::tuple(items.iter().map(object).collect()),
+        Value::Dict(items) => {
+            let pairs = items
+                .iter()
+                .map(|(key, value)| (object(key), object(value)));
+            Ref::dict_of(pairs).expect("keys with a hash")
+        }
+        Value::Set(items) => Ref::set_of(items.iter().map(object)).expect("items with a hash"),
     }
 }
 

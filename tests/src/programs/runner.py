@@ -17,8 +17,24 @@ def too_long(*_):
     raise TooLong
 
 
+def sum_before_312(items, *start):
+    """From 3.12 on, sum() makes up for what is lost in adding floats."""
+    items = list(items)
+    if float in map(type, items):
+        raise TooLong
+    return sum(items, *start)
+
+
+def sorted_before_313(items):
+    """3.13 compares in another order, which shows where there is none."""
+    items = list(items)
+    if any(x != x for x in items):
+        raise TooLong
+    return sorted(items)
+
+
 class Writer:
-    """Values with their types; lists know whether they are the same one."""
+    """Values with their types; lists, dicts and sets know whether they are the same one."""
 
     def __init__(self):
         self.seen = {}
@@ -86,6 +102,10 @@ class Tracer:
 
 def run(source, names):
     scope = {}
+    if sys.version_info < (3, 12):
+        scope["sum"] = sum_before_312
+    if sys.version_info < (3, 13):
+        scope["sorted"] = sorted_before_313
     exec(compile(source, "program", "exec"), scope)
     function, arguments = scope["f"], scope["arguments"]
     tracer = Tracer(function.__code__)

@@ -181,6 +181,10 @@ fn children(expr: &mut Expr) -> Vec<&mut Expr> {
             parts
         }
         Expr::SteppedSlice(container, low, high, step) => vec![container, low, high, step],
+        Expr::Dict(items) => items
+            .iter_mut()
+            .flat_map(|(key, value)| [key, value])
+            .collect(),
         Expr::List(items) | Expr::Tuple(items) | Expr::Call(_, items) => items.iter_mut().collect(),
         Expr::Format(pieces) => pieces.iter_mut().filter_map(value_of).collect(),
     }
@@ -200,6 +204,11 @@ fn edit_argument(program: &mut Program, place: usize, way: usize) -> (bool, bool
     let smaller = match (&argument, way) {
         (Value::Int(0), _) => None,
         (_, 0) => Some(Value::Int(0)),
+        (Value::Dict(items), way) if way <= items.len() => {
+            let mut items = items.clone();
+            items.remove(way - 1);
+            Some(Value::Dict(items))
+        }
         (Value::List(items), way) if way <= items.len() => {
             let mut items = items.clone();
             items.remove(way - 1);

@@ -1146,6 +1146,70 @@ fn flags_and_holes_that_disagree_are_rejected() {
     }
 }
 
+/// Only uops that are declared to go to another frame may, and only on their way on; they must.
+#[test]
+fn frames_are_switched_as_declared() {
+    use HoleValue::*;
+    let enters = |case: Case| case.but(|case| case.flags |= UopFlags::ENTERS_FRAME);
+    let load_frame = || x(&[0x4c, 0x8b, 0x20]); // mov r12, [rax]
+    let load_stack = || x(&[0x4c, 0x8b, 0x68, 0x08]); // mov r13, [rax + 8]
+    let accepted = [
+        hot("goes to a frame", &[load_frame(), load_stack()]),
+        hot("jumps before", &[je(JumpTarget), load_frame()]),
+        hot("moves on", &[x(&[0x49, 0x83, 0xc4, 0x40])]), // add r12, 64
+    ];
+    for case in accepted {
+        let name = case.name;
+        enters(case)
+            .check()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    let copy = |from: u8| x(&[0x49, 0x89, 0xc4 | from << 3]); // mov r12, rax + from
+    let not_kept = |register: &str, value| Violation::NotKept {
+        register: register.to_owned(),
+        value,
+    };
+    let undefined = |register: &str| Violation::UndefinedFrame {
+        register: register.to_owned(),
+    };
+    let rejected = [
+        (
+            hot("is not declared", &[load_frame()]),
+            not_kept("r12", Continue),
+        ),
+        (enters(hot("stays", &[x(NOP)])), Violation::SameFrame),
+        (
+            // Nobody has put anything in rcx.
+            enters(hot("goes anywhere", &[copy(1)])),
+            undefined("r12"),
+        ),
+        (
+            // mov r13, rcx
+            enters(hot(
+                "has any stack",
+                &[load_frame(), x(&[0x49, 0x89, 0xcd])],
+            )),
+            undefined("r13"),
+        ),
+        (
+            enters(hot("jumps behind", &[load_frame(), je(JumpTarget)])),
+            not_kept("r12", JumpTarget),
+        ),
+        (
+            // mov r14, [rax]
+            enters(hot(
+                "takes the thread along",
+                &[load_frame(), x(&[0x4c, 0x8b, 0x30])],
+            )),
+            not_kept("r14", Continue),
+        ),
+    ];
+    for (case, expected) in rejected {
+        let error = case.check().expect_err(case.name);
+        assert_eq!(error.violation, expected, "{}", case.name);
+    }
+}
+
 #[test]
 fn errors_say_where_and_what() {
     use HoleValue::*;

@@ -10,8 +10,38 @@ use crate::frame::Frame;
 use crate::function::Function;
 use crate::globals;
 use crate::object::{Kind, Ref, View};
+use crate::ops::{self, BinaryOperator};
 use std::mem::ManuallyDrop;
 use std::ptr;
+
+/// Raises `SystemError`: control has come where it never should.
+///
+/// # Safety
+/// As the module says.
+pub unsafe extern "C" fn mimeo_fatal_error(thread: Thread) {
+    let error = PyError::new(
+        ErrorKind::SystemError,
+        "a trace went on where nothing follows",
+    );
+    // SAFETY: the module's contract.
+    unsafe { (*thread).raise(error) };
+}
+
+/// Adds one to the number in a counter, a cell; what is something else stays as it is.
+///
+/// # Safety
+/// As the module says; `counter` is consumed.
+pub unsafe extern "C" fn mimeo_increment_counter(_thread: Thread, counter: Object) {
+    // SAFETY: the module's contract.
+    let counter = unsafe { Ref::from_raw(counter) };
+    let View::Cell(cell) = counter.view() else {
+        return;
+    };
+    if let Some(count) = cell.replace(None) {
+        let next = ops::binary(BinaryOperator::Add, &count, &Ref::int(1));
+        cell.replace(Some(next.unwrap_or(count)));
+    }
+}
 
 /// A frame for a call of the function at `operands`, whose arguments bind one to one: behind the function is the first
 /// argument or null, then come `count` more. All are consumed. Cannot fail.

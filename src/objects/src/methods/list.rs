@@ -1,7 +1,6 @@
 //! The methods of lists.
 
 use super::{MethodEntry, size_argument};
-use crate::builtin;
 use crate::call::CallKind::{Fast, FastWithKeywords, NoArguments, One};
 use crate::call::check_count;
 use crate::compare::same_or_equal;
@@ -199,7 +198,7 @@ fn sort(list: &Ref, arguments: &[Ref]) -> Result<Ref> {
         return Err(PyError::type_error("sort() takes no positional arguments"));
     }
     let list = this(list)?;
-    let sorted = builtin::sort(list.to_vec())?;
+    let sorted = crate::sort::sort(list.to_vec())?;
     drop(list.change(|items| std::mem::replace(items, sorted)));
     Ok(Ref::none())
 }

@@ -1,9 +1,11 @@
 //! The methods of built-in types: a table for each type, and the objects of its entries.
 
 mod bytes;
+mod dict;
 mod list;
 mod number;
 mod range;
+mod set;
 pub(crate) mod str;
 mod text;
 mod tuple;
@@ -85,6 +87,42 @@ const FAMILIES: &[Family] = &[
         kind: Kind::Bytes,
         methods: bytes::METHODS,
         class_methods: bytes::CLASS_METHODS,
+    },
+    Family {
+        of: TypeId::Dict,
+        kind: Kind::Dict,
+        methods: dict::METHODS,
+        class_methods: dict::CLASS_METHODS,
+    },
+    Family {
+        of: TypeId::DictKeys,
+        kind: Kind::DictView,
+        methods: dict::VIEW_METHODS,
+        class_methods: &[],
+    },
+    Family {
+        of: TypeId::DictItems,
+        kind: Kind::DictView,
+        methods: dict::VIEW_METHODS,
+        class_methods: &[],
+    },
+    Family {
+        of: TypeId::DictValues,
+        kind: Kind::DictView,
+        methods: dict::VALUES_METHODS,
+        class_methods: &[],
+    },
+    Family {
+        of: TypeId::Set,
+        kind: Kind::Set,
+        methods: set::METHODS,
+        class_methods: &[],
+    },
+    Family {
+        of: TypeId::FrozenSet,
+        kind: Kind::FrozenSet,
+        methods: set::FROZEN_METHODS,
+        class_methods: &[],
     },
 ];
 

@@ -269,7 +269,10 @@ fn neutral(op: &str) -> Option<Facts> {
         | "_SAVE_RETURN_OFFSET"
         | "_JUMP_TO_TOP"
         | "_EXIT_TRACE"
-        | "_DEOPT" => Facts::fixed(0, 0),
+        | "_DEOPT"
+        | "_COLD_EXIT"
+        | "_DYNAMIC_EXIT"
+        | "_FATAL_ERROR" => Facts::fixed(0, 0),
         "_START_EXECUTOR"
         | "_TIER2_RESUME_CHECK"
         | "_RESUME_CHECK"
