@@ -10,11 +10,6 @@ pub fn directory() -> PathBuf {
     std::env::var_os("MIMEO_TRACES").map_or(beside, PathBuf::from)
 }
 
-/// Where the recorded traces are that need uops or objects which do not exist yet.
-pub fn unsupported_directory() -> PathBuf {
-    directory().join("unsupported")
-}
-
 /// The names of the recorded traces in a directory, sorted; none if there is no such directory.
 ///
 /// # Panics

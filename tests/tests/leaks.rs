@@ -5,7 +5,7 @@ use mimeo::engine::Engine;
 use mimeo_objects::heap;
 use mimeo_objects::recorded::{Document, Program, engine};
 use mimeo_tests::allocations::{CountingAllocator, held};
-use mimeo_tests::recorded::{directory, names, text, unsupported_directory, with};
+use mimeo_tests::recorded::{directory, names, text, with};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -108,8 +108,13 @@ fn every_supported_trace() {
 
 #[test]
 fn traces_that_are_refused() {
-    for name in names(&unsupported_directory()) {
-        let document = Document::parse(&text(&unsupported_directory(), &name)).expect("a document");
+    for (name, place, value) in [
+        ("sum_squares", "/executors/0/uops/6/op", json!("_MAGIC")),
+        ("method_call", "/executors/0/uops/20/op", json!("_NOP")),
+        ("dict_count", "/values/4", json!({"t": "generator"})),
+        ("linked_list", "/executors/0/uops/3/op", json!("_TIER2_RESUME_CHECK")),
+    ] {
+        let document = Document::parse(&with(name, &[(place, value)])).expect("a document");
         let engine = standard_engine();
         let refused = || Program::new(&document, &engine).map(drop).unwrap_err();
         drop(refused());

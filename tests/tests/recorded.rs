@@ -1,42 +1,94 @@
-//! The recorded traces: those that are supported end as CPython ended, the others are refused for a reason that says
-//! what is missing.
+//! The recorded traces end as CPython ended.
 
 use mimeo::engine::Engine;
-use mimeo_objects::recorded::{Document, LoadError, LowerError, Program, ProgramError, engine};
-use mimeo_tests::recorded::{directory, names, text, unsupported_directory};
+use mimeo_objects::recorded::{Document, Program, engine};
+use mimeo_tests::recorded::{directory, names, text};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Traces that have to run: one that no longer does is a regression, wherever its file has been moved.
-const SUPPORTED: [&str; 28] = [
+const SUPPORTED: [&str; 81] = [
+    "append_call",
+    "bigint_pow",
     "binary_search",
+    "bound_method_local",
     "bubble_pass",
+    "builtin_calls",
     "char_scan",
+    "class_constant",
+    "closure_free",
     "collatz",
     "compare_overflow",
+    "comprehension",
     "crc32_bits",
+    "deopt_missing_key",
+    "dict_comprehension",
+    "dict_count",
+    "dict_methods",
+    "dict_pop_del",
+    "dict_setdefault",
+    "dict_word_count",
+    "divmod_loop",
     "fib_bigint",
+    "fib_tuple",
+    "float_callee",
     "float_sum",
+    "fstring_mix",
+    "fstring_rows",
+    "function_arg",
     "gcd",
+    "global_const",
     "horner",
     "index_deopt",
+    "instance_class_attr",
+    "instance_create",
+    "int_bits",
+    "int_float_mix",
     "int_mix",
+    "int_to_str",
     "levenshtein",
+    "linked_list",
     "list_append",
+    "list_concat",
+    "list_methods",
     "mandelbrot_inner",
+    "math_calls",
     "matmul_inner",
+    "method_call",
+    "method_chain",
+    "module_math",
     "nbody_step",
+    "negatives",
     "nested_branches",
+    "nested_calls",
+    "nested_dict",
     "newton_sqrt",
     "pair_unpack",
+    "point_attrs",
+    "power_float",
+    "property_like",
+    "range_inner",
+    "set_comprehension",
     "sieve_inner",
+    "slice_store",
+    "slices_list",
+    "slots_particle",
+    "slots_walk",
+    "spectral_a",
+    "stack_machine",
+    "str_index_loop",
+    "str_join",
     "string_build",
     "string_compare",
     "sum_squares",
+    "ternary_chain",
+    "tuple_building",
+    "tuple_keys",
     "tuple_records",
     "two_way",
     "type_change",
     "while_break",
+    "while_queue",
 ];
 
 fn standard_engine() -> Engine {
@@ -74,31 +126,4 @@ fn supported_traces_end_as_they_did_in_cpython() {
         .collect();
     assert!(differences.is_empty(), "{}", differences.join("\n"));
     assert_eq!(engine.memory().blocks, 0);
-}
-
-#[test]
-fn unsupported_traces_are_refused_for_what_is_missing() {
-    let engine = standard_engine();
-    for name in names(&unsupported_directory()) {
-        let document = document(&unsupported_directory(), &name);
-        match Program::new(&document, &engine) {
-            Ok(_) => panic!(
-                "{name} can be compiled by now: move it to {}",
-                directory().display()
-            ),
-            Err(error) if is_missing(&error) => println!("{name}: {error}"),
-            Err(error) => panic!("{name} is refused for another reason: {error}"),
-        }
-    }
-    assert_eq!(engine.memory().blocks, 0);
-}
-
-/// Whether a uop or a kind of object is what is missing.
-fn is_missing(error: &ProgramError) -> bool {
-    use ProgramError::{Load, Lower};
-    matches!(
-        error,
-        Lower(LowerError::UnknownUop { .. } | LowerError::Load(LoadError::Unsupported { .. }))
-            | Load(LoadError::Unsupported { .. })
-    )
 }

@@ -7,12 +7,9 @@ use std::path::PathBuf;
 
 /// The recorded traces by name, in the order of the names; those included whose uops are not all there yet.
 pub(super) fn traces() -> Vec<(String, String)> {
-    let mut paths: Vec<PathBuf> = directories()
-        .iter()
-        .flat_map(|directory| {
-            fs::read_dir(directory)
-                .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
-        })
+    let directory = directory();
+    let mut paths: Vec<PathBuf> = fs::read_dir(&directory)
+        .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
         .map(|entry| entry.expect("a readable directory").path())
         .filter(|path| {
             path.extension()
@@ -30,17 +27,14 @@ pub(super) fn traces() -> Vec<(String, String)> {
         .collect()
 }
 
-fn directories() -> [PathBuf; 2] {
-    let traces = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/traces");
-    [traces.clone(), traces.join("unsupported")]
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/traces")
 }
 
 /// The text of one trace.
 pub(super) fn trace(name: &str) -> String {
-    directories()
-        .iter()
-        .find_map(|directory| fs::read_to_string(directory.join(name).with_extension("json")).ok())
-        .unwrap_or_else(|| panic!("there is no trace {name}"))
+    let path = directory().join(name).with_extension("json");
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("there is no trace {name}: {error}"))
 }
 
 /// One trace, read.
