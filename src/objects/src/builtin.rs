@@ -6,6 +6,7 @@ use crate::error::{ErrorKind, PyError, Result};
 use crate::exception::is_subclass;
 use crate::float;
 use crate::format;
+use crate::hooks::{class_of, refuse_hooks, unless_hooked};
 use crate::immortal;
 use crate::int::{self, IntView};
 use crate::iterator;
@@ -178,7 +179,7 @@ fn too_many(function: &str, most: usize, given: usize) -> PyError {
 
 fn all(items: &Ref) -> Result<Ref> {
     for item in iterator::items(items)? {
-        if !ops::truth(&item?) {
+        if !ops::truth(&item?)? {
             return Ok(Ref::bool(false));
         }
     }
@@ -187,7 +188,7 @@ fn all(items: &Ref) -> Result<Ref> {
 
 fn any(items: &Ref) -> Result<Ref> {
     for item in iterator::items(items)? {
-        if ops::truth(&item?) {
+        if ops::truth(&item?)? {
             return Ok(Ref::bool(true));
         }
     }
@@ -205,7 +206,8 @@ fn callable(object: &Ref) -> Result<Ref> {
             | View::BoundBuiltin(_)
             | View::StaticMethod(_)
     );
-    Ok(Ref::bool(is_callable))
+    let is_hooked = class_of(object).is_some_and(|class| class.defines("__call__"));
+    Ok(Ref::bool(is_callable || is_hooked))
 }
 
 fn chr(code_point: &Ref) -> Result<Ref> {
@@ -357,6 +359,9 @@ fn wrong_modular_power(base: &Ref, exponent: &Ref, modulus: &Ref) -> PyError {
             "pow() 3rd argument not allowed unless all arguments are integers",
         );
     }
+    if let Err(error) = refuse_hooks(&operands, &["__pow__", "__rpow__"]) {
+        return error;
+    }
     let [a, b, c] = operands.map(Ref::type_name);
     PyError::type_error(format!(
         "unsupported operand type(s) for ** or pow(): '{a}', '{b}', '{c}'"
@@ -412,10 +417,15 @@ fn round(arguments: &[Ref]) -> Result<Ref> {
         View::Float(value) => int::from_float(value.round_ties_even()),
         _ => match number.as_int() {
             Some(value) => Ok(int::add(value, IntView::Small(0))),
-            None => Err(PyError::type_error(format!(
-                "type {} doesn't define __round__ method",
-                number.type_name()
-            ))),
+            None => {
+                let of = number.type_name();
+                let message = format!("type {of} doesn't define __round__ method");
+                Err(unless_hooked(
+                    number,
+                    &["__round__"],
+                    PyError::type_error(message),
+                ))
+            }
         },
     }
 }
@@ -438,7 +448,7 @@ fn round_to(number: &Ref, digits: &Ref) -> Result<Ref> {
 fn format_with(arguments: &[Ref]) -> Result<Ref> {
     check_count("format", arguments, 1..=2)?;
     let Some(specification) = arguments.get(1) else {
-        return format::str(&arguments[0]);
+        return format::simple(&arguments[0]);
     };
     spec::format_object(&arguments[0], specification)
 }

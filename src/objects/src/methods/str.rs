@@ -431,9 +431,8 @@ pub(super) fn tab_size(arguments: &[Ref]) -> Result<usize> {
 }
 
 fn join(separator: &Ref, items: &Ref) -> Result<Ref> {
-    if iterator::iterate(items).is_err() {
-        return Err(PyError::type_error("can only join an iterable"));
-    }
+    let not_iterable = || PyError::type_error("can only join an iterable");
+    iterator::iterate(items).map_err(|error| error.instead(not_iterable))?;
     let items = iterator::collect(items)?;
     for (index, item) in items.iter().enumerate() {
         if !matches!(item.view(), View::Str(_)) {
@@ -645,7 +644,7 @@ fn split(name: &str, string: &Ref, arguments: &[Ref], from_end: bool) -> Result<
 
 fn split_lines(string: &Ref, arguments: &[Ref]) -> Result<Ref> {
     at_most("splitlines", 1, arguments)?;
-    let keep_ends = arguments.first().is_some_and(ops::truth);
+    let keep_ends = arguments.first().map_or(Ok(false), ops::truth)?;
     let units = wide(this(string)?);
     parts(
         string,
