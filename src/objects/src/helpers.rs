@@ -129,6 +129,7 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_map_add,
         mimeo_match_class,
         mimeo_match_keys,
+        mimeo_note_store,
         mimeo_raise_init_result,
         mimeo_raise_unbound_local,
         mimeo_release,

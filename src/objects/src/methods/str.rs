@@ -116,7 +116,10 @@ pub(crate) const METHODS: &[MethodEntry] = &[
     method!("zfill", One, |s, a| zero_fill(s, &a[0])),
 ];
 
-pub(crate) const CLASS_METHODS: &[MethodEntry] = &[];
+pub(crate) const CLASS_METHODS: &[MethodEntry] =
+    &[method!("maketrans", Fast, |_, arguments| make_table(
+        arguments
+    ))];
 
 /// Does the same with the units of two strings, which it makes of one width.
 macro_rules! with_units {
@@ -681,6 +684,74 @@ fn translate(string: &Str, table: &Ref) -> Result<Ref> {
         }
     }
     from_units(translated)
+}
+
+/// `str.maketrans(*arguments)`: a table for [`translate`].
+fn make_table(arguments: &[Ref]) -> Result<Ref> {
+    check_count("maketrans", arguments, 1..=3)?;
+    let pairs = match arguments {
+        [mapping] => match mapping.view() {
+            View::Dict(mapping) => {
+                let pairs = mapping.iter();
+                let keyed = pairs.map(|(key, value)| Ok((table_key(&key)?, value)));
+                keyed.collect::<Result<Vec<_>>>()?
+            }
+            _ => {
+                let message = "if you give only one argument to maketrans it must be a dict";
+                return Err(PyError::type_error(message));
+            }
+        },
+        [from, rest @ ..] => pairs_of_texts(from, rest)?,
+        [] => Vec::new(),
+    };
+    Ref::dict_of(pairs)
+}
+
+fn table_key(key: &Ref) -> Result<Ref> {
+    match (key.view(), key.as_int()) {
+        (View::Str(text), _) => match text.as_code_point() {
+            Some(code_point) => Ok(Ref::int(code_point.into())),
+            None => Err(PyError::value(
+                "string keys in translate table must be of length 1",
+            )),
+        },
+        (_, Some(_)) => Ok(key.clone()),
+        _ => Err(PyError::type_error(
+            "keys in translate table must be strings or integers",
+        )),
+    }
+}
+
+/// The code points of a text with those of a second, and those of a third with `None`.
+fn pairs_of_texts(from: &Ref, rest: &[Ref]) -> Result<Vec<(Ref, Ref)>> {
+    let mut texts = Vec::new();
+    for (index, text) in rest.iter().enumerate() {
+        match text.view() {
+            View::Str(text) => texts.push(text),
+            _ => {
+                let position = (index + 2).to_string();
+                return Err(wrong_argument("maketrans", &position, "str", text));
+            }
+        }
+    }
+    let View::Str(from) = from.view() else {
+        let message = "first maketrans argument must be a string if there is a second argument";
+        return Err(PyError::type_error(message));
+    };
+    let int = |code_point: u32| Ref::int(code_point.into());
+    let mut pairs = Vec::new();
+    if let Some(to) = texts.first() {
+        if from.len() != to.len() {
+            let message = "the first two maketrans arguments must have equal length";
+            return Err(PyError::value(message));
+        }
+        pairs.extend(from.code_points().map(int).zip(to.code_points().map(int)));
+    }
+    if let Some(deleted) = texts.get(1) {
+        let deleted = deleted.code_points().map(int);
+        pairs.extend(deleted.map(|code_point| (code_point, Ref::none())));
+    }
+    Ok(pairs)
 }
 
 fn is_lookup_error(kind: ErrorKind) -> bool {
