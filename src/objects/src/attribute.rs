@@ -5,9 +5,10 @@
 //! of the program, a property say, is `NotSupported`.
 
 use crate::call;
-use crate::class::{Class, resolution_order};
+use crate::class::resolution_order;
 use crate::error::{PyError, Result};
 use crate::exception::Exception;
+use crate::hooks::refuse_hook;
 use crate::instance::Instance;
 use crate::int::{self, IntView};
 use crate::module::Module;
@@ -464,29 +465,6 @@ pub fn bind_callee((function, receiver): Callee) -> Result<Ref> {
         Some(receiver) => bind(&function, &receiver),
         None => Ok(function),
     }
-}
-
-/// A function of the program that would have to be called.
-pub(crate) fn refuse_hook(class: Option<&Class>, name: &str) -> Result<()> {
-    match class.filter(|class| class.defines(name)) {
-        Some(class) => Err(PyError::not_supported(format_args!(
-            "calling {name} of '{}'",
-            class.name()
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// As [`refuse_hook`], for the classes of several objects and the names that an operation looks for.
-pub(crate) fn refuse_hooks(objects: &[&Ref], names: &[&str]) -> Result<()> {
-    for object in objects {
-        if let View::Instance(instance) = object.view() {
-            for name in names {
-                refuse_hook(Some(instance.class()), name)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Whether a name is one that CPython gives a meaning.

@@ -214,7 +214,7 @@ pub struct Type {
     /// What guards on the inline attributes of a class compare with: the address of a record that holds nothing.
     pub(crate) keys: Cell<*const Cell<u32>>,
     pub(crate) id: TypeId,
-    class: Option<Box<Class>>,
+    pub(crate) class: Option<Box<Class>>,
     /// Every record there has been, so that the addresses stay unique.
     records: RefCell<Vec<Box<Cell<u32>>>>,
 }

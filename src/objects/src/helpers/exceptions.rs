@@ -1,12 +1,12 @@
 //! The helpers for exceptions, and CPython's intrinsics.
 
 use super::{Object, Thread, answer, unknown};
-use crate::attribute::refuse_hook;
 use crate::builtin::BuiltinId;
 use crate::call;
 use crate::error::{ErrorKind, PyError, Result};
 use crate::exception;
 use crate::format;
+use crate::hooks::refuse_hook;
 use crate::object::{Ref, View};
 use crate::ops;
 use crate::types::TypeId;
