@@ -112,7 +112,11 @@ fn traces_that_are_refused() {
         ("sum_squares", "/executors/0/uops/6/op", json!("_MAGIC")),
         ("method_call", "/executors/0/uops/20/op", json!("_NOP")),
         ("dict_count", "/values/4", json!({"t": "generator"})),
-        ("linked_list", "/executors/0/uops/3/op", json!("_TIER2_RESUME_CHECK")),
+        (
+            "linked_list",
+            "/executors/0/uops/3/op",
+            json!("_TIER2_RESUME_CHECK"),
+        ),
     ] {
         let document = Document::parse(&with(name, &[(place, value)])).expect("a document");
         let engine = standard_engine();

@@ -46,7 +46,7 @@ fn compile_each(set: &TemplateSet, table: &StencilTable, exit: &str) {
             continue;
         }
         if table.uop(id).flags.intersects(UopFlags::SWITCHES_FRAME) {
-            // It goes to another frame, which one function does not; the compiler's tests see that refused.
+            // It goes to another frame, which one function does not.
             continue;
         }
         let trace = trace_of(table, id, exit);

@@ -144,9 +144,12 @@ fn table() -> Arc<StencilTable> {
 
 // ---- The tiers -----------------------------------------------------------------------------------------------------
 
+/// What a helper does with the word that it is handed.
+type Action = Box<dyn FnMut(u64) -> u64>;
+
 thread_local! {
     /// What `act` does on this thread.
-    static ACTION: RefCell<Option<Box<dyn FnMut(u64) -> u64>>> = const { RefCell::new(None) };
+    static ACTION: RefCell<Option<Action>> = const { RefCell::new(None) };
 }
 
 extern "C" fn act(word: u64) -> u64 {

@@ -482,7 +482,7 @@ impl<'a> Lowering<'a, '_> {
                 self.push("_SWAP", depth, 0)
             }
             Op::Unary(operator) => self.unary(operator),
-            Op::ToBool => self.to_bool(here),
+            Op::ToBool => self.truth(here),
             Op::Binary(operator, in_place) => self.binary(here, operator, in_place),
             Op::Compare(comparison) => self.compare(here, comparison),
             Op::Subscript => self.subscript(here),
@@ -615,7 +615,7 @@ impl<'a> Lowering<'a, '_> {
         self.push(name, 0, 0)
     }
 
-    fn to_bool(&mut self, here: Point) -> Lowers {
+    fn truth(&mut self, here: Point) -> Lowers {
         let special = match self.fact(0).kind {
             Some(Kind::Bool) => Some("_TO_BOOL_BOOL"),
             Some(Kind::None) => Some("_TO_BOOL_NONE"),

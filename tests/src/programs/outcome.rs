@@ -36,9 +36,12 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// The class of an exception, and its text.
+type Text = (&'static str, &'static str);
+
 /// Texts that 3.13 has changed: the exception as older versions raise it, and as 3.13 does. The last version that has
 /// the old one comes first.
-const CHANGED: [(u64, (&str, &str), (&str, &str)); 6] = [
+const CHANGED: [(u64, Text, Text); 6] = [
     (
         11,
         ("ZeroDivisionError", "float modulo"),

@@ -677,6 +677,69 @@ mod tests {
         }
     }
 
+    /// Values for the table below; 0 is the kernel's function.
+    fn values() -> Json {
+        json!([
+            {"t": "function", "name": "kernel", "code": 0},
+            {"t": "int", "v": "7"},
+            {"t": "float", "v": "0x1.8p+0"},
+            {"t": "list", "items": [1, 4, 1]},
+            {"t": "tuple", "items": [1, 2]},
+            {"t": "list", "items": [5]},
+            {"t": "list_iterator", "seq": 3, "index": 1},
+            {"t": "str", "v": "text"},
+            {"t": "range", "start": "0", "stop": "9", "step": "1"},
+            {"t": "none"},
+            {"t": "bool", "v": true},
+            {"t": "type", "name": "range"},
+            {"t": "builtin", "name": "len"},
+            {"t": "float", "v": "nan"},
+            {"t": "int", "v": "1267650600228229401496703205376"},
+            {"t": "list", "items": []},
+            {"t": "range_iterator", "start": "5", "step": "1", "len": "2"},
+            {"t": "str_ascii_iterator", "seq": 7, "index": 2},
+            {"t": "tuple_iterator", "seq": null, "index": 2}
+        ])
+    }
+
+    /// What differs between a frame with these locals and one of which this is expected. Both have 19 values at first,
+    /// the same ones.
+    fn difference(
+        locals: [Json; 3],
+        expected: [Json; 3],
+        edits: &[(&str, Json)],
+    ) -> Option<String> {
+        let mut wanted = values();
+        for (index, value) in wanted.as_array_mut().unwrap().iter_mut().enumerate() {
+            value["in"] = json!(index);
+        }
+        let mut changes = vec![
+            ("/values", Some(values())),
+            ("/state_in/locals", Some(Json::from(locals.to_vec()))),
+            ("/state_in/stack", Some(json!([]))),
+            ("/expected/values", Some(wanted)),
+            ("/expected/locals", Some(Json::from(expected.to_vec()))),
+            ("/expected/stack", Some(json!([]))),
+        ];
+        changes.extend(edits.iter().map(|(pointer, value)| {
+            (
+                *pointer,
+                if value == "remove" {
+                    None
+                } else {
+                    Some(value.clone())
+                },
+            )
+        }));
+        let text = edited("sum_squares", &changes);
+        let document = Document::parse(&text).unwrap_or_else(|error| panic!("{edits:?}: {error}"));
+        let mut objects = Objects::new(&document);
+        let frame = objects.entry_frame().unwrap();
+        compare(&objects, (&frame).into())
+            .err()
+            .map(|difference| difference.to_string())
+    }
+
     #[test]
     fn equal_frames() {
         let [no, a, b] = [json!(null), json!(3), json!(4)];
