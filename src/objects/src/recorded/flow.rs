@@ -8,7 +8,7 @@
 
 use super::format::{Document, Executor, Operand, Uop, Value, ValueIndex};
 use super::uops::{self, LocalAccess};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 /// How many stack values are followed; those below are unknown. Code that was compiled from Python keeps far fewer.
@@ -309,8 +309,6 @@ struct Pass<'d> {
     /// The codes of functions, and of the functions of methods.
     codes: HashMap<Symbol, usize>,
     exact_call: Option<ExactCall>,
-    /// Values that are NULL.
-    nulls: HashSet<Symbol>,
     frame: Frame,
     /// Frames of the callers of an inlined call.
     callers: Vec<Frame>,
@@ -330,7 +328,6 @@ impl<'d> Pass<'d> {
             classes: HashMap::new(),
             codes: HashMap::new(),
             exact_call: None,
-            nulls: HashSet::new(),
             frame: Frame::default(),
             callers: Vec::new(),
             arguments: HashMap::new(),
@@ -344,7 +341,6 @@ impl<'d> Pass<'d> {
         self.classes.clear();
         self.codes.clear();
         self.exact_call = None;
-        self.nulls.clear();
         self.arguments.clear();
         self.frame = Frame::default();
         self.callers.clear();
@@ -361,7 +357,7 @@ impl<'d> Pass<'d> {
             self.types.insert(symbol, tested);
         }
         self.test_more(uop);
-        self.apply(uop);
+        self.apply(number, uop);
     }
 
     fn report(&mut self, uop: usize, depth: usize, expected: Expectation) {
@@ -570,7 +566,7 @@ impl<'d> Pass<'d> {
     }
 
     /// Moves the uop's operands and results.
-    fn apply(&mut self, uop: &Uop) {
+    fn apply(&mut self, number: usize, uop: &Uop) {
         if let Some(access) = uops::local_access(&uop.op) {
             return self.access(access, uop.oparg);
         }
@@ -585,11 +581,11 @@ impl<'d> Pass<'d> {
                 let top = self.frame.stack.len() - 1;
                 self.frame.stack.swap(top, top + 1 - oparg);
             }
-            "_PUSH_NULL" => self.push_null(),
+            "_PUSH_NULL" => self.push_typed(None),
             "_LOAD_CONST_INLINE_WITH_NULL" | "_LOAD_CONST_INLINE_BORROW_WITH_NULL" => {
                 let constant = self.result(uop);
                 self.push_typed(constant);
-                self.push_null();
+                self.push_typed(None);
             }
             "_LOAD_ATTR_METHOD_WITH_VALUES"
             | "_LOAD_ATTR_METHOD_NO_DICT"
@@ -624,7 +620,8 @@ impl<'d> Pass<'d> {
                 self.push(result);
             }
             op if uops::without_number(op) == "_INIT_CALL_PY_EXACT_ARGS" => {
-                let arguments = self.call_arguments(oparg);
+                let code = uops::entered_code(self.executor, self.document, number);
+                let arguments = code.map_or_else(Vec::new, |code| self.arguments_of(code, oparg));
                 self.apply_effect(uop);
                 let made = self.peek(0);
                 self.arguments.insert(made, arguments);
@@ -633,20 +630,16 @@ impl<'d> Pass<'d> {
         }
     }
 
-    /// The arguments of a call of `count` and perhaps `self`; none where it cannot be told whether there is a `self`.
-    fn call_arguments(&mut self, count: usize) -> Vec<Symbol> {
-        if count >= FOLLOWED {
+    /// The arguments of a call of a function of this code, which is proven to take all of them: `count`, and a `self` where
+    /// it has one parameter more.
+    fn arguments_of(&mut self, code: usize, count: usize) -> Vec<Symbol> {
+        let body = self.document.codes.get(code);
+        let body = body.and_then(|code| code.body.as_ref());
+        let given = body.map_or(0, |body| body.argcount);
+        if count >= FOLLOWED || given < count || given > count + 1 {
             return Vec::new();
         }
-        let receiver = self.peek(count);
-        let mut arguments = Vec::new();
-        if self.types.contains_key(&receiver) {
-            arguments.push(receiver);
-        } else if !self.nulls.contains(&receiver) {
-            return arguments;
-        }
-        arguments.extend((0..count).rev().map(|depth| self.peek(depth)));
-        arguments
+        (0..given).rev().map(|depth| self.peek(depth)).collect()
     }
 
     /// A function and its first argument take the places of a method and the NULL behind it.
@@ -675,12 +668,6 @@ impl<'d> Pass<'d> {
                 self.frame.locals.insert(index, cell);
             }
         }
-    }
-
-    fn push_null(&mut self) {
-        let symbol = self.fresh();
-        self.nulls.insert(symbol);
-        self.push(symbol);
     }
 
     fn access(&mut self, access: LocalAccess, index: u16) {
@@ -945,10 +932,15 @@ mod tests {
                 );
             }
         }
-        // The bytecode compiler knows that a comprehension appends to a list; nothing in the trace says so.
+        // The bytecode compiler knows what a comprehension adds to; nothing in the trace says so.
         assert_eq!(
             found,
-            ["list_append _LIST_APPEND uop 17: expected list at depth 2"]
+            [
+                "comprehension _LIST_APPEND uop 17: expected list at depth 2",
+                "dict_comprehension _MAP_ADD uop 13: expected dict at depth 3",
+                "list_append _LIST_APPEND uop 17: expected list at depth 2",
+                "set_comprehension _SET_ADD uop 11: expected set at depth 2",
+            ]
         );
     }
 
@@ -1203,13 +1195,13 @@ mod tests {
 
     #[test]
     fn an_inlined_call_has_places_of_its_own() {
-        let call = "_LOAD_CONST_INLINE_WITH_NULL =0, _LOAD_FAST_0, _GUARD_TOS_INT, _INIT_CALL_PY_EXACT_ARGS_1,
-                    _SAVE_RETURN_OFFSET, _PUSH_FRAME";
+        let call = "_LOAD_CONST_INLINE_WITH_NULL =0, _LOAD_FAST_0, _GUARD_TOS_INT, _CHECK_FUNCTION_EXACT_ARGS 1=0,
+                    _INIT_CALL_PY_EXACT_ARGS_1, _SAVE_RETURN_OFFSET, _PUSH_FRAME =0";
         for (body, expected) in [
             ("_LOAD_FAST_0, _COPY 1, _BINARY_OP_ADD_INT", &[][..]),
             (
                 "_LOAD_FAST_1, _COPY 1, _BINARY_OP_ADD_INT",
-                &["uop 9: expected int at depth 0"],
+                &["uop 10: expected int at depth 0"],
             ),
             (
                 "_LOAD_FAST_1, _STORE_FAST_0, _LOAD_FAST_1, _POP_FRAME, _LOAD_FAST_0, _COPY 1, _BINARY_OP_ADD_INT",
@@ -1218,9 +1210,10 @@ mod tests {
         ] {
             assert_eq!(checks(&format!("_NOP, {call}, {body}")), expected, "{body}");
         }
-        let unknown_receiver = "_NOP, _LOAD_CONST_INLINE =0, _LOAD_FAST_0, _LOAD_FAST_1, _GUARD_TOS_INT,
-                                _INIT_CALL_PY_EXACT_ARGS_1, _PUSH_FRAME, _LOAD_FAST_0, _COPY 1, _BINARY_OP_ADD_INT";
-        assert_eq!(checks(unknown_receiver), ["uop 9: expected int at depth 0"]);
+        // The code takes one argument: where the call gives none, that is what goes before them.
+        let receiver = "_NOP, _LOAD_CONST_INLINE =0, _LOAD_FAST_0, _GUARD_TOS_INT, _CHECK_FUNCTION_EXACT_ARGS 0=0,
+                        _INIT_CALL_PY_EXACT_ARGS_0, _PUSH_FRAME =0, _LOAD_FAST_0, _COPY 1, _BINARY_OP_ADD_INT";
+        assert_eq!(checks(receiver), [""; 0]);
     }
 
     #[test]

@@ -496,7 +496,7 @@ fn contradictions() {
             "sum_squares",
             "/codes/0/argcount",
             json!(4),
-            "codes[0].argcount: found 4, expected at most 3, the number of locals",
+            "codes[0].argcount, with kwonly and varargs: found 4, expected at most 3, the number of locals",
         ),
         (
             "sum_squares",
