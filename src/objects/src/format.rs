@@ -102,38 +102,54 @@ struct Printer {
 impl Printer {
     fn object(&mut self, object: &Ref) -> Result<()> {
         match object.view() {
+            View::List(list) => self.items(object, ["[", "]"], list.iter()),
+            View::Dict(dict) => self.container(object, "{...}", |printer| {
+                printer.text.push('{');
+                printer.separated(dict.iter(), |printer, (key, value)| {
+                    printer.object(&key)?;
+                    printer.text.push_str(": ");
+                    printer.object(&value)
+                })?;
+                printer.text.push('}');
+                Ok(())
+            }),
+            View::DictView(view) => {
+                let open = format!("{}([", object.type_name());
+                self.wrapped(object, "...", [&open, "])"], view.iter())
+            }
+            View::Set(set) => self.set(object, set),
+            View::Tuple(tuple) => {
+                let close = if tuple.items().len() == 1 { ",)" } else { ")" };
+                self.items(object, ["(", close], tuple.items().iter().cloned())
+            }
+            View::Slice(slice) => {
+                let bounds = [slice.start(), slice.stop(), slice.step()].map(Ref::clone);
+                self.items(object, ["slice(", ")"], bounds.into_iter())
+            }
+            View::Instance(instance) => self.instance(object, instance),
+            View::Method(method) => self.container(object, "...", |printer| {
+                let name = match method.function().view() {
+                    View::Function(function) => function.qualified_name().to_owned(),
+                    _ => method.function().type_name().to_owned(),
+                };
+                printer.push(format_args!("<bound method {name} of "));
+                printer.object(method.instance())?;
+                printer.text.push('>');
+                Ok(())
+            }),
+            _ => self.leaf(object),
+        }
+    }
+
+    /// What has no other objects in it, apart from the function above: that is on the native stack once for each level.
+    fn leaf(&mut self, object: &Ref) -> Result<()> {
+        match object.view() {
             View::None => self.text.push_str("None"),
             View::Bool(value) => self.text.push_str(if value { "True" } else { "False" }),
             View::Int(value) => self.text.push_str(&int::to_text(value)?),
             View::Float(value) => self.text.push_str(&float_text(value)),
             View::Str(string) => self.string(string),
-            View::List(list) => return self.items(object, ["[", "]"], list.iter()),
-            View::Dict(dict) => {
-                return self.container(object, "{...}", |printer| {
-                    printer.text.push('{');
-                    printer.separated(dict.iter(), |printer, (key, value)| {
-                        printer.object(&key)?;
-                        printer.text.push_str(": ");
-                        printer.object(&value)
-                    })?;
-                    printer.text.push('}');
-                    Ok(())
-                });
-            }
-            View::DictView(view) => {
-                let open = format!("{}([", object.type_name());
-                return self.wrapped(object, "...", [&open, "])"], view.iter());
-            }
-            View::Set(set) => return self.set(object, set),
-            View::Tuple(tuple) => {
-                let close = if tuple.items().len() == 1 { ",)" } else { ")" };
-                return self.items(object, ["(", close], tuple.items().iter().cloned());
-            }
             View::Range(range) => return self.range(range),
-            View::Slice(slice) => {
-                let bounds = [slice.start(), slice.stop(), slice.step()].map(Ref::clone);
-                return self.items(object, ["slice(", ")"], bounds.into_iter());
-            }
             View::Function(function) => {
                 let name = function.qualified_name();
                 self.push(format_args!("<function {name} at {:p}>", object.as_ptr()));
@@ -162,22 +178,12 @@ impl Printer {
                 };
                 self.push(format_args!("<class '{module}{}'>", of.name()));
             }
-            View::Instance(instance) => return self.instance(object, instance),
             View::Exception(exception) => {
                 refuse_hook(exception.of().class(), "__repr__")?;
                 self.text.push_str(&exception.repr()?);
             }
             View::Module(module) => {
                 self.push(format_args!("<module '{}' (built-in)>", module.name()));
-            }
-            View::Method(method) => {
-                let name = match method.function().view() {
-                    View::Function(function) => function.qualified_name().to_owned(),
-                    _ => method.function().type_name().to_owned(),
-                };
-                self.push(format_args!("<bound method {name} of "));
-                self.object(method.instance())?;
-                self.text.push('>');
             }
             // Iterators, and whatever else has no text of its own.
             _ => {

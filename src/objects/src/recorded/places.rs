@@ -602,7 +602,7 @@ impl<'w> Pass<'w> {
 
 /// Whether the operands of a uop are those of a call. A check leaves them as they are.
 fn is_call(op: &str) -> bool {
-    op.starts_with("_CALL_")
+    (op.starts_with("_CALL_") && !op.starts_with("_CALL_INTRINSIC_"))
         || matches!(
             op,
             "_CHECK_FUNCTION_VERSION"

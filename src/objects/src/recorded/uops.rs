@@ -186,7 +186,7 @@ pub fn oparg_range(op: &str) -> Option<std::ops::RangeInclusive<u16>> {
             Some(0..=(5 << 5 | 31))
         }
         "_COPY" | "_LIST_APPEND" | "_LIST_EXTEND" | "_SET_ADD" | "_SET_UPDATE" | "_DICT_UPDATE"
-        | "_MAP_ADD" => Some(1..=u16::MAX),
+        | "_DICT_MERGE" | "_MAP_ADD" => Some(1..=u16::MAX),
         "_SWAP" => Some(2..=u16::MAX),
         "_CONVERT_VALUE" => Some(1..=3),
         "_IS_OP" | "_CONTAINS_OP" | "_CONTAINS_OP_SET" | "_CONTAINS_OP_DICT" => Some(0..=1),
