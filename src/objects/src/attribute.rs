@@ -8,6 +8,7 @@ use crate::call;
 use crate::class::resolution_order;
 use crate::error::{PyError, Result};
 use crate::exception::Exception;
+use crate::function::Function;
 use crate::hooks::refuse_hook;
 use crate::instance::Instance;
 use crate::int::{self, IntView};
@@ -336,9 +337,34 @@ fn store(object: &Ref, name: &str, value: Option<Ref>) -> Result<()> {
             Err(PyError::not_supported(format_args!("setting {name}")))
         }
         View::Exception(exception) => store_in_dict(object, &exception.dict(), name, value),
-        View::Function(_) => Err(PyError::not_supported("setting an attribute of a function")),
+        View::Function(function) => store_in_function(function, name, value),
         _ => Err(read_only(object, name)),
     }
+}
+
+fn store_in_function(function: &Function, name: &str, value: Option<Ref>) -> Result<()> {
+    let value = value.filter(|value| !matches!(value.view(), View::None));
+    let kind = value.as_ref().map(Ref::view);
+    match (name, kind) {
+        ("__defaults__", None | Some(View::Tuple(_))) => function.set_defaults(value),
+        ("__kwdefaults__", None | Some(View::Dict(_))) => function.set_keyword_defaults(value),
+        ("__defaults__", Some(_)) => {
+            return Err(PyError::type_error(
+                "__defaults__ must be set to a tuple object",
+            ));
+        }
+        ("__kwdefaults__", Some(_)) => {
+            return Err(PyError::type_error(
+                "__kwdefaults__ must be set to a dict object",
+            ));
+        }
+        _ => {
+            return Err(PyError::not_supported(
+                "setting this attribute of a function",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn store_in_instance(

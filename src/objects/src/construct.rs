@@ -52,10 +52,9 @@ pub(crate) fn construct(id: TypeId, arguments: &[Ref]) -> Result<Ref> {
         TypeId::Reversed => adapters::reversed(arguments),
         TypeId::None if arguments.is_empty() => Ok(Ref::none()),
         TypeId::None => Err(PyError::type_error("NoneType takes no arguments")),
-        TypeId::Object | TypeId::Function => Err(PyError::not_supported(format_args!(
-            "calling '{}'",
-            id.name()
-        ))),
+        TypeId::Object | TypeId::Function | TypeId::Super => Err(PyError::not_supported(
+            format_args!("calling '{}'", id.name()),
+        )),
         _ => Err(PyError::type_error(format!(
             "cannot create '{}' instances",
             id.name()

@@ -132,6 +132,7 @@ impl TypeId {
             Property,
             ClassMethod,
             StaticMethod,
+            Super,
         ];
         let found = Self::ALL.iter().copied().find(|id| id.name() == name)?;
         (plain.contains(&found) || found.is_subtype_of(BaseException)).then_some(found)
