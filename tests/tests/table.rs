@@ -279,6 +279,12 @@ fn made_variant(seed: VariantSeed, symbols: u32, uops: &[UopContents]) -> Option
     }
     let uops: Vec<&UopContents> = elements.iter().map(of).collect::<Option<_>>()?;
     let flags: Vec<UopFlags> = uops.iter().map(|uop| uop.flags).collect();
+    if flags
+        .iter()
+        .any(|flags| flags.intersects(UopFlags::SWITCHES_FRAME))
+    {
+        return None;
+    }
     let owner = Owner {
         symbols,
         flags: Some(&flags),
@@ -714,9 +720,9 @@ fn uops_that_are_wrong() {
         ),
         (
             "a flag that there is not",
-            |draft| draft.add_u32(draft.uop("_EXIT") + 20, 1 << 17),
+            |draft| draft.add_u32(draft.uop("_EXIT") + 20, 1 << 20),
             "Invalid",
-            "uop _EXIT: flags 0x20030 hold unknown bits",
+            "uop _EXIT: flags 0x100030 hold unknown bits",
         ),
         (
             "a symbol without a name",
