@@ -15,15 +15,16 @@ const OPARG: u32 = 3;
 fn trace_of<'t>(table: &'t StencilTable, id: UopId, exit: &str) -> Trace<'t> {
     let mut trace = Trace::new(table);
     let (jump, error) = (trace.label(), trace.label());
-    trace.push(
-        Uop::new(id)
-            .oparg(OPARG.min(table.uop(id).oparg_max))
-            // An address, where it is one: LLVM makes nothing of code that calls null.
-            .operand(0x1000.min(table.uop(id).operand_max))
-            .jump(jump)
-            .error(error)
-            .enters(FrameShape::default()),
-    );
+    let mut uop = Uop::new(id)
+        .oparg(OPARG.min(table.uop(id).oparg_max))
+        // An address, where it is one: LLVM makes nothing of code that calls null.
+        .operand(0x1000.min(table.uop(id).operand_max))
+        .jump(jump)
+        .error(error);
+    if table.uop(id).flags.contains(UopFlags::ENTERS_FRAME) {
+        uop = uop.enters(FrameShape::default());
+    }
+    trace.push(uop);
     let exit = trace.uop(exit).expect("a uop that leaves");
     trace.push(exit);
     trace.bind(jump).expect("a label of this trace");

@@ -279,12 +279,6 @@ fn made_variant(seed: VariantSeed, symbols: u32, uops: &[UopContents]) -> Option
     }
     let uops: Vec<&UopContents> = elements.iter().map(of).collect::<Option<_>>()?;
     let flags: Vec<UopFlags> = uops.iter().map(|uop| uop.flags).collect();
-    if flags
-        .iter()
-        .any(|flags| flags.intersects(UopFlags::SWITCHES_FRAME))
-    {
-        return None;
-    }
     let owner = Owner {
         symbols,
         flags: Some(&flags),
@@ -350,7 +344,14 @@ fn contents() -> impl Strategy<Value = TableContents> {
             (uops, variants).prop_map(move |(uops, variants)| {
                 let uops: Vec<UopContents> = uops
                     .into_iter()
-                    .map(|(name, uop)| UopContents { name, ..uop })
+                    .map(|(name, uop)| {
+                        let flags = match variants.is_empty() {
+                            true => uop.flags,
+                            // Locals in registers do not go with other frames.
+                            false => uop.flags.difference(UopFlags::SWITCHES_FRAME),
+                        };
+                        UopContents { name, flags, ..uop }
+                    })
                     .collect();
                 let made = |seed| made_variant(seed, symbols.len() as u32, &uops);
                 TableContents {

@@ -151,6 +151,9 @@ impl Instance {
     }
 
     /// Deletes the instance's own attribute, not a slot, and gives what it was.
+    ///
+    /// # Errors
+    /// What looking the name up in a dict may raise.
     pub fn delete_own(&self, name: &str) -> Result<Option<Ref>> {
         if let Some(dict) = self.existing_dict() {
             return match dict.view() {

@@ -6,8 +6,14 @@ use crate::math;
 use crate::object::Ref;
 use crate::operator;
 
-/// The modules: name, functions, and attributes that are floats.
-const MODULES: &[(&str, &[FunctionEntry], &[(&str, f64)])] = &[
+/// A module: name, functions, and attributes that are floats.
+type Module = (
+    &'static str,
+    &'static [FunctionEntry],
+    &'static [(&'static str, f64)],
+);
+
+const MODULES: &[Module] = &[
     ("math", math::FUNCTIONS, math::CONSTANTS),
     ("operator", operator::FUNCTIONS, &[]),
 ];

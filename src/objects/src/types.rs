@@ -216,7 +216,8 @@ pub struct Type {
     pub(crate) keys: Cell<*const Cell<u32>>,
     pub(crate) id: TypeId,
     pub(crate) class: Option<Box<Class>>,
-    /// Every record there has been, so that the addresses stay unique.
+    /// Every record there has been, so that the addresses stay unique; they do not move.
+    #[expect(clippy::vec_box, reason = "guards hold the addresses of the records")]
     records: RefCell<Vec<Box<Cell<u32>>>>,
 }
 

@@ -414,7 +414,7 @@ fn names_of_a_module_are_in_its_dict() {
     );
     assert_eq!(
         message(globals::locals(None).map(drop)),
-        "SystemError: no locals found"
+        "SystemError: no locals"
     );
     assert_eq!(
         message(globals::set_up_annotations(None)),

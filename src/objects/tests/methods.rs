@@ -381,7 +381,7 @@ const STR_METHODS: [&str; 46] = [
     "format_map",
 ];
 
-fn qualified<'a>(of: &str, names: &[&'a str]) -> Vec<String> {
+fn qualified(of: &str, names: &[&str]) -> Vec<String> {
     names.iter().map(|name| format!("{of}.{name}")).collect()
 }
 

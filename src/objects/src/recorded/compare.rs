@@ -235,13 +235,11 @@ impl<'o> Comparison<'o> {
                 }
             }
             // The same method may be bound again and again.
-            Value::Method { func, receiver } => {
-                if let View::Method(method) = object.view() {
-                    let (function, instance) = (method.function().clone(), method.instance());
-                    let instance = instance.clone();
-                    self.add(Some(place), Step::Receiver, Some(*receiver), Some(instance));
-                    self.add(Some(place), Step::Callable, Some(*func), Some(function));
-                }
+            Value::Method { func, receiver } if let View::Method(method) = object.view() => {
+                let (function, instance) = (method.function().clone(), method.instance());
+                let instance = instance.clone();
+                self.add(Some(place), Step::Receiver, Some(*receiver), Some(instance));
+                self.add(Some(place), Step::Callable, Some(*func), Some(function));
             }
             Value::ListIterator(iterator)
             | Value::TupleIterator(iterator)
