@@ -5,13 +5,13 @@
 //! others is the object that the type has.
 
 use crate::object_ops::{
-    Built, DEALLOC, P, Path, at, compare, continue_or_error, differ, is_null, is_shared, oparg_i32,
-    release, release_and_continue, release_and_go_on, require_kind, retain,
+    Built, P, Path, at, compare, continue_or_error, differ, is_null, is_shared, oparg_i32, release,
+    release_and_continue, release_and_go_on, require_kind, retain,
 };
 use inkwell::IntPredicate;
-use inkwell::values::PointerValue;
+use inkwell::values::{IntValue, PointerValue};
 use mimeo::stencil::Count;
-use mimeo_compiler::builder::TemplateBuilder;
+use mimeo_compiler::builder::{ColdPath, TemplateBuilder};
 use mimeo_compiler::template::{Helper, Template, Type};
 use mimeo_objects::layout;
 use mimeo_objects::types::TypeId;
@@ -24,6 +24,7 @@ const LOAD_SUPER: Helper = Helper::new(
     &[P, P, P, P, Type::I32, P],
     Type::I32,
 );
+const NOTE_STORE: Helper = Helper::without_result("mimeo_note_store", &[P, P, Type::I64]);
 const FINISH_STORE: Helper = Helper::without_result("mimeo_finish_store", &[P, P, P]);
 const LOAD_FROM_DICT: Helper = Helper::new("mimeo_load_from_dict", &[P, P, P, Type::I32], P);
 
@@ -331,72 +332,53 @@ fn load_method(mut b: TemplateBuilder<'_, '_>) -> Path {
 
 /// A value that was not set before is the last in the order in which they were.
 fn store_value(b: TemplateBuilder<'_, '_>) -> Path {
-    replace_value(b, |mut b, owner, _| {
-        note_order(&b, owner)?;
-        let last = release(&b, owner)?;
-        b.unlikely(last, |b| {
-            b.call(&DEALLOC, &[b.thread().into(), owner.into()])?;
+    replace_value(b, |b, owner, unset, _| {
+        b.cold_if(unset, &[owner.into()], |b, values| {
+            let place = b.small_operand(OFFSET_BITS)?;
+            b.call(&NOTE_STORE, &[b.thread().into(), values[0], place.into()])?;
             b.continue_()
-        })?;
-        b.continue_()
+        })
     })
 }
 
-/// Replaces a value by the one below the owner; the owner and what was there are released. Goes on with `unset` where
+fn store_slot(b: TemplateBuilder<'_, '_>) -> Path {
+    replace_value(b, |b, _, unset, finish| b.unlikely_to(unset, finish))
+}
+
+/// Replaces a value by the one below the owner; the owner and what was there are released. Goes on as `unset` says where
 /// there was nothing.
 fn replace_value(
     mut b: TemplateBuilder<'_, '_>,
     unset: impl for<'t, 'ctx> FnOnce(
-        TemplateBuilder<'t, 'ctx>,
+        &mut TemplateBuilder<'t, 'ctx>,
         PointerValue<'ctx>,
-        PointerValue<'ctx>,
-    ) -> Path,
+        IntValue<'ctx>,
+        &ColdPath<'ctx>,
+    ) -> Built<()>,
 ) -> Path {
     let (owner, value) = (b.pop_pointer()?, b.pop_pointer()?);
     let place = value_place(&b, owner)?;
     let old = b.load_pointer(place, 0)?;
     b.store(value, place, 0)?;
     b.flush()?;
-    let handed = [owner.into(), old.into()];
-    let finish = b.cold_path(&handed, |b, values| {
+    let finish = b.cold_path(&[owner.into(), old.into()], |b, values| {
         b.call(&FINISH_STORE, &[b.thread().into(), values[0], values[1]])?;
         b.continue_()
     })?;
     let null = is_null(&b, old)?;
-    b.cold_if(null, &handed, |b, values| {
-        let [owner, old] = [0, 1].map(|index| values[index].into_pointer_value());
-        unset(b, owner, old)
-    })?;
+    unset(&mut b, owner, null, &finish)?;
     let dead = release(&b, old)?;
     b.unlikely_to(dead, &finish)?;
-    let last = release(&b, owner)?;
-    b.cold_if(last, &handed, |b, values| {
-        b.call(&DEALLOC, &[b.thread().into(), values[0]])?;
-        b.continue_()
+    // The helper takes the last reference to the owner over: it is not given up before.
+    let count = b.load_i64(owner, at(layout::OBJECT_REFCOUNT))?;
+    let count = b.ir().build_int_sub(count, b.i64(1), "")?;
+    let last = compare(&b, IntPredicate::EQ, count, b.i64(0))?;
+    let nothing = b.llvm_type(P).into_pointer_type().const_null();
+    b.unlikely(last, |b| {
+        b.go_cold_with(&finish, &[owner.into(), nothing.into()])
     })?;
+    b.store(count, owner, at(layout::OBJECT_REFCOUNT))?;
     b.continue_()
-}
-
-fn note_order<'ctx>(b: &TemplateBuilder<'_, 'ctx>, owner: PointerValue<'ctx>) -> Built<()> {
-    let length = b.load_i32(owner, at(layout::INSTANCE_ORDER_LENGTH))?;
-    let index = b
-        .ir()
-        .build_int_z_extend(length, b.context().i64_type(), "")?;
-    let order = b.offset(owner, b.i64(layout::INSTANCE_ORDER as i64))?;
-    let operand = b.small_operand(OFFSET_BITS)?;
-    let word = b.ir().build_right_shift(operand, b.i64(3), false, "")?;
-    let word = b.ir().build_int_truncate(word, b.context().i8_type(), "")?;
-    b.store(word, b.offset(order, index)?, 0)?;
-    let length = b.ir().build_int_add(length, b.i32(1), "")?;
-    b.store(length, owner, at(layout::INSTANCE_ORDER_LENGTH))
-}
-
-fn store_slot(b: TemplateBuilder<'_, '_>) -> Path {
-    replace_value(b, |b, owner, old| {
-        let operands = [b.thread().into(), owner.into(), old.into()];
-        b.call(&FINISH_STORE, &operands)?;
-        b.continue_()
-    })
 }
 
 /// On the stack are `super`, the class and the owner. `super` is immortal: its references are not counted.

@@ -19,9 +19,12 @@ use mimeo_objects::types::TypeId;
 const CALL: Helper = Helper::new("mimeo_call", &[P, P, Type::I32], P);
 const CALL_METHOD: Helper = Helper::new("mimeo_call_method", &[P, P, Type::I32], P);
 const IS_INSTANCE: Helper = Helper::new("mimeo_is_instance", &[P, P, P], Type::I32);
-const STR: Helper = Helper::new("mimeo_format_simple", &[P, P], P);
+const CONVERT: Helper = Helper::new("mimeo_convert_value", &[P, P, Type::I32], P);
 const TUPLE: Helper = Helper::new("mimeo_tuple", &[P, P], P);
 const TYPE_OF: Helper = Helper::new("mimeo_type_of", &[P, P], P);
+
+/// The conversion of `str()`, as `CONVERT_VALUE` numbers it.
+const TO_STR: i32 = 1;
 
 const OPERANDS: Count = Count::oparg_plus(2);
 
@@ -30,6 +33,10 @@ pub(crate) fn templates() -> Vec<Template> {
         deopting("_CALL_BUILTIN_CLASS", |mut b| {
             let callable = callable(&b)?;
             require_kind(&mut b, callable, layout::KIND_TYPE)?;
+            // Classes of the program have no `tp_vectorcall`.
+            let class = b.load_pointer(callable, at(layout::TYPE_CLASS))?;
+            let of_program = b.ir().build_is_not_null(class, "")?;
+            b.unlikely(of_program, |b| b.jump())?;
             call(b, &CALL)
         }),
         deopting("_CALL_LEN", call_length),
@@ -42,7 +49,8 @@ pub(crate) fn templates() -> Vec<Template> {
             .may_exit(),
         Template::new("_CALL_STR_1", |b| {
             call_type_with_one(b, TypeId::Str, |b, argument| {
-                push_result_or_error(b, &STR, &[argument.into()])
+                let conversion = b.i32(TO_STR);
+                push_result_or_error(b, &CONVERT, &[argument.into(), conversion.into()])
             })
         })
         .stack(3, 1)

@@ -3,6 +3,7 @@
 use crate::call::call;
 use crate::error::{PyError, Result};
 use crate::heap;
+use crate::hooks::unless_hooked;
 use crate::int::{self, IntView};
 use crate::iterator;
 use crate::object::{Header, Kind, Ref, View};
@@ -172,8 +173,8 @@ impl Filter {
     fn advance(&self) -> Result<Option<Ref>> {
         while let Some(item) = iterator::next(&self.iterator)? {
             let is_kept = match self.function.view() {
-                View::None => ops::truth(&item),
-                _ => ops::truth(&call(&self.function, std::slice::from_ref(&item))?),
+                View::None => ops::truth(&item)?,
+                _ => ops::truth(&call(&self.function, std::slice::from_ref(&item))?)?,
             };
             if is_kept {
                 return Ok(Some(item));
@@ -320,10 +321,9 @@ pub(crate) fn reversed(arguments: &[Ref]) -> Result<Ref> {
         _ => 0,
     };
     Ref::reversed(sequence.clone(), length as i64 - 1).ok_or_else(|| {
-        PyError::type_error(format!(
-            "'{}' object is not reversible",
-            sequence.type_name()
-        ))
+        let message = format!("'{}' object is not reversible", sequence.type_name());
+        let methods = ["__reversed__", "__getitem__"];
+        unless_hooked(sequence, &methods, PyError::type_error(message))
     })
 }
 

@@ -5,9 +5,11 @@
 //! of the program, a property say, is `NotSupported`.
 
 use crate::call;
-use crate::class::{Class, resolution_order};
+use crate::class::resolution_order;
 use crate::error::{PyError, Result};
 use crate::exception::Exception;
+use crate::function::Function;
+use crate::hooks::refuse_hook;
 use crate::instance::Instance;
 use crate::int::{self, IntView};
 use crate::module::Module;
@@ -335,9 +337,34 @@ fn store(object: &Ref, name: &str, value: Option<Ref>) -> Result<()> {
             Err(PyError::not_supported(format_args!("setting {name}")))
         }
         View::Exception(exception) => store_in_dict(object, &exception.dict(), name, value),
-        View::Function(_) => Err(PyError::not_supported("setting an attribute of a function")),
+        View::Function(function) => store_in_function(function, name, value),
         _ => Err(read_only(object, name)),
     }
+}
+
+fn store_in_function(function: &Function, name: &str, value: Option<Ref>) -> Result<()> {
+    let value = value.filter(|value| !matches!(value.view(), View::None));
+    let kind = value.as_ref().map(Ref::view);
+    match (name, kind) {
+        ("__defaults__", None | Some(View::Tuple(_))) => function.set_defaults(value),
+        ("__kwdefaults__", None | Some(View::Dict(_))) => function.set_keyword_defaults(value),
+        ("__defaults__", Some(_)) => {
+            return Err(PyError::type_error(
+                "__defaults__ must be set to a tuple object",
+            ));
+        }
+        ("__kwdefaults__", Some(_)) => {
+            return Err(PyError::type_error(
+                "__kwdefaults__ must be set to a dict object",
+            ));
+        }
+        _ => {
+            return Err(PyError::not_supported(
+                "setting this attribute of a function",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn store_in_instance(
@@ -464,29 +491,6 @@ pub fn bind_callee((function, receiver): Callee) -> Result<Ref> {
         Some(receiver) => bind(&function, &receiver),
         None => Ok(function),
     }
-}
-
-/// A function of the program that would have to be called.
-pub(crate) fn refuse_hook(class: Option<&Class>, name: &str) -> Result<()> {
-    match class.filter(|class| class.defines(name)) {
-        Some(class) => Err(PyError::not_supported(format_args!(
-            "calling {name} of '{}'",
-            class.name()
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// As [`refuse_hook`], for the classes of several objects and the names that an operation looks for.
-pub(crate) fn refuse_hooks(objects: &[&Ref], names: &[&str]) -> Result<()> {
-    for object in objects {
-        if let View::Instance(instance) = object.view() {
-            for name in names {
-                refuse_hook(Some(instance.class()), name)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Whether a name is one that CPython gives a meaning.

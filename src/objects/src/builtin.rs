@@ -1,11 +1,14 @@
 //! Built-in functions: their objects and what they do.
 
+use crate::attribute;
 use crate::call::{CallKind, FLAG_FUNCTION, check_count, wrong_index};
 use crate::compare::{Comparison, NESTING_LIMIT, compare};
 use crate::error::{ErrorKind, PyError, Result};
 use crate::exception::is_subclass;
 use crate::float;
 use crate::format;
+use crate::hash::hash;
+use crate::hooks::{class_of, refuse_hooks, unless_hooked};
 use crate::immortal;
 use crate::int::{self, IntView};
 use crate::iterator;
@@ -63,8 +66,15 @@ builtins! {
     Bin = "bin", One, |arguments| radix_text(&arguments[0], "0b", 2);
     Callable = "callable", One, |arguments| callable(&arguments[0]);
     Chr = "chr", One, |arguments| chr(&arguments[0]);
+    DelAttr = "delattr", Fast, |arguments| {
+        let [object, name] = attribute_of("delattr", arguments)?;
+        attribute::delete(object, &name_of(name)?).map(|()| Ref::none())
+    };
     Divmod = "divmod", Fast, divmod;
     Format = "format", Fast, format_with;
+    GetAttr = "getattr", Fast, get_attribute;
+    HasAttr = "hasattr", Fast, has_attribute;
+    Hash = "hash", One, |arguments| hash(&arguments[0]).map(Ref::int);
     Hex = "hex", One, |arguments| radix_text(&arguments[0], "0x", 16);
     Id = "id", One, |arguments| Ok(int::from_usize(arguments[0].as_ptr().addr()));
     IsInstance = "isinstance", Fast, isinstance;
@@ -80,6 +90,11 @@ builtins! {
     Print = "print", FastWithKeywords, print;
     Repr = "repr", One, |arguments| format::repr(&arguments[0]);
     Round = "round", FastWithKeywords, round;
+    SetAttr = "setattr", Fast, |arguments| {
+        check_count("setattr", arguments, 3..=3)?;
+        let name = name_of(&arguments[1])?;
+        attribute::set(&arguments[0], &name, arguments[2].clone()).map(|()| Ref::none())
+    };
     Sorted = "sorted", FastWithKeywords, sorted;
     Sum = "sum", FastWithKeywords, sum;
 }
@@ -178,7 +193,7 @@ fn too_many(function: &str, most: usize, given: usize) -> PyError {
 
 fn all(items: &Ref) -> Result<Ref> {
     for item in iterator::items(items)? {
-        if !ops::truth(&item?) {
+        if !ops::truth(&item?)? {
             return Ok(Ref::bool(false));
         }
     }
@@ -187,7 +202,7 @@ fn all(items: &Ref) -> Result<Ref> {
 
 fn any(items: &Ref) -> Result<Ref> {
     for item in iterator::items(items)? {
-        if ops::truth(&item?) {
+        if ops::truth(&item?)? {
             return Ok(Ref::bool(true));
         }
     }
@@ -205,7 +220,45 @@ fn callable(object: &Ref) -> Result<Ref> {
             | View::BoundBuiltin(_)
             | View::StaticMethod(_)
     );
-    Ok(Ref::bool(is_callable))
+    let is_hooked = class_of(object).is_some_and(|class| class.defines("__call__"));
+    Ok(Ref::bool(is_callable || is_hooked))
+}
+
+/// The two arguments of a function of an object and the name of an attribute.
+fn attribute_of<'a>(function: &str, arguments: &'a [Ref]) -> Result<[&'a Ref; 2]> {
+    check_count(function, arguments, 2..=2)?;
+    Ok([&arguments[0], &arguments[1]])
+}
+
+/// An argument that is the name of an attribute.
+fn name_of(name: &Ref) -> Result<String> {
+    match name.view() {
+        View::Str(name) => Ok(name.to_string_lossy()),
+        _ => Err(PyError::type_error(format!(
+            "attribute name must be string, not '{}'",
+            name.type_name()
+        ))),
+    }
+}
+
+fn get_attribute(arguments: &[Ref]) -> Result<Ref> {
+    check_count("getattr", arguments, 2..=3)?;
+    let found = attribute::get(&arguments[0], &name_of(&arguments[1])?);
+    match (found, arguments.get(2)) {
+        (Err(error), Some(default)) if error.kind == ErrorKind::AttributeError => {
+            Ok(default.clone())
+        }
+        (found, _) => found,
+    }
+}
+
+fn has_attribute(arguments: &[Ref]) -> Result<Ref> {
+    let [object, name] = attribute_of("hasattr", arguments)?;
+    match attribute::get(object, &name_of(name)?) {
+        Ok(_) => Ok(Ref::bool(true)),
+        Err(error) if error.kind == ErrorKind::AttributeError => Ok(Ref::bool(false)),
+        Err(error) => Err(error),
+    }
 }
 
 fn chr(code_point: &Ref) -> Result<Ref> {
@@ -357,6 +410,9 @@ fn wrong_modular_power(base: &Ref, exponent: &Ref, modulus: &Ref) -> PyError {
             "pow() 3rd argument not allowed unless all arguments are integers",
         );
     }
+    if let Err(error) = refuse_hooks(&operands, &["__pow__", "__rpow__"]) {
+        return error;
+    }
     let [a, b, c] = operands.map(Ref::type_name);
     PyError::type_error(format!(
         "unsupported operand type(s) for ** or pow(): '{a}', '{b}', '{c}'"
@@ -412,10 +468,15 @@ fn round(arguments: &[Ref]) -> Result<Ref> {
         View::Float(value) => int::from_float(value.round_ties_even()),
         _ => match number.as_int() {
             Some(value) => Ok(int::add(value, IntView::Small(0))),
-            None => Err(PyError::type_error(format!(
-                "type {} doesn't define __round__ method",
-                number.type_name()
-            ))),
+            None => {
+                let of = number.type_name();
+                let message = format!("type {of} doesn't define __round__ method");
+                Err(unless_hooked(
+                    number,
+                    &["__round__"],
+                    PyError::type_error(message),
+                ))
+            }
         },
     }
 }
@@ -438,7 +499,7 @@ fn round_to(number: &Ref, digits: &Ref) -> Result<Ref> {
 fn format_with(arguments: &[Ref]) -> Result<Ref> {
     check_count("format", arguments, 1..=2)?;
     let Some(specification) = arguments.get(1) else {
-        return format::str(&arguments[0]);
+        return format::simple(&arguments[0]);
     };
     spec::format_object(&arguments[0], specification)
 }

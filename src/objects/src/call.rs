@@ -4,6 +4,7 @@ use crate::class;
 use crate::dict::Dict;
 use crate::error::{PyError, Result};
 use crate::format;
+use crate::hooks::unless_hooked;
 use crate::object::{Ref, View};
 use std::ops::RangeInclusive;
 
@@ -70,10 +71,14 @@ pub fn call(callable: &Ref, arguments: &[Ref]) -> Result<Ref> {
             "calling the function {}",
             function.qualified_name()
         ))),
-        _ => Err(PyError::type_error(format!(
-            "'{}' object is not callable",
-            callable.type_name()
-        ))),
+        _ => {
+            let message = format!("'{}' object is not callable", callable.type_name());
+            Err(unless_hooked(
+                callable,
+                &["__call__"],
+                PyError::type_error(message),
+            ))
+        }
     }
 }
 
@@ -109,10 +114,11 @@ pub(crate) fn is_index(object: &Ref) -> bool {
 
 /// The error for an object that may not.
 pub(crate) fn wrong_index(object: &Ref) -> PyError {
-    PyError::type_error(format!(
+    let message = format!(
         "'{}' object cannot be interpreted as an integer",
         object.type_name()
-    ))
+    );
+    unless_hooked(object, &["__index__"], PyError::type_error(message))
 }
 
 /// Adds keyword arguments from a mapping to those of a call.
@@ -121,11 +127,12 @@ pub(crate) fn wrong_index(object: &Ref) -> PyError {
 /// `TypeError` if it is not a mapping or an argument is there already.
 pub(crate) fn merge_keywords(callable: &Ref, keywords: &Dict, more: &Ref) -> Result<()> {
     let View::Dict(more) = more.view() else {
-        return Err(PyError::type_error(format!(
+        let error = PyError::type_error(format!(
             "{} argument after ** must be a mapping, not {}",
             callable_text(callable)?,
             more.type_name()
-        )));
+        ));
+        return Err(unless_hooked(more, &["keys"], error));
     };
     for (key, hash, value) in more.hashed_items() {
         if keywords.find(&key, hash)?.is_some() {
@@ -153,7 +160,7 @@ fn callable_text(callable: &Ref) -> Result<String> {
             module.map_or_else(|| name.to_owned(), |module| format!("{module}.{name}"))
         }
         View::Builtin(function) => function.name().to_owned(),
-        View::Type(of) => of.id().name().to_owned(),
+        View::Type(of) => of.name().to_owned(),
         _ => return format::text(callable),
     };
     Ok(format!("{name}()"))

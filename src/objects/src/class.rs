@@ -37,6 +37,8 @@ pub struct Class {
     namespace: RefCell<Vec<(Box<str>, Ref)>>,
     /// The names of the slots, inherited ones first: slot i is value i of an instance.
     slots: Vec<Box<str>>,
+    /// Whether it was made with `__eq__` and without `__hash__`, and so does not hash.
+    only_compares: bool,
     /// Whether instances can have other attributes as well.
     has_dict: bool,
     /// The names of the values behind the slots.
@@ -45,6 +47,17 @@ pub struct Class {
     pub(crate) capacity: usize,
     /// The classes that are derived from this one; each takes itself off when it is freed.
     derived: RefCell<Vec<*const Type>>,
+}
+
+/// How instances of a class hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hashing {
+    /// By their identity.
+    Identity,
+    /// Not at all.
+    None,
+    /// By a method of the program.
+    Method,
 }
 
 /// Room for inline attributes that instances get beyond those that are known.
@@ -117,6 +130,21 @@ impl Class {
                 keys.get(index - self.slots.len()).map(|key| Ref::str(key))
             }
         }
+    }
+
+    /// How its instances hash: as the first class says in which anything says it.
+    pub(crate) fn hashing(&self) -> Hashing {
+        let said = |class: &Class| match class.own("__hash__") {
+            Some(method) if matches!(method.view(), View::None) => Some(Hashing::None),
+            Some(_) => Some(Hashing::Method),
+            None => class.only_compares.then_some(Hashing::None),
+        };
+        let ancestors = self.ancestors.iter().filter_map(|base| match base.view() {
+            View::Type(base) => base.class(),
+            _ => None,
+        });
+        let said = std::iter::once(self).chain(ancestors).find_map(said);
+        said.unwrap_or(Hashing::Identity)
     }
 
     /// Whether it has a method of this name that a program defines; those of `object` do not count.
@@ -284,6 +312,8 @@ impl Ref {
                 "a class with {fixed} slots and inline attributes"
             )));
         }
+        let names = |name| spec.namespace.iter().any(|(key, _)| key == name);
+        let only_compares = names("__eq__") && !names("__hash__");
         let spare = if has_dict { SPARE_KEYS } else { 0 };
         let class = Class {
             number: next_number()?,
@@ -298,6 +328,7 @@ impl Ref {
                     .collect(),
             ),
             slots,
+            only_compares,
             has_dict,
             inline_keys: RefCell::new(inline_keys),
             derived: RefCell::new(Vec::new()),

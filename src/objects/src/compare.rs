@@ -1,8 +1,8 @@
 //! Comparisons: numbers as exact numbers, strings by code points, sequences item by item, dicts by keys and values, sets
 //! as parts of each other, the rest by identity.
 
-use crate::attribute::refuse_hooks;
 use crate::error::{ErrorKind, PyError, Result};
+use crate::hooks::{class_of, refuse_hooks};
 use crate::object::{Ref, View};
 use crate::set;
 use std::cmp::Ordering;
@@ -122,10 +122,18 @@ fn compare_nested(comparison: Comparison, a: &Ref, b: &Ref, depth: u32) -> Resul
         (View::Range(x), View::Range(y)) if is_equality(comparison) => {
             Ok(x.equals(y) == (comparison == Comparison::Equal))
         }
-        (View::Instance(_), _) | (_, View::Instance(_)) => {
-            // Every comparison may call the method of another: `!=` calls `__eq__`, `a < b` calls `b.__gt__`.
-            let hooks = ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"];
-            refuse_hooks(&[a, b], &hooks)?;
+        (View::Method(x), View::Method(y)) if is_equality(comparison) => {
+            let same = x.instance().is(y.instance());
+            let equal = same
+                && (x.function().is(y.function())
+                    || compare_nested(Comparison::Equal, x.function(), y.function(), depth + 1)?);
+            Ok(equal == (comparison == Comparison::Equal))
+        }
+        (View::BoundBuiltin(x), View::BoundBuiltin(y)) if is_equality(comparison) => {
+            Ok(x.is_same_as(y) == (comparison == Comparison::Equal))
+        }
+        _ if class_of(a).is_some() || class_of(b).is_some() => {
+            refuse_comparison(comparison, a, b)?;
             match comparison {
                 Comparison::Equal => Ok(a.is(b)),
                 Comparison::NotEqual => Ok(!a.is(b)),
@@ -138,6 +146,24 @@ fn compare_nested(comparison: Comparison, a: &Ref, b: &Ref, depth: u32) -> Resul
             None => Err(unordered(comparison, a, b)),
         },
     }
+}
+
+/// Fails if one of the operands has the comparison as a method of the program, or the one that is asked instead.
+fn refuse_comparison(comparison: Comparison, a: &Ref, b: &Ref) -> Result<()> {
+    let (own, reflected) = match comparison {
+        Comparison::Less => ("__lt__", "__gt__"),
+        Comparison::LessEqual => ("__le__", "__ge__"),
+        Comparison::Greater => ("__gt__", "__lt__"),
+        Comparison::GreaterEqual => ("__ge__", "__le__"),
+        Comparison::Equal => ("__eq__", "__eq__"),
+        Comparison::NotEqual => {
+            // Without a method of its own, `!=` asks `__eq__`.
+            refuse_hooks(&[a, b], &["__eq__"])?;
+            ("__ne__", "__ne__")
+        }
+    };
+    refuse_hooks(&[a], &[own])?;
+    refuse_hooks(&[b], &[reflected])
 }
 
 fn unordered(comparison: Comparison, a: &Ref, b: &Ref) -> PyError {

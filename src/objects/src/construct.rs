@@ -7,6 +7,7 @@ use crate::codec;
 use crate::dict;
 use crate::error::{ErrorKind, PyError, Result};
 use crate::format;
+use crate::hooks::{refuse_hooks, unless_hooked};
 use crate::int::{self, IntView};
 use crate::iterator;
 use crate::limits;
@@ -26,7 +27,8 @@ pub(crate) fn construct(id: TypeId, arguments: &[Ref]) -> Result<Ref> {
     match id {
         TypeId::Bool => {
             check_count("bool", arguments, 0..=1)?;
-            Ok(Ref::bool(arguments.first().is_some_and(ops::truth)))
+            let truth = arguments.first().map_or(Ok(false), ops::truth);
+            truth.map(Ref::bool)
         }
         TypeId::Int => int(arguments),
         TypeId::Float => float(arguments),
@@ -50,10 +52,9 @@ pub(crate) fn construct(id: TypeId, arguments: &[Ref]) -> Result<Ref> {
         TypeId::Reversed => adapters::reversed(arguments),
         TypeId::None if arguments.is_empty() => Ok(Ref::none()),
         TypeId::None => Err(PyError::type_error("NoneType takes no arguments")),
-        TypeId::Object | TypeId::Function => Err(PyError::not_supported(format_args!(
-            "calling '{}'",
-            id.name()
-        ))),
+        TypeId::Object | TypeId::Function | TypeId::Super => Err(PyError::not_supported(
+            format_args!("calling '{}'", id.name()),
+        )),
         _ => Err(PyError::type_error(format!(
             "cannot create '{}' instances",
             id.name()
@@ -84,10 +85,11 @@ fn int(arguments: &[Ref]) -> Result<Ref> {
             View::Bytes(bytes) => int_of_bytes(bytes, 10),
             View::Int(_) => Ok(value.clone()),
             _ => value.as_int().map(plain_int).ok_or_else(|| {
-                PyError::type_error(format!(
+                let error = PyError::type_error(format!(
                     "int() argument must be a string, a bytes-like object or a real number, not '{}'",
                     value.type_name()
-                ))
+                ));
+                unless_hooked(value, &["__int__", "__index__", "__trunc__"], error)
             }),
         },
         [value, base, ..] => {
@@ -150,6 +152,7 @@ fn bytes(arguments: &[Ref]) -> Result<Ref> {
         }
     };
     let [encoding, errors] = encoding_arguments("bytes", rest)?;
+    refuse_hooks(&[source], &["__bytes__", "__index__"])?;
     match (source.view(), source.as_int()) {
         (View::Str(_), _) if rest.is_empty() => {
             Err(PyError::type_error("string argument without an encoding"))
@@ -185,10 +188,13 @@ fn float(arguments: &[Ref]) -> Result<Ref> {
         View::Bytes(bytes) => float_of_bytes(bytes).map(Ref::float),
         _ => match value.as_int() {
             Some(value) => value.to_float().map(Ref::float),
-            None => Err(PyError::type_error(format!(
-                "float() argument must be a string or a real number, not '{}'",
-                value.type_name()
-            ))),
+            None => {
+                let error = PyError::type_error(format!(
+                    "float() argument must be a string or a real number, not '{}'",
+                    value.type_name()
+                ));
+                Err(unless_hooked(value, &["__float__", "__index__"], error))
+            }
         },
     }
 }

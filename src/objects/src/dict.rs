@@ -461,10 +461,12 @@ fn is_key(found: &Ref, key: &Ref) -> Result<bool> {
 
 /// The two items of an element of what a dict is updated from.
 fn as_pair(element: &Ref, index: usize) -> Result<(Ref, Ref)> {
-    let items = iterator::items(element).map_err(|_| {
-        PyError::type_error(format!(
-            "cannot convert dictionary update sequence element #{index} to a sequence"
-        ))
+    let items = iterator::items(element).map_err(|error| {
+        error.instead(|| {
+            PyError::type_error(format!(
+                "cannot convert dictionary update sequence element #{index} to a sequence"
+            ))
+        })
     })?;
     let items = limits::collect(items)?;
     match <[Ref; 2]>::try_from(items) {

@@ -144,6 +144,14 @@ impl PyError {
         Self::new(ErrorKind::ZeroDivisionError, message)
     }
 
+    /// Another error in place of this one, unless this one says that something is not covered.
+    pub(crate) fn instead(self, other: impl FnOnce() -> Self) -> Self {
+        match self.kind {
+            ErrorKind::NotSupported => self,
+            _ => other(),
+        }
+    }
+
     /// Valid Python that is not covered; `what` is a noun phrase.
     pub(crate) fn not_supported(what: impl fmt::Display) -> Self {
         Self::new(ErrorKind::NotSupported, format!("{what} is not supported"))

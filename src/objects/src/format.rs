@@ -1,8 +1,8 @@
 //! Objects as text: `str()`, `repr()` and `ascii()`.
 
-use crate::attribute::refuse_hook;
 use crate::compare::NESTING_LIMIT;
 use crate::error::{ErrorKind, PyError, Result};
+use crate::hooks::{refuse_hook, refuse_hooks};
 use crate::instance::Instance;
 use crate::int;
 use crate::limits;
@@ -13,7 +13,16 @@ use crate::set::Set;
 use crate::str::Str;
 use std::fmt::Write;
 
-/// `str(object)`; an f-string's `{object}` is the same.
+/// An f-string's `{object}`.
+///
+/// # Errors
+/// As [`str()`].
+pub(crate) fn simple(object: &Ref) -> Result<Ref> {
+    refuse_hooks(&[object], &["__format__"])?;
+    str(object)
+}
+
+/// `str(object)`
 ///
 /// # Errors
 /// `ValueError` for an int of too many digits, `RecursionError` for an object nested too deeply, `MemoryError` for a

@@ -41,8 +41,8 @@ pub fn delete(function: &Function, name: &Ref) -> Result<()> {
 /// # Errors
 /// `SystemError` if the frame has none.
 pub fn store_name(namespace: Option<&Ref>, name: &Ref, value: Ref) -> Result<()> {
-    let namespace =
-        namespace.ok_or_else(|| no_locals(&format!("found when storing '{}'", name_text(name))))?;
+    let namespace = namespace
+        .ok_or_else(|| no_locals(&format!(" found when storing '{}'", name_text(name))))?;
     dict(namespace)?.insert(name.clone(), value)
 }
 
@@ -52,7 +52,7 @@ pub fn store_name(namespace: Option<&Ref>, name: &Ref, value: Ref) -> Result<()>
 /// `NameError` if it is not there, `SystemError` if the frame has no dict.
 pub fn delete_name(namespace: Option<&Ref>, name: &Ref) -> Result<()> {
     let namespace =
-        namespace.ok_or_else(|| no_locals(&format!("when deleting '{}'", name_text(name))))?;
+        namespace.ok_or_else(|| no_locals(&format!(" when deleting '{}'", name_text(name))))?;
     let removed = dict(namespace)?.remove(name)?;
     removed.map(drop).ok_or_else(|| undefined(name))
 }
@@ -62,7 +62,7 @@ pub fn delete_name(namespace: Option<&Ref>, name: &Ref) -> Result<()> {
 /// # Errors
 /// `SystemError` if the frame has none.
 pub fn locals(namespace: Option<&Ref>) -> Result<Ref> {
-    namespace.cloned().ok_or_else(|| no_locals("found"))
+    namespace.cloned().ok_or_else(|| no_locals(""))
 }
 
 /// Makes sure that the running module or class has a dict of annotations.
@@ -70,7 +70,7 @@ pub fn locals(namespace: Option<&Ref>) -> Result<Ref> {
 /// # Errors
 /// `SystemError` if the frame has no dict.
 pub fn set_up_annotations(namespace: Option<&Ref>) -> Result<()> {
-    let namespace = namespace.ok_or_else(|| no_locals("found when setting up annotations"))?;
+    let namespace = namespace.ok_or_else(|| no_locals(" found when setting up annotations"))?;
     let names = dict(namespace)?;
     let name = Ref::str("__annotations__");
     match names.get(&name)? {
@@ -105,5 +105,5 @@ fn undefined(name: &Ref) -> PyError {
 }
 
 fn no_locals(what: &str) -> PyError {
-    PyError::new(ErrorKind::SystemError, format!("no locals {what}"))
+    PyError::new(ErrorKind::SystemError, format!("no locals{what}"))
 }

@@ -4,9 +4,10 @@
 //! bytes have a fixed hash of their own: CPython's is random by default. Everything that compares by identity hashes
 //! by its address.
 
-use crate::attribute::refuse_hooks;
+use crate::class::{Class, Hashing};
 use crate::compare::NESTING_LIMIT;
 use crate::error::{ErrorKind, PyError, Result};
+use crate::hooks::{class_of, refuse_hooks};
 use crate::int::IntView;
 use crate::object::{Kind, Ref, View};
 use crate::set::Set;
@@ -63,13 +64,28 @@ fn hash_nested(object: &Ref, depth: u32) -> Result<i64> {
         View::Set(set) if object.kind() == Kind::FrozenSet => Ok(frozen_set(set)),
         View::List(_) | View::Dict(_) | View::Set(_) => Err(unhashable(object)),
         View::DictView(view) if view.is_set_like() => Err(unhashable(object)),
-        View::Instance(_) => {
-            // A class that only defines `__eq__` has no hash; which it is needs no telling apart here.
-            refuse_hooks(&[object], &["__hash__", "__eq__"])?;
-            Ok(address(object))
+        View::Bytes(data) => Ok(bytes(data.data())),
+        View::Method(method) => {
+            let function = hash_nested(method.function(), depth + 1)?;
+            Ok(joined(address(method.instance()), function))
         }
-        _ => Ok(address(object)),
+        View::BoundBuiltin(method) => {
+            let name = bytes(method.name().as_bytes());
+            Ok(joined(address(method.receiver()), name))
+        }
+        _ => match class_of(object).map_or(Hashing::Identity, Class::hashing) {
+            Hashing::Identity => Ok(address(object)),
+            Hashing::None => Err(unhashable(object)),
+            Hashing::Method => Err(refuse_hooks(&[object], &["__hash__"])
+                .err()
+                .unwrap_or_else(|| unhashable(object))),
+        },
     }
+}
+
+/// The hash of a method bound to an object.
+fn joined(receiver: i64, method: i64) -> i64 {
+    without_error_mark((receiver ^ method) as u64, -2)
 }
 
 fn unhashable(object: &Ref) -> PyError {

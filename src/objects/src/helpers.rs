@@ -28,6 +28,7 @@ use crate::error::{PyError, Result};
 use crate::float::Float;
 use crate::format;
 use crate::heap;
+use crate::hooks::unless_hooked;
 use crate::int;
 use crate::iterator;
 use crate::object::{Header, Ref, View};
@@ -128,6 +129,7 @@ pub fn symbols() -> &'static [HelperSymbol] {
         mimeo_map_add,
         mimeo_match_class,
         mimeo_match_keys,
+        mimeo_note_store,
         mimeo_raise_init_result,
         mimeo_raise_unbound_local,
         mimeo_release,
@@ -412,19 +414,23 @@ pub unsafe extern "C" fn mimeo_str_equal(_thread: Thread, a: Object, b: Object) 
 ///
 /// # Safety
 /// As the module says.
-pub unsafe extern "C" fn mimeo_truth(_thread: Thread, a: Object) -> i32 {
+pub unsafe extern "C" fn mimeo_truth(thread: Thread, a: Object) -> i32 {
     // SAFETY: the module's contract.
-    let a = unsafe { Ref::borrow(a) };
-    i32::from(ops::truth(&a))
+    unsafe {
+        let truth = ops::truth(&Ref::borrow(a));
+        let mut answer = 0;
+        let failed = status(thread, truth.map(|truth| answer = i32::from(truth)));
+        failed | answer
+    }
 }
 
 /// `bool(a)`, consumed.
 ///
 /// # Safety
 /// As the module says.
-pub unsafe extern "C" fn mimeo_to_bool(_thread: Thread, a: Object) -> Object {
+pub unsafe extern "C" fn mimeo_to_bool(thread: Thread, a: Object) -> Object {
     // SAFETY: the module's contract.
-    Ref::bool(ops::truth(&unsafe { Ref::from_raw(a) })).into_raw()
+    unsafe { answer(thread, ops::truth(&Ref::from_raw(a)).map(Ref::bool)) }
 }
 
 /// `item in container`, or `not in` if `invert` is not 0; both are consumed.
@@ -830,10 +836,11 @@ pub unsafe extern "C" fn mimeo_dict_update(thread: Thread, dict: Object, update:
         let (dict, update) = (Ref::borrow(dict), Ref::from_raw(update));
         let updated = as_dict(&dict).and_then(|dict| match update.view() {
             View::Dict(update) => dict.merge(update),
-            _ => Err(PyError::type_error(format!(
-                "'{}' object is not a mapping",
-                update.type_name()
-            ))),
+            _ => {
+                let message = format!("'{}' object is not a mapping", update.type_name());
+                let error = PyError::type_error(message);
+                Err(unless_hooked(&update, &["keys"], error))
+            }
         });
         status(thread, updated)
     }
@@ -1055,13 +1062,13 @@ impl Drop for Arguments {
     }
 }
 
-/// `str(a)`, consumed: an f-string's `{a}`.
+/// An f-string's `{a}`, consumed.
 ///
 /// # Safety
 /// As the module says.
 pub unsafe extern "C" fn mimeo_format_simple(thread: Thread, a: Object) -> Object {
     // SAFETY: the module's contract.
-    unsafe { answer(thread, format::str(&Ref::from_raw(a))) }
+    unsafe { answer(thread, format::simple(&Ref::from_raw(a))) }
 }
 
 /// The conversion that CPython's `CONVERT_VALUE` has under this oparg: 1 `str`, 2 `repr`, 3 `ascii`; `a` is consumed.

@@ -81,6 +81,11 @@ impl Instance {
         old
     }
 
+    /// Notes that a value, given by its offset in bytes, was set behind all others.
+    pub(crate) fn note_offset(&self, offset: usize) {
+        self.note(offset / size_of::<usize>() - FIRST_WORD, true);
+    }
+
     /// Keeps the order of the values that are set.
     fn note(&self, index: usize, is_set: bool) {
         let word = (FIRST_WORD + index) as u8;

@@ -5,6 +5,7 @@ use crate::adapters;
 use crate::dict::Part;
 use crate::error::{PyError, Result};
 use crate::heap;
+use crate::hooks::unless_hooked;
 use crate::int::{self, IntView};
 use crate::limits;
 use crate::object::{Header, Kind, Ref, View};
@@ -210,7 +211,12 @@ pub fn iterate(object: &Ref) -> Result<Ref> {
         _ => Err(object.clone()),
     };
     made.map_err(|object| {
-        PyError::type_error(format!("'{}' object is not iterable", object.type_name()))
+        let message = format!("'{}' object is not iterable", object.type_name());
+        unless_hooked(
+            &object,
+            &["__iter__", "__getitem__"],
+            PyError::type_error(message),
+        )
     })
 }
 
@@ -247,10 +253,12 @@ pub fn next(iterator: &Ref) -> Result<Option<Ref>> {
         View::DictIterator(iterator) => iterator.advance(),
         View::SetIterator(iterator) => iterator.advance(),
         _ => adapters::next(iterator).unwrap_or_else(|| {
-            Err(PyError::type_error(format!(
-                "'{}' object is not an iterator",
-                iterator.type_name()
-            )))
+            let message = format!("'{}' object is not an iterator", iterator.type_name());
+            Err(unless_hooked(
+                iterator,
+                &["__next__"],
+                PyError::type_error(message),
+            ))
         }),
     }
 }
@@ -329,10 +337,12 @@ pub fn length(object: &Ref) -> Result<Ref> {
             };
         }
         _ => {
-            return Err(PyError::type_error(format!(
-                "object of type '{}' has no len()",
-                object.type_name()
-            )));
+            let message = format!("object of type '{}' has no len()", object.type_name());
+            return Err(unless_hooked(
+                object,
+                &["__len__"],
+                PyError::type_error(message),
+            ));
         }
     };
     Ok(int::from_usize(length))

@@ -155,6 +155,8 @@ offsets! {
     TYPE_KEYS = Type, keys;
     /// `u32`: which built-in type it is, a [`TypeId`](crate::types::TypeId).
     TYPE_ID = Type, id;
+    /// Pointer to what a class of the program has beyond a built-in type, or null.
+    TYPE_CLASS = Type, class;
     /// Pointer to the dict of a module.
     MODULE_DICT = Module, dict;
     /// Pointer to the caller's frame, or null.

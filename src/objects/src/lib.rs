@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`object`], [`heap`], `immortal`, [`limits`] | what every object has: header, references, memory, and how much of it |
 //! | `singleton`, [`int`], [`float`], [`str`](mod@str), [`list`], [`tuple`](mod@tuple), [`range`], [`slice`](mod@slice), [`iterator`], [`function`], [`code`], [`cell`], [`builtin`], [`types`] | a family of objects each |
-//! | [`ops`], [`compare`], [`sequence`], [`subscript`], [`call`], `binding`, [`globals`], `construct`, `sort`, [`format`](mod@format), [`numeral`] | what can be done with them, as safe functions |
+//! | [`ops`], [`compare`], [`sequence`], [`subscript`], [`call`], `binding`, `hooks`, [`globals`], `construct`, `sort`, [`format`](mod@format), [`numeral`] | what can be done with them, as safe functions |
 //! | [`frame`], [`thread`], `data_stack` | where generated code keeps them |
 //! | [`layout`], [`helpers`] | the contract with generated code |
 //! | [`recorded`] | traces over these objects that CPython recorded |
@@ -47,6 +47,7 @@ pub mod globals;
 pub mod hash;
 pub mod heap;
 pub mod helpers;
+mod hooks;
 mod immortal;
 pub mod instance;
 pub mod int;

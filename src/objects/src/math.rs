@@ -11,6 +11,7 @@ use crate::call::{check_count, wrong_index};
 use crate::error::{PyError, Result};
 use crate::float;
 use crate::gamma;
+use crate::hooks::{refuse_hooks, unless_hooked};
 use crate::int::{self, IntView};
 use crate::iterator;
 use crate::limits;
@@ -237,6 +238,7 @@ pub(crate) const FUNCTIONS: &[FunctionEntry] = &[
     bounded!("tan", tan),
     bounded!("tanh", tanh),
     function("trunc", One, |arguments| {
+        refuse_hooks(&[&arguments[0]], &["__trunc__"])?;
         to_int(&arguments[0], f64::trunc).map_err(|error| match arguments[0].view() {
             View::Float(_) => error,
             _ => PyError::type_error(format!(
@@ -282,10 +284,15 @@ fn number(object: &Ref) -> Result<f64> {
     match (object.view(), object.as_int()) {
         (View::Float(value), _) => Ok(value),
         (_, Some(value)) => value.to_float(),
-        _ => Err(PyError::type_error(format!(
-            "must be real number, not {}",
-            object.type_name()
-        ))),
+        _ => {
+            let message = format!("must be real number, not {}", object.type_name());
+            let methods = ["__float__", "__index__"];
+            Err(unless_hooked(
+                object,
+                &methods,
+                PyError::type_error(message),
+            ))
+        }
     }
 }
 

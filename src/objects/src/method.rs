@@ -139,6 +139,11 @@ impl BoundBuiltin {
         format!("{of}.{}", self.entry.name)
     }
 
+    /// Whether it is the same method of the same object.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.receiver.is(&other.receiver) && std::ptr::eq(self.entry, other.entry)
+    }
+
     /// Calls the method.
     ///
     /// # Errors

@@ -2,9 +2,10 @@
 
 use crate::builtin::FunctionEntry;
 use crate::call::CallKind::{self, Fast, One};
-use crate::call::{check_count, is_index, wrong_index};
+use crate::call::{check_count, is_index};
 use crate::compare::{Comparison, compare, same_or_equal};
 use crate::error::{PyError, Result};
+use crate::hooks::unless_hooked;
 use crate::int::{self, IntView};
 use crate::iterator;
 use crate::object::{Ref, View};
@@ -81,12 +82,7 @@ pub(crate) const FUNCTIONS: &[FunctionEntry] = &[
     in_place!("imatmul", MatrixMultiply),
     in_place!("imod", Remainder),
     in_place!("imul", Multiply),
-    function("index", One, |arguments| {
-        let value = arguments[0]
-            .as_int()
-            .ok_or_else(|| wrong_index(&arguments[0]))?;
-        Ok(int::add(value, IntView::Small(0)))
-    }),
+    function("index", One, |arguments| ops::index(&arguments[0])),
     function("indexOf", Fast, index_of),
     function("inv", One, |arguments| ops::invert(&arguments[0])),
     function("invert", One, |arguments| ops::invert(&arguments[0])),
@@ -113,7 +109,7 @@ pub(crate) const FUNCTIONS: &[FunctionEntry] = &[
     comparison!("ne", NotEqual),
     function("neg", One, |arguments| ops::negative(&arguments[0])),
     function("not_", One, |arguments| {
-        Ok(Ref::bool(!ops::truth(&arguments[0])))
+        Ok(Ref::bool(!ops::truth(&arguments[0])?))
     }),
     binary!("or_", Or),
     function("pos", One, positive),
@@ -126,7 +122,7 @@ pub(crate) const FUNCTIONS: &[FunctionEntry] = &[
     binary!("sub", Subtract),
     binary!("truediv", TrueDivide),
     function("truth", One, |arguments| {
-        Ok(Ref::bool(ops::truth(&arguments[0])))
+        ops::truth(&arguments[0]).map(Ref::bool)
     }),
     binary!("xor", Xor),
 ];
@@ -142,10 +138,9 @@ fn concat(name: &str, in_place: bool, arguments: &[Ref]) -> Result<Ref> {
         )
     };
     if !is_sequence(a) {
-        return Err(PyError::type_error(format!(
-            "'{}' object can't be concatenated",
-            a.type_name()
-        )));
+        let message = format!("'{}' object can't be concatenated", a.type_name());
+        let methods = ["__add__", "__iadd__", "__getitem__"];
+        return Err(unless_hooked(a, &methods, PyError::type_error(message)));
     }
     if in_place {
         ops::in_place(BinaryOperator::Add, a, b)
@@ -163,7 +158,8 @@ fn not_iterable(object: &Ref) -> PyError {
 
 fn count_of(arguments: &[Ref]) -> Result<Ref> {
     check_count("countOf", arguments, 2..=2)?;
-    let items = iterator::items(&arguments[0]).map_err(|_| not_iterable(&arguments[0]))?;
+    let items = iterator::items(&arguments[0])
+        .map_err(|error| error.instead(|| not_iterable(&arguments[0])))?;
     let mut count = 0;
     for item in items {
         count += usize::from(same_or_equal(&item?, &arguments[1])?);
@@ -173,7 +169,8 @@ fn count_of(arguments: &[Ref]) -> Result<Ref> {
 
 fn index_of(arguments: &[Ref]) -> Result<Ref> {
     check_count("indexOf", arguments, 2..=2)?;
-    let items = iterator::items(&arguments[0]).map_err(|_| not_iterable(&arguments[0]))?;
+    let items = iterator::items(&arguments[0])
+        .map_err(|error| error.instead(|| not_iterable(&arguments[0])))?;
     for (index, item) in items.enumerate() {
         if same_or_equal(&item?, &arguments[1])? {
             return Ok(int::from_usize(index));
@@ -190,9 +187,6 @@ fn positive(arguments: &[Ref]) -> Result<Ref> {
             let value = arguments[0].as_int().unwrap_or(IntView::Small(0));
             Ok(int::add(value, IntView::Small(0)))
         }
-        _ => Err(PyError::type_error(format!(
-            "bad operand type for unary +: '{}'",
-            arguments[0].type_name()
-        ))),
+        _ => ops::positive(&arguments[0]),
     }
 }

@@ -1,10 +1,10 @@
 //! Operators: which operation a pair of operands means, and CPython's errors where there is none.
 
-use crate::attribute::refuse_hooks;
 use crate::call::wrong_index;
 use crate::dict;
 use crate::error::{PyError, Result};
 use crate::float;
+use crate::hooks::{class_of, refuse_hooks, unless_hooked};
 use crate::int::{self, IntView};
 use crate::object::{Kind, Ref, View};
 use crate::percent;
@@ -93,6 +93,25 @@ impl BinaryOperator {
             Self::Xor => "^",
         }
     }
+
+    /// The name of its method without the underscores.
+    const fn method(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::And => "and",
+            Self::FloorDivide => "floordiv",
+            Self::LeftShift => "lshift",
+            Self::MatrixMultiply => "matmul",
+            Self::Multiply => "mul",
+            Self::Remainder => "mod",
+            Self::Or => "or",
+            Self::Power => "pow",
+            Self::RightShift => "rshift",
+            Self::Subtract => "sub",
+            Self::TrueDivide => "truediv",
+            Self::Xor => "xor",
+        }
+    }
 }
 
 /// `a operator b`
@@ -125,6 +144,10 @@ pub fn binary_owned(operator: BinaryOperator, in_place: bool, a: Ref, b: Ref) ->
 fn apply(operator: BinaryOperator, in_place: bool, a: &Ref, b: &Ref) -> Result<Ref> {
     if let (BinaryOperator::Remainder, View::Str(string)) = (operator, a.view()) {
         return percent::format(string, b);
+    }
+    // A list that is extended, say, asks the other operand for `__radd__` first.
+    if class_of(a).is_some() || class_of(b).is_some() {
+        refuse_operators(operator, in_place, a, b)?;
     }
     let outcome = numeric(operator, a, b)
         .or_else(|| sequence::binary(operator, in_place, a, b))
@@ -231,21 +254,19 @@ fn not_covered(operator: BinaryOperator, a: &Ref, b: &Ref) -> Option<Result<Ref>
     }
 }
 
-/// Fails if one of the operands has an operator that a program defines: calling it is the business of uops.
-fn refuse_operators(operands: &[&Ref]) -> Result<()> {
-    const OPERATORS: [&str; 13] = [
-        "add", "and", "floordiv", "lshift", "matmul", "mod", "mul", "or", "pow", "rshift", "sub",
-        "truediv", "xor",
-    ];
-    let names = ["__", "__r", "__i"].map(|start| OPERATORS.map(|name| format!("{start}{name}__")));
-    let names: Vec<&str> = names.iter().flatten().map(String::as_str).collect();
-    refuse_hooks(operands, &names)
+/// Fails if one of the operands has the operator as a method of the program.
+fn refuse_operators(operator: BinaryOperator, in_place: bool, a: &Ref, b: &Ref) -> Result<()> {
+    let name = operator.method();
+    let own = format!("__{name}__");
+    refuse_hooks(&[a], &[&own])?;
+    refuse_hooks(&[b], &[&format!("__r{name}__")])?;
+    if in_place {
+        refuse_hooks(&[a], &[&format!("__i{name}__")])?;
+    }
+    Ok(())
 }
 
 fn unsupported(operator: BinaryOperator, in_place: bool, a: &Ref, b: &Ref) -> PyError {
-    if let Err(error) = refuse_operators(&[a, b]) {
-        return error;
-    }
     let symbol = match (operator, in_place) {
         (BinaryOperator::Power, false) => "** or pow()".to_owned(),
         (_, false) => operator.symbol().to_owned(),
@@ -273,7 +294,7 @@ pub fn negative(a: &Ref) -> Result<Ref> {
     match number(a) {
         Some(Number::Int(value)) => Ok(int::negate(value)),
         Some(Number::Float(value)) => Ok(Ref::float(-value)),
-        None => Err(bad_operand("unary -", a)),
+        None => Err(bad_operand("unary -", "__neg__", a)),
     }
 }
 
@@ -285,7 +306,7 @@ pub fn positive(a: &Ref) -> Result<Ref> {
     match number(a) {
         Some(Number::Int(value)) => Ok(int::add(value, int::IntView::Small(0))),
         Some(Number::Float(value)) => Ok(Ref::float(value)),
-        None => Err(bad_operand("unary +", a)),
+        None => Err(bad_operand("unary +", "__pos__", a)),
     }
 }
 
@@ -296,7 +317,7 @@ pub fn positive(a: &Ref) -> Result<Ref> {
 pub fn invert(a: &Ref) -> Result<Ref> {
     a.as_int()
         .map(int::invert)
-        .ok_or_else(|| bad_operand("unary ~", a))
+        .ok_or_else(|| bad_operand("unary ~", "__invert__", a))
 }
 
 /// An object that stands for an index, as an int.
@@ -316,7 +337,7 @@ pub fn absolute(a: &Ref) -> Result<Ref> {
     match number(a) {
         Some(Number::Int(value)) => Ok(int::absolute(value)),
         Some(Number::Float(value)) => Ok(Ref::float(value.abs())),
-        None => Err(bad_operand("abs()", a)),
+        None => Err(bad_operand("abs()", "__abs__", a)),
     }
 }
 
@@ -325,6 +346,8 @@ pub fn absolute(a: &Ref) -> Result<Ref> {
 /// # Errors
 /// `TypeError` if they are not numbers, `ZeroDivisionError` if `b` is zero.
 pub fn divide_with_remainder(a: &Ref, b: &Ref) -> Result<Ref> {
+    refuse_hooks(&[a], &["__divmod__"])?;
+    refuse_hooks(&[b], &["__rdivmod__"])?;
     let floats = |a: f64, b: f64| {
         let (quotient, remainder) = float::divide_with_remainder(a, b)?;
         Ok(Ref::tuple(vec![
@@ -348,16 +371,17 @@ pub fn divide_with_remainder(a: &Ref, b: &Ref) -> Result<Ref> {
     }
 }
 
-fn bad_operand(operator: &str, a: &Ref) -> PyError {
-    PyError::type_error(format!(
-        "bad operand type for {operator}: '{}'",
-        a.type_name()
-    ))
+fn bad_operand(operator: &str, method: &str, a: &Ref) -> PyError {
+    let message = format!("bad operand type for {operator}: '{}'", a.type_name());
+    unless_hooked(a, &[method], PyError::type_error(message))
 }
 
 /// `bool(a)`
-pub fn truth(a: &Ref) -> bool {
-    match a.view() {
+///
+/// # Errors
+/// `NotSupported` if a class of the program says what is true.
+pub fn truth(a: &Ref) -> Result<bool> {
+    Ok(match a.view() {
         View::None => false,
         View::Bool(value) => value,
         View::Int(value) => !value.is_zero(),
@@ -370,6 +394,6 @@ pub fn truth(a: &Ref) -> bool {
         View::Dict(dict) => !dict.is_empty(),
         View::DictView(view) => !view.is_empty(),
         View::Set(set) => !set.is_empty(),
-        _ => true,
-    }
+        _ => return refuse_hooks(&[a], &["__bool__", "__len__"]).map(|()| true),
+    })
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{PyError, Result};
 use crate::format;
+use crate::hooks::{class_of, unless_hooked};
 use crate::int;
 use crate::object::{Kind, Ref, View};
 use crate::spec::{self, Spec};
@@ -38,10 +39,12 @@ impl Arguments<'_> {
 
     /// Whether the argument can be asked for its items by name.
     fn is_subscriptable(&self) -> bool {
-        matches!(
-            self.all.kind(),
-            Kind::Dict | Kind::List | Kind::Range | Kind::Bytes | Kind::Instance
-        )
+        let is_hooked = class_of(self.all).is_some_and(|class| class.defines("__getitem__"));
+        is_hooked
+            || matches!(
+                self.all.kind(),
+                Kind::Dict | Kind::List | Kind::Range | Kind::Bytes
+            )
     }
 }
 
@@ -260,10 +263,16 @@ fn convert_int(code: char, spec: &Spec, argument: &Ref) -> Result<Ref> {
             } else {
                 "an integer"
             };
-            return Err(PyError::type_error(format!(
+            let message = format!(
                 "%{code} format: {wanted} is required, not {}",
                 argument.type_name()
-            )));
+            );
+            let methods = ["__int__", "__index__"];
+            return Err(unless_hooked(
+                argument,
+                &methods,
+                PyError::type_error(message),
+            ));
         }
     };
     let (radix, prefix) = match code {
@@ -293,10 +302,13 @@ fn convert_float(code: char, spec: &Spec, argument: &Ref) -> Result<Ref> {
         (View::Float(value), _) => value,
         (_, Some(value)) => value.to_float()?,
         _ => {
-            return Err(PyError::type_error(format!(
-                "must be real number, not {}",
-                argument.type_name()
-            )));
+            let message = format!("must be real number, not {}", argument.type_name());
+            let methods = ["__float__", "__index__"];
+            return Err(unless_hooked(
+                argument,
+                &methods,
+                PyError::type_error(message),
+            ));
         }
     };
     let digits = spec::float_for_percent(spec, code, value.abs())?;

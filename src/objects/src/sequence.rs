@@ -3,6 +3,7 @@
 use crate::bytes::Bytes;
 use crate::compare::same_or_equal;
 use crate::error::{ErrorKind, PyError, Result};
+use crate::hooks::unless_hooked;
 use crate::int::{self, IntView};
 use crate::iterator;
 use crate::limits;
@@ -76,10 +77,15 @@ fn multiply(in_place: bool, a: &Ref, b: &Ref) -> Option<Result<Ref>> {
 /// Repeats a list, tuple or string.
 fn repeat(in_place: bool, sequence: &Ref, count: &Ref) -> Result<Ref> {
     let Some(count) = count.as_int() else {
-        return Err(PyError::type_error(format!(
+        let message = format!(
             "can't multiply sequence by non-int of type '{}'",
             count.type_name()
-        )));
+        );
+        return Err(unless_hooked(
+            count,
+            &["__index__"],
+            PyError::type_error(message),
+        ));
     };
     let count = int::to_index(count, ErrorKind::OverflowError)?;
     match sequence.view() {
@@ -173,10 +179,18 @@ pub fn contains(container: &Ref, item: &Ref) -> Result<bool> {
         View::DictView(view) => view.contains(item),
         View::Set(set) => set.contains(item),
         _ if iterator::is_iterator(container) => any_equal(iterator::items(container)?, item),
-        _ => Err(PyError::type_error(format!(
-            "argument of type '{}' is not iterable",
-            container.type_name()
-        ))),
+        _ => {
+            let message = format!(
+                "argument of type '{}' is not iterable",
+                container.type_name()
+            );
+            let methods = ["__contains__", "__iter__", "__getitem__"];
+            Err(unless_hooked(
+                container,
+                &methods,
+                PyError::type_error(message),
+            ))
+        }
     }
 }
 
@@ -257,10 +271,12 @@ pub fn unpack_extended(iterable: &Ref, before: usize, after: usize) -> Result<Ve
 
 /// The items of what is to be unpacked.
 fn unpacked_items(iterable: &Ref) -> Result<impl Iterator<Item = Result<Ref>> + use<>> {
-    iterator::items(iterable).map_err(|_| {
-        PyError::type_error(format!(
-            "cannot unpack non-iterable {} object",
-            iterable.type_name()
-        ))
+    iterator::items(iterable).map_err(|error| {
+        error.instead(|| {
+            PyError::type_error(format!(
+                "cannot unpack non-iterable {} object",
+                iterable.type_name()
+            ))
+        })
     })
 }

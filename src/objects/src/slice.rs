@@ -2,6 +2,7 @@
 
 use crate::error::{PyError, Result};
 use crate::heap;
+use crate::hooks::unless_hooked;
 use crate::object::{Header, Kind, Ref, View};
 
 /// A slice.
@@ -120,8 +121,11 @@ fn bound(bound: &Ref) -> Result<Option<i64>> {
         return Ok(None);
     }
     let Some(value) = bound.as_int() else {
-        return Err(PyError::type_error(
-            "slice indices must be integers or None or have an __index__ method",
+        let message = "slice indices must be integers or None or have an __index__ method";
+        return Err(unless_hooked(
+            bound,
+            &["__index__"],
+            PyError::type_error(message),
         ));
     };
     Ok(Some(value.saturate()))

@@ -3,6 +3,7 @@
 use crate::error::{PyError, Result};
 use crate::float;
 use crate::format;
+use crate::hooks::refuse_hooks;
 use crate::int::{self, IntView};
 use crate::limits;
 use crate::methods::argument_type;
@@ -52,6 +53,7 @@ impl Default for Spec {
 /// `ValueError` for a specification that the type of the object does not have, `TypeError` for a type that has none,
 /// and those of `str(object)`.
 pub(crate) fn format(object: &Ref, specification: &Str) -> Result<Ref> {
+    refuse_hooks(&[object], &["__format__"])?;
     if specification.is_empty() {
         return format::str(object);
     }

@@ -2,6 +2,7 @@
 
 use crate::bytes::Bytes;
 use crate::error::{ErrorKind, PyError, Result};
+use crate::hooks::{refuse_hook, unless_hooked};
 use crate::int;
 use crate::iterator;
 use crate::limits;
@@ -111,10 +112,15 @@ pub fn set(container: &Ref, index: &Ref, value: Ref) -> Result<()> {
     }
     let View::List(list) = container.view() else {
         check_index_of_immutable(container, index)?;
-        return Err(PyError::type_error(format!(
+        let message = format!(
             "'{}' object does not support item assignment",
             container.type_name()
-        )));
+        );
+        return Err(unless_hooked(
+            container,
+            &["__setitem__"],
+            PyError::type_error(message),
+        ));
     };
     if let View::Slice(slice) = index.view() {
         return set_slice(list, slice, &value);
@@ -130,13 +136,15 @@ pub fn set(container: &Ref, index: &Ref, value: Ref) -> Result<()> {
 
 fn set_slice(list: &List, slice: &Slice, value: &Ref) -> Result<()> {
     let selection = slice.select(list.len())?;
-    let Ok(items) = iterator::items(value) else {
-        return Err(PyError::type_error(if selection.step == 1 {
-            "can only assign an iterable"
-        } else {
-            "must assign iterable to extended slice"
-        }));
-    };
+    let items = iterator::items(value).map_err(|error| {
+        error.instead(|| {
+            PyError::type_error(if selection.step == 1 {
+                "can only assign an iterable"
+            } else {
+                "must assign iterable to extended slice"
+            })
+        })
+    })?;
     let items = limits::collect(items)?;
     if selection.step == 1 {
         limits::check_items(list.len() - selection.count + items.len())?;
@@ -177,10 +185,15 @@ pub fn delete(container: &Ref, index: &Ref) -> Result<()> {
     let View::List(list) = container.view() else {
         let is_sequence = check_index_of_immutable(container, index)?;
         let verb = if is_sequence { "doesn't" } else { "does not" };
-        return Err(PyError::type_error(format!(
+        let message = format!(
             "'{}' object {verb} support item deletion",
             container.type_name()
-        )));
+        );
+        return Err(unless_hooked(
+            container,
+            &["__delitem__"],
+            PyError::type_error(message),
+        ));
     };
     if let View::Slice(slice) = index.view() {
         let selection = slice.select(list.len())?;
@@ -243,10 +256,11 @@ fn position(length: usize, index: &Ref, sequence: &'static str) -> Result<Option
 
 fn wrong_index(sequence: &str, index: &Ref) -> PyError {
     let name = index.type_name();
-    PyError::type_error(match sequence {
+    let message = match sequence {
         "string" => format!("string indices must be integers, not '{name}'"),
         _ => format!("{sequence} indices must be integers or slices, not {name}"),
-    })
+    };
+    unless_hooked(index, &["__index__"], PyError::type_error(message))
 }
 
 fn out_of_range(what: &str) -> PyError {
@@ -259,12 +273,14 @@ fn not_subscriptable(container: &Ref) -> PyError {
             PyError::not_supported("a generic alias of a type")
         }
         View::Type(of) => {
-            PyError::type_error(format!("type '{}' is not subscriptable", of.id().name()))
+            let message = format!("type '{}' is not subscriptable", of.name());
+            let refused = refuse_hook(of.class(), "__class_getitem__");
+            refused.err().unwrap_or(PyError::type_error(message))
         }
-        _ => PyError::type_error(format!(
-            "'{}' object is not subscriptable",
-            container.type_name()
-        )),
+        _ => {
+            let message = format!("'{}' object is not subscriptable", container.type_name());
+            unless_hooked(container, &["__getitem__"], PyError::type_error(message))
+        }
     }
 }
 

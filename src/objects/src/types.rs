@@ -132,6 +132,7 @@ impl TypeId {
             Property,
             ClassMethod,
             StaticMethod,
+            Super,
         ];
         let found = Self::ALL.iter().copied().find(|id| id.name() == name)?;
         (plain.contains(&found) || found.is_subtype_of(BaseException)).then_some(found)
@@ -214,7 +215,7 @@ pub struct Type {
     /// What guards on the inline attributes of a class compare with: the address of a record that holds nothing.
     pub(crate) keys: Cell<*const Cell<u32>>,
     pub(crate) id: TypeId,
-    class: Option<Box<Class>>,
+    pub(crate) class: Option<Box<Class>>,
     /// Every record there has been, so that the addresses stay unique.
     records: RefCell<Vec<Box<Cell<u32>>>>,
 }

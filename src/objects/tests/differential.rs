@@ -221,7 +221,7 @@ fn evaluate(case: &Case) -> Result<Ref> {
         Operation::Compare(comparison) => compare(*comparison, a, b).map(Ref::bool),
         Operation::Negative => ops::negative(a),
         Operation::Invert => ops::invert(a),
-        Operation::Truth => Ok(Ref::bool(ops::truth(a))),
+        Operation::Truth => ops::truth(a).map(Ref::bool),
         Operation::Contains => sequence::contains(b, a).map(Ref::bool),
         Operation::Get => subscript::get(a, b),
         Operation::Set => subscript::set(a, b, operands[2].clone()).map(|()| a.clone()),

@@ -721,10 +721,13 @@ fn truth() {
         ("99999999999999999999", true),
     ];
     for (literal, expected) in rows {
-        assert_eq!(ops::truth(&value(literal)), expected, "{literal}");
+        assert_eq!(ops::truth(&value(literal)), Ok(expected), "{literal}");
     }
     let code = Ref::code(CodeSpec::default()).unwrap();
-    assert!(ops::truth(&Ref::function(code, Ref::dict(), Ref::dict())));
+    assert_eq!(
+        ops::truth(&Ref::function(code, Ref::dict(), Ref::dict())),
+        Ok(true)
+    );
 }
 
 #[test]

@@ -166,6 +166,19 @@ pub unsafe extern "C" fn mimeo_load_super_attribute(
     }
 }
 
+/// What is left to do where a value of `owner`, consumed, was set that was not: it is the last in their order. The value
+/// is `offset` bytes into the instance.
+///
+/// # Safety
+/// As the module says; the value has a place in the order and is not in it.
+pub unsafe extern "C" fn mimeo_note_store(_thread: Thread, owner: Object, offset: u64) {
+    // SAFETY: the module's contract.
+    let owner = unsafe { Ref::from_raw(owner) };
+    if let View::Instance(instance) = owner.view() {
+        instance.note_offset(offset as usize);
+    }
+}
+
 /// What is left to do where a value of `owner`, consumed, was replaced: `old` is null, or an object whose last reference
 /// has just gone.
 ///

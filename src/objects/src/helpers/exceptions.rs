@@ -1,12 +1,12 @@
 //! The helpers for exceptions, and CPython's intrinsics.
 
 use super::{Object, Thread, answer, unknown};
-use crate::attribute::refuse_hook;
 use crate::builtin::BuiltinId;
 use crate::call;
 use crate::error::{ErrorKind, PyError, Result};
 use crate::exception;
 use crate::format;
+use crate::hooks::refuse_hook;
 use crate::object::{Ref, View};
 use crate::ops;
 use crate::types::TypeId;
@@ -81,8 +81,8 @@ pub unsafe extern "C" fn mimeo_intrinsic_1(thread: Thread, value: Object, oparg:
     }
 }
 
-/// The intrinsic of two arguments, both consumed, that CPython 3.13 has under this oparg: they are for exception groups
-/// and type parameters, and none is supported.
+/// The intrinsic of two arguments, both consumed, that CPython 3.13 has under this oparg. Those that type parameters
+/// need are not supported.
 ///
 /// # Safety
 /// As the module says.
@@ -94,11 +94,12 @@ pub unsafe extern "C" fn mimeo_intrinsic_2(
 ) -> Object {
     // SAFETY: the module's contract.
     unsafe {
-        drop((Ref::from_raw(first), Ref::from_raw(second)));
-        answer(
-            thread,
-            Err(unknown("the intrinsic of two arguments", oparg)),
-        )
+        let (_first, second) = (Ref::from_raw(first), Ref::from_raw(second));
+        let result = match oparg {
+            1 => raised_again(&second),
+            _ => Err(unknown("the intrinsic of two arguments", oparg)),
+        };
+        answer(thread, result)
     }
 }
 
@@ -107,6 +108,18 @@ fn display(value: &Ref) -> Result<Ref> {
     match value.view() {
         View::None => Ok(Ref::none()),
         _ => call::call(&Ref::builtin(BuiltinId::Print), &[format::repr(value)?]),
+    }
+}
+
+/// What is raised behind the `except*` clauses, of what they have raised and left. There are no exception groups: what was
+/// caught was one exception, so that at most one clause has run.
+fn raised_again(left: &Ref) -> Result<Ref> {
+    match left.view() {
+        View::List(list) => Ok(list.iter().next().unwrap_or_else(Ref::none)),
+        _ => Err(PyError::not_supported(format_args!(
+            "raising what is in a {}",
+            left.type_name()
+        ))),
     }
 }
 

@@ -119,7 +119,7 @@ pub(super) const METHODS: &[MethodEntry] = &[
     )),
     method!("splitlines", FastWithKeywords, |bytes, arguments| {
         at_most("splitlines", 1, arguments)?;
-        let keep_ends = arguments.first().is_some_and(ops::truth);
+        let keep_ends = arguments.first().map_or(Ok(false), ops::truth)?;
         let is_break = |byte: u32| matches!(byte, 0xa | 0xd);
         parts(bytes, text::lines(this(bytes)?, is_break, keep_ends))
     }),
@@ -381,9 +381,8 @@ fn from_hex(text: &Ref) -> Result<Ref> {
 }
 
 fn join(separator: &[u8], items: &Ref) -> Result<Ref> {
-    if iterator::iterate(items).is_err() {
-        return Err(PyError::type_error("can only join an iterable"));
-    }
+    let not_iterable = || PyError::type_error("can only join an iterable");
+    iterator::iterate(items).map_err(|error| error.instead(not_iterable))?;
     let items = iterator::collect(items)?;
     if let [item] = items.as_slice()
         && let View::Bytes(_) = item.view()

@@ -6,6 +6,7 @@ use crate::call::check_count;
 use crate::compare::same_or_equal;
 use crate::error::{PyError, Result};
 use crate::format;
+use crate::hooks::unless_hooked;
 use crate::int;
 use crate::limits;
 use crate::list::List;
@@ -121,7 +122,8 @@ pub(super) fn index(
             return Ok(default);
         };
         let value = bound.as_int().ok_or_else(|| {
-            PyError::type_error("slice indices must be integers or have an __index__ method")
+            let message = "slice indices must be integers or have an __index__ method";
+            unless_hooked(bound, &["__index__"], PyError::type_error(message))
         })?;
         let value = value.saturate();
         let from_start = if value < 0 {

@@ -15,6 +15,7 @@ pub(crate) use number::bytes_of_items;
 
 use crate::call::CallKind;
 use crate::error::{PyError, Result};
+use crate::hooks::unless_hooked;
 use crate::immortal;
 use crate::method::MethodDescriptor;
 use crate::object::{Header, Kind, Ref, View};
@@ -257,9 +258,8 @@ pub(crate) fn span(length: usize, bounds: &[Ref]) -> Result<Option<(usize, usize
             return Ok(default);
         }
         let value = bound.as_int().ok_or_else(|| {
-            PyError::type_error(
-                "slice indices must be integers or None or have an __index__ method",
-            )
+            let message = "slice indices must be integers or None or have an __index__ method";
+            unless_hooked(bound, &["__index__"], PyError::type_error(message))
         })?;
         let value = value.saturate();
         Ok(if value < 0 {

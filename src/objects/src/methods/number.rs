@@ -181,9 +181,7 @@ fn cannot_convert(source: &Ref) -> PyError {
 
 /// The bytes that an iterable of ints gives.
 pub(crate) fn bytes_of_items(source: &Ref) -> Result<Vec<u8>> {
-    if iterator::iterate(source).is_err() {
-        return Err(cannot_convert(source));
-    }
+    iterator::iterate(source).map_err(|error| error.instead(|| cannot_convert(source)))?;
     let byte = |item: Result<Ref>| {
         let item = item?;
         let value = item

@@ -116,7 +116,10 @@ pub(crate) const METHODS: &[MethodEntry] = &[
     method!("zfill", One, |s, a| zero_fill(s, &a[0])),
 ];
 
-pub(crate) const CLASS_METHODS: &[MethodEntry] = &[];
+pub(crate) const CLASS_METHODS: &[MethodEntry] =
+    &[method!("maketrans", Fast, |_, arguments| make_table(
+        arguments
+    ))];
 
 /// Does the same with the units of two strings, which it makes of one width.
 macro_rules! with_units {
@@ -431,9 +434,8 @@ pub(super) fn tab_size(arguments: &[Ref]) -> Result<usize> {
 }
 
 fn join(separator: &Ref, items: &Ref) -> Result<Ref> {
-    if iterator::iterate(items).is_err() {
-        return Err(PyError::type_error("can only join an iterable"));
-    }
+    let not_iterable = || PyError::type_error("can only join an iterable");
+    iterator::iterate(items).map_err(|error| error.instead(not_iterable))?;
     let items = iterator::collect(items)?;
     for (index, item) in items.iter().enumerate() {
         if !matches!(item.view(), View::Str(_)) {
@@ -645,7 +647,7 @@ fn split(name: &str, string: &Ref, arguments: &[Ref], from_end: bool) -> Result<
 
 fn split_lines(string: &Ref, arguments: &[Ref]) -> Result<Ref> {
     at_most("splitlines", 1, arguments)?;
-    let keep_ends = arguments.first().is_some_and(ops::truth);
+    let keep_ends = arguments.first().map_or(Ok(false), ops::truth)?;
     let units = wide(this(string)?);
     parts(
         string,
@@ -682,6 +684,74 @@ fn translate(string: &Str, table: &Ref) -> Result<Ref> {
         }
     }
     from_units(translated)
+}
+
+/// `str.maketrans(*arguments)`: a table for [`translate`].
+fn make_table(arguments: &[Ref]) -> Result<Ref> {
+    check_count("maketrans", arguments, 1..=3)?;
+    let pairs = match arguments {
+        [mapping] => match mapping.view() {
+            View::Dict(mapping) => {
+                let pairs = mapping.iter();
+                let keyed = pairs.map(|(key, value)| Ok((table_key(&key)?, value)));
+                keyed.collect::<Result<Vec<_>>>()?
+            }
+            _ => {
+                let message = "if you give only one argument to maketrans it must be a dict";
+                return Err(PyError::type_error(message));
+            }
+        },
+        [from, rest @ ..] => pairs_of_texts(from, rest)?,
+        [] => Vec::new(),
+    };
+    Ref::dict_of(pairs)
+}
+
+fn table_key(key: &Ref) -> Result<Ref> {
+    match (key.view(), key.as_int()) {
+        (View::Str(text), _) => match text.as_code_point() {
+            Some(code_point) => Ok(Ref::int(code_point.into())),
+            None => Err(PyError::value(
+                "string keys in translate table must be of length 1",
+            )),
+        },
+        (_, Some(_)) => Ok(key.clone()),
+        _ => Err(PyError::type_error(
+            "keys in translate table must be strings or integers",
+        )),
+    }
+}
+
+/// The code points of a text with those of a second, and those of a third with `None`.
+fn pairs_of_texts(from: &Ref, rest: &[Ref]) -> Result<Vec<(Ref, Ref)>> {
+    let mut texts = Vec::new();
+    for (index, text) in rest.iter().enumerate() {
+        match text.view() {
+            View::Str(text) => texts.push(text),
+            _ => {
+                let position = (index + 2).to_string();
+                return Err(wrong_argument("maketrans", &position, "str", text));
+            }
+        }
+    }
+    let View::Str(from) = from.view() else {
+        let message = "first maketrans argument must be a string if there is a second argument";
+        return Err(PyError::type_error(message));
+    };
+    let int = |code_point: u32| Ref::int(code_point.into());
+    let mut pairs = Vec::new();
+    if let Some(to) = texts.first() {
+        if from.len() != to.len() {
+            let message = "the first two maketrans arguments must have equal length";
+            return Err(PyError::value(message));
+        }
+        pairs.extend(from.code_points().map(int).zip(to.code_points().map(int)));
+    }
+    if let Some(deleted) = texts.get(1) {
+        let deleted = deleted.code_points().map(int);
+        pairs.extend(deleted.map(|code_point| (code_point, Ref::none())));
+    }
+    Ok(pairs)
 }
 
 fn is_lookup_error(kind: ErrorKind) -> bool {

@@ -699,7 +699,7 @@ impl<'d> Pass<'d> {
             self.callers.clear();
             return;
         };
-        let oparg = u32::from(uop.oparg);
+        let oparg = u32::from(uops::counted_oparg(uop));
         let (popped, pushed) = (facts.effect.popped.of(oparg), facts.effect.pushed.of(oparg));
         let kept = if keeps_operands(&uop.op) {
             popped.min(pushed)

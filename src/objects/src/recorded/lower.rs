@@ -361,7 +361,7 @@ impl Lowering<'_, '_, '_> {
                 op: recorded.op.clone(),
                 table: self.trace.table().set().to_owned(),
             })?;
-        uop.oparg = recorded.oparg.into();
+        uop.oparg = uops::counted_oparg(recorded).into();
         uop.operand = self.operand(index, recorded)?;
         uop.target = target(recorded);
         uop.jump = recorded.jump_target.map(|place| self.labels[place]);
@@ -379,6 +379,9 @@ impl Lowering<'_, '_, '_> {
 
     /// The operand as the template takes it: an address for an object, a number for the rest.
     fn operand(&mut self, index: usize, recorded: &RecordedUop) -> Result<u64, LowerError> {
+        if let Some(before) = uops::unpacked_before(recorded) {
+            return Ok(before.into());
+        }
         match recorded.op.as_str() {
             "_LOAD_CONST" => return self.constants_of(recorded.code),
             // CPython knows the function here, and the template reads it from the frame.

@@ -400,7 +400,7 @@ impl<'w> Pass<'w> {
 
     /// The effect of a uop on the way to the next.
     fn apply(&mut self, number: usize, uop: &Uop, facts: Facts) -> Result<(), PlaceProblem> {
-        let oparg = u32::from(uop.oparg);
+        let oparg = u32::from(uops::counted_oparg(uop));
         let (popped, pushed) = (facts.effect.popped.of(oparg), facts.effect.pushed.of(oparg));
         let popped = self.room(popped, pushed)?;
         if let Some(access) = uops::local_access(&uop.op) {

@@ -800,6 +800,7 @@ fn expected_exit(document: &Document, expected: &Expected) -> Result<()> {
     let target = match (uop.op.as_str(), &uop.exit, &expected.error) {
         ("_EXIT_TRACE", Some(exit), None) if exit.executor.is_none() => Some(exit.target),
         ("_DEOPT", _, None) => uop.target,
+        ("_COLD_EXIT" | "_DYNAMIC_EXIT", _, None) => Some(uop.target.unwrap_or(0)),
         ("_ERROR_POP_N", _, Some(_)) => Some(failed_at(uop)),
         _ => None,
     };
