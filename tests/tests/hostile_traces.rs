@@ -822,6 +822,15 @@ fn change(random: &mut Random, ops: &[String], json: &mut Json, executor: usize)
     }
 }
 
+/// Uops that documents made from nothing have no place for.
+const ONLY_IN_CALLS: [&str; 5] = [
+    "_INIT_CALL_PY_EXACT_ARGS",
+    "_PY_FRAME_GENERAL",
+    "_PUSH_FRAME",
+    "_POP_FRAME",
+    "_COPY_FREE_VARS",
+];
+
 /// Names of attributes, some of which the classes of the recorded programs have.
 const ATTRIBUTES: [&str; 6] = ["total", "n", "state", "x", "value", "pos"];
 
@@ -1289,7 +1298,7 @@ impl<'a> Generator<'a> {
         let consts: Vec<usize> = (0..4).map(|_| random.below(VALUES)).collect();
         let names: Vec<String> = (0..locals.len()).map(|local| format!("v{local}")).collect();
         json["codes"] = json!([{"name": "f", "argcount": 0, "kwonly": 0, "varargs": false, "nlocalsplus": names.len(),
-            "stacksize": STACK_SIZE, "varnames": names, "names": [], "consts": consts, "instructions": []}]);
+            "stacksize": STACK_SIZE, "varnames": names, "names": ATTRIBUTES, "consts": consts, "instructions": []}]);
         let executors = 1 + random.below(3);
         let kind = |value: &Json| value.as_u64().map_or("", |value| kinds[value as usize]);
         let made: Vec<Json> = (0..executors)
@@ -1422,7 +1431,10 @@ impl<'a> Generator<'a> {
     /// Pushes a uop if the stack allows it, and sometimes if it does not.
     fn operation(&mut self, op: &str) {
         let reckless = self.random.one_in(300);
-        let Some(facts) = uops::facts(op).filter(|_| !uops::is_terminal(op) || reckless) else {
+        let is_out_of_place = |op| uops::is_terminal(op) || ONLY_IN_CALLS.contains(&op);
+        let Some(facts) =
+            uops::facts(op).filter(|_| !is_out_of_place(uops::without_number(op)) || reckless)
+        else {
             return;
         };
         let oparg = oparg(self.random, op, self.locals.len(), self.consts);

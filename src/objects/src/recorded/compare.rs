@@ -230,9 +230,8 @@ impl<'o> Comparison<'o> {
             | Value::Cell(_)
             | Value::Instance { .. }
             | Value::RangeIterator { .. } => {
-                if self.meet(place, index, object, *origin)? {
-                    self.add_contents(place, value, object)?;
-                }
+                let is_first = self.meet(place, index, object, *origin)?;
+                self.add_contents(place, value, object, is_first)?;
             }
             // The same method may be bound again and again.
             Value::Method { func, receiver } if let View::Method(method) = object.view() => {
@@ -255,13 +254,17 @@ impl<'o> Comparison<'o> {
         Ok(())
     }
 
-    /// Adds what is in a container that can change.
+    /// Adds what is in a container that can change, when it is met first.
     fn add_contents(
         &mut self,
         place: Place,
         value: &'o Value,
         object: &Ref,
+        is_first: bool,
     ) -> Result<(), Difference> {
+        if !is_first {
+            return Ok(());
+        }
         match (value, object.view()) {
             (Value::List(items), View::List(list)) => {
                 self.add_items(place, items, &list.to_vec());
