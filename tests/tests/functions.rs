@@ -780,11 +780,7 @@ fn a_frame_may_have_names_of_its_own() {
             &start,
             "SystemError: no locals found when setting up annotations",
         );
-        failed(
-            &[op("_LOAD_LOCALS", 0)],
-            &start,
-            "SystemError: no locals found",
-        );
+        failed(&[op("_LOAD_LOCALS", 0)], &start, "SystemError: no locals");
         failed(
             &[delete],
             &start,
