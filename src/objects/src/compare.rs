@@ -2,8 +2,9 @@
 //! as parts of each other, the rest by identity.
 
 use crate::attribute::refuse_hooks;
-use crate::error::{ErrorKind, PyError, Result};
-use crate::object::{Ref, View};
+use crate::error::{PyError, Result};
+use crate::nesting;
+use crate::object::{Kind, Ref, View};
 use crate::set;
 use std::cmp::Ordering;
 
@@ -70,16 +71,22 @@ impl Comparison {
     }
 }
 
-/// How deep sequences may be nested in each other where they are compared or printed: what fits the native stack of
-/// any thread.
-pub(crate) const NESTING_LIMIT: u32 = 500;
-
 /// `a comparison b`
 ///
 /// # Errors
 /// `TypeError` if the operands have no order, `RecursionError` if they are nested too deeply.
 pub fn compare(comparison: Comparison, a: &Ref, b: &Ref) -> Result<bool> {
-    compare_nested(comparison, a, b, 0)
+    match (a.kind(), b.kind()) {
+        (Kind::List, Kind::List)
+        | (Kind::Tuple, Kind::Tuple)
+        | (Kind::Slice, Kind::Slice)
+        | (Kind::Dict, Kind::Dict)
+        | (Kind::Set | Kind::FrozenSet | Kind::DictView, _) => {
+            let _nested = nesting::enter(" in comparison")?;
+            compare_containers(comparison, a, b)
+        }
+        _ => compare_simple(comparison, a, b),
+    }
 }
 
 /// `a is b or a == b`: how containers look for an item.
@@ -90,35 +97,36 @@ pub fn same_or_equal(a: &Ref, b: &Ref) -> Result<bool> {
     Ok(a.is(b) || compare(Comparison::Equal, a, b)?)
 }
 
-fn compare_nested(comparison: Comparison, a: &Ref, b: &Ref, depth: u32) -> Result<bool> {
-    if depth > NESTING_LIMIT {
-        let message = "maximum recursion depth exceeded in comparison";
-        return Err(PyError::new(ErrorKind::RecursionError, message));
-    }
+fn compare_containers(comparison: Comparison, a: &Ref, b: &Ref) -> Result<bool> {
     match (a.view(), b.view()) {
-        (View::Str(x), View::Str(y)) => Ok(comparison.holds(Some(x.compare(y)))),
-        (View::Bytes(x), View::Bytes(y)) => Ok(comparison.holds(Some(x.data().cmp(y.data())))),
         (View::List(x), View::List(y)) => {
             let items = (|index| x.get(index), |index| y.get(index));
-            compare_sequences(comparison, (x.len(), y.len()), items, depth)
+            compare_sequences(comparison, (x.len(), y.len()), items)
         }
         (View::Tuple(x), View::Tuple(y)) => {
             let (x, y) = (x.items(), y.items());
             let items = (|index| x.get(index).cloned(), |index| y.get(index).cloned());
-            compare_sequences(comparison, (x.len(), y.len()), items, depth)
+            compare_sequences(comparison, (x.len(), y.len()), items)
         }
         (View::Slice(x), View::Slice(y)) => {
             let bounds = [x, y].map(|s| [s.start(), s.stop(), s.step()].map(Ref::clone).to_vec());
             let [x, y] = bounds.map(Ref::tuple);
-            compare_nested(comparison, &x, &y, depth + 1)
+            compare(comparison, &x, &y)
         }
         (View::Dict(x), View::Dict(y)) if is_equality(comparison) => {
-            let equal = x.equals(y, |x, y| {
-                Ok(x.is(y) || compare_nested(Comparison::Equal, x, y, depth + 1)?)
-            })?;
+            let equal = x.equals(y, same_or_equal)?;
             Ok(equal == (comparison == Comparison::Equal))
         }
         _ if set::is_set_like(a) && set::is_set_like(b) => set::compare(comparison, a, b),
+        _ => compare_simple(comparison, a, b),
+    }
+}
+
+/// Compares objects that are not both containers of one kind.
+fn compare_simple(comparison: Comparison, a: &Ref, b: &Ref) -> Result<bool> {
+    match (a.view(), b.view()) {
+        (View::Str(x), View::Str(y)) => Ok(comparison.holds(Some(x.compare(y)))),
+        (View::Bytes(x), View::Bytes(y)) => Ok(comparison.holds(Some(x.data().cmp(y.data())))),
         (View::Range(x), View::Range(y)) if is_equality(comparison) => {
             Ok(x.equals(y) == (comparison == Comparison::Equal))
         }
@@ -168,20 +176,19 @@ fn compare_sequences(
     comparison: Comparison,
     lengths: (usize, usize),
     items: (impl Fn(usize) -> Option<Ref>, impl Fn(usize) -> Option<Ref>),
-    depth: u32,
 ) -> Result<bool> {
     if lengths.0 != lengths.1 && is_equality(comparison) {
         return Ok(comparison == Comparison::NotEqual);
     }
     let pairs = (0..).map_while(|index| Some((items.0(index)?, items.1(index)?)));
     for (a, b) in pairs {
-        if a.is(&b) || compare_nested(Comparison::Equal, &a, &b, depth + 1)? {
+        if same_or_equal(&a, &b)? {
             continue;
         }
         return match comparison {
             Comparison::Equal => Ok(false),
             Comparison::NotEqual => Ok(true),
-            _ => compare_nested(comparison, &a, &b, depth + 1),
+            _ => compare(comparison, &a, &b),
         };
     }
     Ok(comparison.holds(Some(lengths.0.cmp(&lengths.1))))

@@ -1,11 +1,14 @@
 //! Objects as text: `str()`, `repr()` and `ascii()`.
 
 use crate::attribute::refuse_hook;
-use crate::compare::NESTING_LIMIT;
-use crate::error::{ErrorKind, PyError, Result};
+use crate::dict::Dict;
+use crate::error::Result;
+use crate::exception::Exception;
 use crate::instance::Instance;
 use crate::int;
 use crate::limits;
+use crate::method::Method;
+use crate::nesting;
 use crate::numeral::float_text;
 use crate::object::{Ref, View};
 use crate::range::Range;
@@ -93,38 +96,37 @@ struct Printer {
 impl Printer {
     fn object(&mut self, object: &Ref) -> Result<()> {
         match object.view() {
+            View::List(list) => self.items(object, ["[", "]"], list.iter()),
+            View::Dict(dict) => self.dict(object, dict),
+            View::DictView(view) => {
+                let open = format!("{}([", object.type_name());
+                self.wrapped(object, "...", [&open, "])"], view.iter())
+            }
+            View::Set(set) => self.set(object, set),
+            View::Tuple(tuple) => {
+                let close = if tuple.items().len() == 1 { ",)" } else { ")" };
+                self.items(object, ["(", close], tuple.items().iter().cloned())
+            }
+            View::Slice(slice) => {
+                let bounds = [slice.start(), slice.stop(), slice.step()].map(Ref::clone);
+                self.items(object, ["slice(", ")"], bounds.into_iter())
+            }
+            View::Method(method) => self.method(method),
+            View::Exception(exception) => self.exception(exception),
+            _ => self.simple(object),
+        }
+    }
+
+    /// Writes an object that is no container. What is here takes no room on the stack while one is written.
+    #[inline(never)]
+    fn simple(&mut self, object: &Ref) -> Result<()> {
+        match object.view() {
             View::None => self.text.push_str("None"),
             View::Bool(value) => self.text.push_str(if value { "True" } else { "False" }),
             View::Int(value) => self.text.push_str(&int::to_text(value)?),
             View::Float(value) => self.text.push_str(&float_text(value)),
             View::Str(string) => self.string(string),
-            View::List(list) => return self.items(object, ["[", "]"], list.iter()),
-            View::Dict(dict) => {
-                return self.container(object, "{...}", |printer| {
-                    printer.text.push('{');
-                    printer.separated(dict.iter(), |printer, (key, value)| {
-                        printer.object(&key)?;
-                        printer.text.push_str(": ");
-                        printer.object(&value)
-                    })?;
-                    printer.text.push('}');
-                    Ok(())
-                });
-            }
-            View::DictView(view) => {
-                let open = format!("{}([", object.type_name());
-                return self.wrapped(object, "...", [&open, "])"], view.iter());
-            }
-            View::Set(set) => return self.set(object, set),
-            View::Tuple(tuple) => {
-                let close = if tuple.items().len() == 1 { ",)" } else { ")" };
-                return self.items(object, ["(", close], tuple.items().iter().cloned());
-            }
             View::Range(range) => return self.range(range),
-            View::Slice(slice) => {
-                let bounds = [slice.start(), slice.stop(), slice.step()].map(Ref::clone);
-                return self.items(object, ["slice(", ")"], bounds.into_iter());
-            }
             View::Function(function) => {
                 let name = function.qualified_name();
                 self.push(format_args!("<function {name} at {:p}>", object.as_ptr()));
@@ -154,21 +156,8 @@ impl Printer {
                 self.push(format_args!("<class '{module}{}'>", of.name()));
             }
             View::Instance(instance) => return self.instance(object, instance),
-            View::Exception(exception) => {
-                refuse_hook(exception.of().class(), "__repr__")?;
-                self.text.push_str(&exception.repr()?);
-            }
             View::Module(module) => {
                 self.push(format_args!("<module '{}' (built-in)>", module.name()));
-            }
-            View::Method(method) => {
-                let name = match method.function().view() {
-                    View::Function(function) => function.qualified_name().to_owned(),
-                    _ => method.function().type_name().to_owned(),
-                };
-                self.push(format_args!("<bound method {name} of "));
-                self.object(method.instance())?;
-                self.text.push('>');
             }
             // Iterators, and whatever else has no text of its own.
             _ => {
@@ -176,6 +165,38 @@ impl Printer {
                 self.push(format_args!("<{name} object at {:p}>", object.as_ptr()));
             }
         }
+        Ok(())
+    }
+
+    fn dict(&mut self, object: &Ref, dict: &Dict) -> Result<()> {
+        self.container(object, "{...}", |printer| {
+            printer.text.push('{');
+            printer.separated(dict.iter(), |printer, (key, value)| {
+                printer.object(&key)?;
+                printer.text.push_str(": ");
+                printer.object(&value)
+            })?;
+            printer.text.push('}');
+            Ok(())
+        })
+    }
+
+    fn method(&mut self, method: &Method) -> Result<()> {
+        let name = match method.function().view() {
+            View::Function(function) => function.qualified_name().to_owned(),
+            _ => method.function().type_name().to_owned(),
+        };
+        self.push(format_args!("<bound method {name} of "));
+        let _nested = nesting::enter(" while getting the repr of an object")?;
+        self.object(method.instance())?;
+        self.text.push('>');
+        Ok(())
+    }
+
+    fn exception(&mut self, exception: &Exception) -> Result<()> {
+        refuse_hook(exception.of().class(), "__repr__")?;
+        let _nested = nesting::enter(" while getting the repr of an object")?;
+        self.text.push_str(&exception.repr()?);
         Ok(())
     }
 
@@ -248,10 +269,7 @@ impl Printer {
             self.text.push_str(cut);
             return Ok(());
         }
-        if self.open.len() as u32 >= NESTING_LIMIT {
-            let message = "maximum recursion depth exceeded while getting the repr of an object";
-            return Err(PyError::new(ErrorKind::RecursionError, message));
-        }
+        let _nested = nesting::enter(" while getting the repr of an object")?;
         self.open.push(container.clone());
         write(self)?;
         self.open.pop();

@@ -5,11 +5,13 @@
 //! by its address.
 
 use crate::attribute::refuse_hooks;
-use crate::compare::NESTING_LIMIT;
-use crate::error::{ErrorKind, PyError, Result};
+use crate::error::{PyError, Result};
 use crate::int::IntView;
+use crate::nesting;
 use crate::object::{Kind, Ref, View};
+use crate::range::Range;
 use crate::set::Set;
+use crate::slice::Slice;
 use crate::str::{Str, Units};
 use num_traits::ToPrimitive;
 
@@ -26,14 +28,6 @@ const NONE: i64 = 0xfca8_6420;
 /// # Errors
 /// `TypeError` if the object has none, `RecursionError` if it is nested too deeply.
 pub fn hash(object: &Ref) -> Result<i64> {
-    hash_nested(object, 0)
-}
-
-fn hash_nested(object: &Ref, depth: u32) -> Result<i64> {
-    if depth > NESTING_LIMIT {
-        let message = "maximum recursion depth exceeded";
-        return Err(PyError::new(ErrorKind::RecursionError, message));
-    }
     match object.view() {
         View::Str(string) => Ok(string.hash()),
         View::Int(value) => Ok(int(value)),
@@ -41,25 +35,9 @@ fn hash_nested(object: &Ref, depth: u32) -> Result<i64> {
         View::Float(value) if value.is_nan() => Ok(address(object)),
         View::Float(value) => Ok(float(value)),
         View::None => Ok(NONE),
-        View::Tuple(tuple) => {
-            let items = tuple.items();
-            let hashes = items.iter().map(|item| hash_nested(item, depth + 1));
-            Ok(finish_tuple(tuple_state(hashes)?, items.len()))
-        }
-        View::Slice(slice) => {
-            let bounds = [slice.start(), slice.stop(), slice.step()];
-            let state = tuple_state(bounds.into_iter().map(|item| hash_nested(item, depth + 1)))?;
-            Ok(without_error_mark(state, 1_546_275_796))
-        }
-        View::Range(range) => {
-            let length = Ref::big(range.len());
-            let of = |value: IntView<'_>| int(value);
-            let count = length.as_int().map_or(0, IntView::saturate);
-            let start = if count > 0 { of(range.start()) } else { NONE };
-            let step = if count > 1 { of(range.step()) } else { NONE };
-            let hashes = [hash_nested(&length, depth + 1)?, start, step];
-            Ok(finish_tuple(tuple_state(hashes.map(Ok).into_iter())?, 3))
-        }
+        View::Tuple(tuple) => items(tuple.items()),
+        View::Slice(slice) => bounds(slice),
+        View::Range(range) => self::range(range),
         View::Set(set) if object.kind() == Kind::FrozenSet => Ok(frozen_set(set)),
         View::List(_) | View::Dict(_) | View::Set(_) => Err(unhashable(object)),
         View::DictView(view) if view.is_set_like() => Err(unhashable(object)),
@@ -70,6 +48,28 @@ fn hash_nested(object: &Ref, depth: u32) -> Result<i64> {
         }
         _ => Ok(address(object)),
     }
+}
+
+fn items(items: &[Ref]) -> Result<i64> {
+    let _nested = nesting::enter("")?;
+    let state = tuple_state(items.iter().map(hash))?;
+    Ok(finish_tuple(state, items.len()))
+}
+
+fn bounds(slice: &Slice) -> Result<i64> {
+    let _nested = nesting::enter("")?;
+    let bounds = [slice.start(), slice.stop(), slice.step()];
+    let state = tuple_state(bounds.into_iter().map(hash))?;
+    Ok(without_error_mark(state, 1_546_275_796))
+}
+
+fn range(range: &Range) -> Result<i64> {
+    let length = Ref::big(range.len());
+    let count = length.as_int().map_or(0, IntView::saturate);
+    let start = if count > 0 { int(range.start()) } else { NONE };
+    let step = if count > 1 { int(range.step()) } else { NONE };
+    let hashes = [hash(&length)?, start, step];
+    Ok(finish_tuple(tuple_state(hashes.map(Ok).into_iter())?, 3))
 }
 
 fn unhashable(object: &Ref) -> PyError {
