@@ -309,7 +309,7 @@ fn containers_are_read_and_written() {
             assert_eq!(outcome(thread, status), Ok(()));
             assert_eq!(items(), "[7, 'a', 'b']");
             let status = mimeo_list_extend(thread, target.as_ptr(), int(1));
-            let message = "'int' object is not iterable";
+            let message = "Value after * must be an iterable, not int";
             assert_eq!(
                 outcome(thread, status),
                 error(ErrorKind::TypeError, message)

@@ -208,6 +208,17 @@ fn ascii(text: &str) -> String {
     quoted.to_string()
 }
 
+/// Whether Python 3.11's answer says nothing about 3.13's.
+fn is_newer(name: &str, found: &Result<String>) -> bool {
+    match name {
+        // It came with 3.12.
+        "int.is_integer" => true,
+        // Any object is taken for `keepends` since 3.12, ints alone before.
+        "str.splitlines" | "bytes.splitlines" => found.is_ok(),
+        _ => false,
+    }
+}
+
 /// Whether our answer may differ from Python's.
 fn is_excused(name: &str, found: &Result<String>, expected: &str) -> bool {
     match found {
@@ -245,7 +256,7 @@ fn check(cases: &[(String, String)]) {
     let (mut wrong, mut compared, mut excused) = (Vec::new(), 0, 0);
     for ((name, arguments), expected) in cases.iter().zip(answers) {
         let found = evaluate(name, arguments);
-        if is_excused(name, &found, expected) {
+        if is_excused(name, &found, expected) || !is_new && is_newer(name, &found) {
             excused += 1;
             continue;
         }

@@ -309,6 +309,7 @@ fn hex(bytes: &Ref, arguments: &[Ref]) -> Result<Ref> {
         let digits: String = digits(data);
         return Ok(Ref::str(&digits));
     };
+    let size = arguments.get(1).map_or(Ok(1), size_argument)?;
     let separator = match separator.view() {
         View::Str(text) => match text.as_code_point() {
             Some(code_point) if code_point < 0x80 => char::from(code_point as u8),
@@ -330,7 +331,6 @@ fn hex(bytes: &Ref, arguments: &[Ref]) -> Result<Ref> {
             });
         }
     };
-    let size = arguments.get(1).map_or(Ok(1), size_argument)?;
     let group = usize::try_from(size.unsigned_abs()).unwrap_or(usize::MAX);
     if group == 0 || data.is_empty() {
         let digits: String = digits(data);

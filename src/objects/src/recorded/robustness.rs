@@ -16,6 +16,9 @@ const TRACES: [&str; 8] = [
     "dict_methods",
 ];
 
+/// How many documents are changed in each way.
+const ROUNDS: usize = 800;
+
 /// Everything that is done with a text before uops are compiled.
 fn exercise(text: &str) -> bool {
     let Ok(document) = Document::parse(text) else {
@@ -108,7 +111,7 @@ fn changed_documents() {
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let documents = documents();
     let mut good = 0;
-    for _ in 0..2500 {
+    for _ in 0..ROUNDS {
         let mut json = documents[numbers.below(documents.len())].clone();
         for _ in 0..=numbers.below(2) {
             change(&mut json, &mut numbers);
@@ -116,7 +119,10 @@ fn changed_documents() {
         good += usize::from(exercise(&json.to_string()));
     }
     // Both ways are tried.
-    assert!((200..2300).contains(&good), "{good} of 2500 are good");
+    assert!(
+        (ROUNDS / 12..ROUNDS - ROUNDS / 12).contains(&good),
+        "{good} of {ROUNDS} are good"
+    );
 }
 
 /// Uops and opargs are where a wrong document is most likely to be believed.
@@ -125,7 +131,7 @@ fn changed_uops() {
     let mut numbers = Numbers(0x0123_4567_89ab_cdef);
     let documents = documents();
     let mut good = 0;
-    for _ in 0..2500 {
+    for _ in 0..ROUNDS {
         let mut json = documents[numbers.below(documents.len())].clone();
         let executors = json["executors"].as_array_mut().unwrap();
         let number = numbers.below(executors.len());
@@ -139,7 +145,10 @@ fn changed_uops() {
         }
         good += usize::from(exercise(&json.to_string()));
     }
-    assert!((200..2300).contains(&good), "{good} of 2500 are good");
+    assert!(
+        (ROUNDS / 12..ROUNDS - ROUNDS / 12).contains(&good),
+        "{good} of {ROUNDS} are good"
+    );
 }
 
 #[test]
@@ -147,7 +156,7 @@ fn changed_text() {
     let mut numbers = Numbers(0xfeed_f00d_dead_beef);
     for name in TRACES {
         let text = trace(name);
-        for _ in 0..150 {
+        for _ in 0..60 {
             let mut bytes = text.clone().into_bytes();
             match numbers.below(3) {
                 0 => bytes.truncate(numbers.below(text.len())),
