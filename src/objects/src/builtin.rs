@@ -2,7 +2,7 @@
 
 use crate::attribute;
 use crate::call::{CallKind, FLAG_FUNCTION, check_count, wrong_index};
-use crate::compare::{Comparison, compare};
+use crate::compare::{Comparison, NESTING_LIMIT, compare};
 use crate::error::{ErrorKind, PyError, Result};
 use crate::exception::is_subclass;
 use crate::float;
@@ -13,7 +13,6 @@ use crate::immortal;
 use crate::int::{self, IntView};
 use crate::iterator;
 use crate::modules;
-use crate::nesting;
 use crate::object::{Header, Kind, Ref, View};
 use crate::ops::{self, BinaryOperator};
 use crate::sort::sort;
@@ -319,7 +318,7 @@ pub(crate) fn is_instance(object: &Ref, class: &Ref) -> Result<bool> {
 }
 
 fn is_instance_of(object: &Ref, class: &Ref, depth: u32) -> Result<bool> {
-    if depth > nesting::LIMIT {
+    if depth > NESTING_LIMIT {
         let message = "maximum recursion depth exceeded in __instancecheck__";
         return Err(PyError::new(ErrorKind::RecursionError, message));
     }
@@ -514,7 +513,7 @@ fn issubclass(arguments: &[Ref]) -> Result<Ref> {
 }
 
 fn is_subclass_of(class: &Type, base: &Ref, depth: u32) -> Result<bool> {
-    if depth > nesting::LIMIT {
+    if depth > NESTING_LIMIT {
         let message = "maximum recursion depth exceeded in __subclasscheck__";
         return Err(PyError::new(ErrorKind::RecursionError, message));
     }

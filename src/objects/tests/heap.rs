@@ -185,12 +185,12 @@ fn deep_objects_are_freed_without_deep_recursion() {
 
 #[test]
 fn deep_objects_are_compared_and_printed_up_to_a_limit() {
-    let flat_enough = [nested(200, list_of), nested(200, list_of)];
+    let flat_enough = [nested(400, list_of), nested(400, list_of)];
     assert_eq!(
         compare(Comparison::Equal, &flat_enough[0], &flat_enough[1]),
         Ok(true)
     );
-    assert_eq!(format::repr_text(&flat_enough[0]).unwrap().len(), 401);
+    assert_eq!(format::repr_text(&flat_enough[0]).unwrap().len(), 801);
     let too_deep = [nested(100_000, tuple_of), nested(100_000, tuple_of)];
     let errors = [
         compare(Comparison::Less, &too_deep[0], &too_deep[1]).unwrap_err(),
