@@ -343,12 +343,12 @@ fn tables_that_cannot_be_used() {
 /// The bytes are those of a table, and nothing but the rules for stencils tells that they must not run.
 #[test]
 fn tables_with_a_stencil_that_breaks_a_rule() {
-    const LOAD_FAST_1: [u8; 5] = [0x49, 0x8b, 0x44, 0x24, 0x38];
+    const LOAD_FAST_1: [u8; 5] = [0x49, 0x8b, 0x44, 0x24, 0x40];
     const RETURN: u8 = 0xc3;
     let inputs = Inputs::new();
     let broken = changed(|bytes| {
         let place = bytes.windows(5).position(|window| window == LOAD_FAST_1);
-        bytes[place.expect("mov rax, [r12+0x38]")] = RETURN;
+        bytes[place.expect("mov rax, [r12+0x40]")] = RETURN;
     });
     inputs.put("table.mimeo", broken);
     inputs.put("good.json", sum_squares().to_string());

@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::math::{domain_error, range_error};
 use std::f64::consts::PI;
 
-const G: f64 = 6.024_680_040_776_729_5;
-const G_MINUS_HALF: f64 = 5.524_680_040_776_729_5;
+const G: f64 = 6.024_680_040_776_73;
+const G_MINUS_HALF: f64 = 5.524_680_040_776_73;
 
 const NUMERATOR: [f64; 13] = [
     23531376880.41076,
