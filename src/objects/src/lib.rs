@@ -6,8 +6,9 @@
 //! | Files | What they hold |
 //! |---|---|
 //! | [`object`], [`heap`], `immortal`, [`limits`] | what every object has: header, references, memory, and how much of it |
-//! | `singleton`, [`int`], [`float`], [`str`](mod@str), [`list`], [`tuple`](mod@tuple), [`range`], [`slice`](mod@slice), [`iterator`], [`function`], [`code`], [`cell`], [`builtin`], [`types`] | a family of objects each |
-//! | [`ops`], [`compare`], [`sequence`], [`subscript`], [`call`], `binding`, `hooks`, [`globals`], `construct`, `sort`, [`format`](mod@format), [`numeral`] | what can be done with them, as safe functions |
+//! | `singleton`, [`int`], [`float`], [`str`](mod@str), [`list`], [`tuple`](mod@tuple), [`range`], [`slice`](mod@slice), [`iterator`], [`function`], [`code`], [`cell`], [`builtin`], [`types`], [`dict`], [`set`], [`bytes`], [`adapters`], [`class`], [`instance`], [`method`], [`descriptor`], [`module`], [`exception`] | a family of objects each |
+//! | `methods`, `modules`, `math`, `operator` | the methods of built-in types, and the functions of modules |
+//! | [`ops`], [`compare`], [`sequence`], [`subscript`], [`call`], `binding`, `hooks`, [`globals`], [`attribute`], [`hash`], `construct`, `sort`, [`format`](mod@format), [`numeral`] | what can be done with them, as safe functions |
 //! | [`frame`], [`thread`], `data_stack` | where generated code keeps them |
 //! | [`layout`], [`helpers`] | the contract with generated code |
 //! | [`recorded`] | traces over these objects that CPython recorded |

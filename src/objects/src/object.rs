@@ -2,7 +2,8 @@
 //! that says which it is.
 //!
 //! An object belongs to the thread that made it. Its reference count is a plain integer, so [`Ref`] is neither `Send`
-//! nor `Sync`. Cycles of references, which only lists can form, are never freed; a cycle collector is a later step.
+//! nor `Sync`. Cycles of references are never freed: what lists, dicts, sets, cells, instances or classes of a
+//! program lead back to themselves stays until the process ends.
 
 #![allow(unsafe_code)]
 
