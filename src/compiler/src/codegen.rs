@@ -308,7 +308,11 @@ pub(crate) fn object_file(
     machine: &TargetMachine,
     module: &Module<'_>,
 ) -> Result<MemoryBuffer<'static>, CompileError> {
-    optimise(machine, module)?;
+    optimise(machine, module, PIPELINE)?;
+    constants::make_immediates(module).map_err(|source| CompileError::Template {
+        template: module.get_name().to_string_lossy().into_owned(),
+        source,
+    })?;
     machine
         .write_to_memory_buffer(module, FileType::Object)
         .map_err(|message| CompileError::Llvm {
@@ -317,17 +321,18 @@ pub(crate) fn object_file(
         })
 }
 
-fn optimise(machine: &TargetMachine, module: &Module<'_>) -> Result<(), CompileError> {
+/// Runs LLVM's passes.
+pub(crate) fn optimise(
+    machine: &TargetMachine,
+    module: &Module<'_>,
+    pipeline: &str,
+) -> Result<(), CompileError> {
     module
-        .run_passes(PIPELINE, machine, PassBuilderOptions::create())
+        .run_passes(pipeline, machine, PassBuilderOptions::create())
         .map_err(|message| CompileError::Llvm {
             stage: "optimise a module",
             message: message.to_string(),
-        })?;
-    constants::make_immediates(module).map_err(|source| CompileError::Template {
-        template: module.get_name().to_string_lossy().into_owned(),
-        source,
-    })
+        })
 }
 
 fn describe(job: &Job<'_>, facts: &Facts, extracted: Extracted) -> Compiled {

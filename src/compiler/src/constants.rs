@@ -414,7 +414,8 @@ fn only_compared_with_zero(instruction: InstructionValue<'_>) -> bool {
         })
 }
 
-fn swapped(predicate: IntPredicate) -> IntPredicate {
+/// The comparison that says of operands the other way round what this one says.
+pub(crate) fn swapped(predicate: IntPredicate) -> IntPredicate {
     match predicate {
         IntPredicate::EQ | IntPredicate::NE => predicate,
         IntPredicate::UGT => IntPredicate::ULT,

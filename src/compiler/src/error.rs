@@ -48,6 +48,17 @@ pub enum CompileError {
         /// What LLVM's verifier says.
         message: String,
     },
+    /// A module of IR is not what it should be.
+    #[cfg(feature = "llvm")]
+    #[error("{source_name}{}: {problem}", .stencil.as_ref().map(|name| format!(", template {name}")).unwrap_or_default())]
+    Ir {
+        /// The module.
+        source_name: String,
+        /// The template, where one is to blame.
+        stencil: Option<String>,
+        /// What is wrong.
+        problem: Box<IrProblem>,
+    },
     /// LLVM failed at a stage that does not depend on the templates.
     #[error("LLVM failed to {stage}: {message}")]
     Llvm {
@@ -79,4 +90,54 @@ pub enum CompileError {
     /// The handlers do not fit the interpreter image's format.
     #[error(transparent)]
     Image(#[from] ImageError),
+}
+
+#[cfg(feature = "llvm")]
+impl CompileError {
+    pub(crate) fn ir(source: &str, stencil: Option<&str>, problem: IrProblem) -> Self {
+        Self::Ir {
+            source_name: source.to_owned(),
+            stencil: stencil.map(str::to_owned),
+            problem: Box::new(problem),
+        }
+    }
+}
+
+/// What is wrong with a module of IR; see [`CompileError::Ir`].
+#[cfg(feature = "llvm")]
+#[derive(Debug, thiserror::Error)]
+pub enum IrProblem {
+    /// The file cannot be read.
+    #[error("{0}")]
+    Unreadable(std::io::Error),
+    /// LLVM does not take it.
+    #[error("neither IR nor bitcode that this LLVM takes: {0}")]
+    Invalid(String),
+    /// A template's function is not there.
+    #[error("function {0} is not defined")]
+    NoFunction(String),
+    /// The functions differ in their signatures, which tail calls between them do not allow.
+    #[error("its function is {found}, but the first template's is {expected}")]
+    Signature {
+        /// What it is.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// A symbol with the prefix of a hole that nobody declared.
+    #[error("symbol {symbol} is not a hole; there are {}", .known.join(", "))]
+    UnknownHole {
+        /// Its name.
+        symbol: String,
+        /// The names of those that there are.
+        known: Vec<String>,
+    },
+    /// A hole that is used as none can be.
+    #[error("the hole {symbol}: {reason}")]
+    Hole {
+        /// Its name.
+        symbol: String,
+        /// What is wrong.
+        reason: String,
+    },
 }

@@ -6,7 +6,8 @@
 mod branches;
 mod registers;
 
-use crate::symbol::HoleSymbol;
+use crate::symbol::{HoleSymbol, Meaning, SymbolMeanings};
+use iced_x86::{Decoder, DecoderOptions, OpKind};
 use mimeo::form::{RegisterHole, RegisterSet};
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
@@ -248,6 +249,7 @@ pub struct ObjectReader<'data> {
     file: ElfFile64<'data, Endianness>,
     /// The sections of code.
     code: HashMap<String, SectionIndex>,
+    meanings: SymbolMeanings,
 }
 
 impl<'data> ObjectReader<'data> {
@@ -268,7 +270,19 @@ impl<'data> ObjectReader<'data> {
                 return Err(ExtractError::of_object(name, ExtractProblem::Duplicate));
             }
         }
-        Ok(Self { file, code })
+        let meanings = SymbolMeanings::default();
+        Ok(Self {
+            file,
+            code,
+            meanings,
+        })
+    }
+
+    /// The same object, whose undefined symbols mean what is declared here.
+    #[must_use]
+    pub fn with_meanings(mut self, meanings: SymbolMeanings) -> Self {
+        self.meanings = meanings;
+        self
     }
 
     /// Extracts one uop: its hot code, its cold functions as one part, and the data both refer to.
@@ -285,7 +299,19 @@ impl<'data> ObjectReader<'data> {
         symbols: &mut SymbolNames,
         placeholders: RegisterSet,
     ) -> Result<Extracted, ExtractError> {
-        Extraction::run(self, uop, symbols, placeholders)
+        Extraction::start(self, uop, symbols).run(placeholders)
+    }
+
+    /// Extracts one uop whose code is in one piece, with nothing that could be elsewhere.
+    ///
+    /// # Errors
+    /// As [`extract`](Self::extract).
+    pub fn extract_whole(
+        &self,
+        uop: &str,
+        symbols: &mut SymbolNames,
+    ) -> Result<Extracted, ExtractError> {
+        Extraction::start(self, uop, symbols).run_whole()
     }
 
     fn code_section(&self, name: &str) -> Option<SectionIndex> {
@@ -328,6 +354,8 @@ const CONSTANTS: &str = ".rodata";
 enum Target {
     Hole(HoleSymbol),
     Symbol(String),
+    /// A symbol that is a number in this range.
+    Number(String, RangeInclusive<i64>),
     /// The cold function with this number.
     Cold(u32),
     Data {
@@ -346,43 +374,66 @@ struct Extraction<'a, 'data> {
     cold_numbers: HashMap<SectionIndex, u32>,
     /// Where data that was carved already starts in the data part.
     carved: HashMap<(SectionIndex, u64), u32>,
+    /// Where the slots of symbols are in the data part.
+    slots: HashMap<String, u32>,
     extracted: Extracted,
 }
 
 impl<'a, 'data> Extraction<'a, 'data> {
-    fn run(
+    fn start(
         reader: &'a ObjectReader<'data>,
         uop: &'a str,
         symbols: &'a mut SymbolNames,
-        placeholders: RegisterSet,
-    ) -> Result<Extracted, ExtractError> {
-        let mut this = Self {
+    ) -> Self {
+        Self {
             reader,
             uop,
             symbols,
             cold_numbers: HashMap::new(),
             carved: HashMap::new(),
+            slots: HashMap::new(),
             extracted: Extracted::default(),
-        };
-        let hot_name = format!("{CODE}{uop}");
-        let hot = reader
-            .code_section(&hot_name)
-            .ok_or_else(|| this.error(&hot_name, ExtractProblem::Missing))?;
-        let cold = this.find_cold_sections();
-        let improved = branches::improve_hot(this.read_code(&hot_name, hot)?);
-        this.extracted.group.hot = improved.code;
-        // In front of the cold functions: what stands there belongs to the hot function.
-        this.append_cold(&hot_name, improved.moved)?;
-        for (name, section) in cold {
-            let code = branches::improve_cold(this.read_code(&name, section)?);
-            this.extracted
-                .cold_starts
-                .push(this.extracted.group.cold.bytes.len() as u32);
-            this.append_cold(&name, code)?;
         }
-        this.place_cold_targets();
-        this.find_registers(&hot_name, placeholders)?;
-        Ok(this.extracted)
+    }
+
+    fn run(mut self, placeholders: RegisterSet) -> Result<Extracted, ExtractError> {
+        let (hot_name, hot) = self.hot_section()?;
+        let cold = self.find_cold_sections();
+        let improved = branches::improve_hot(self.read_code(&hot_name, hot)?);
+        self.extracted.group.hot = improved.code;
+        // In front of the cold functions: what stands there belongs to the hot function.
+        self.append_cold(&hot_name, improved.moved)?;
+        for (name, section) in cold {
+            let code = branches::improve_cold(self.read_code(&name, section)?);
+            self.extracted
+                .cold_starts
+                .push(self.extracted.group.cold.bytes.len() as u32);
+            self.append_cold(&name, code)?;
+        }
+        self.place_cold_targets();
+        self.sort_data_holes();
+        self.find_registers(&hot_name, placeholders)?;
+        Ok(self.extracted)
+    }
+
+    fn run_whole(mut self) -> Result<Extracted, ExtractError> {
+        let (name, section) = self.hot_section()?;
+        let code = self.read_code(&name, section)?;
+        self.extracted.group.hot = branches::improve_whole(code);
+        self.sort_data_holes();
+        Ok(self.extracted)
+    }
+
+    fn hot_section(&self) -> Result<(String, SectionIndex), ExtractError> {
+        let name = format!("{CODE}{}", self.uop);
+        match self.reader.code_section(&name) {
+            Some(section) => Ok((name, section)),
+            None => Err(self.error(&name, ExtractProblem::Missing)),
+        }
+    }
+
+    fn sort_data_holes(&mut self) {
+        self.extracted.group.data.holes.sort_by_key(Hole::offset);
     }
 
     fn find_registers(
@@ -471,10 +522,10 @@ impl<'a, 'data> Extraction<'a, 'data> {
 
     /// One code section, as it is.
     fn read_code(&mut self, name: &str, section: SectionIndex) -> Result<StencilBuf, ExtractError> {
-        let bytes = self.bytes(name, section)?.to_vec();
+        let bytes = self.bytes(name, section)?;
         self.check_length(name, bytes.len())?;
         let mut code = StencilBuf {
-            bytes,
+            bytes: bytes.to_vec(),
             ..StencilBuf::default()
         };
         let file = &self.reader.file;
@@ -483,7 +534,7 @@ impl<'a, 'data> Extraction<'a, 'data> {
             .map_err(|error| self.error(name, error))?;
         for (offset, relocation) in read.relocations() {
             let hole = self
-                .hole(offset, &relocation, code.bytes.len())
+                .hole(offset, &relocation, bytes)
                 .map_err(|problem| self.error(name, problem))?;
             code.bytes[hole.offset() as usize..hole.end() as usize].fill(0);
             code.holes.push(hole);
@@ -492,58 +543,95 @@ impl<'a, 'data> Extraction<'a, 'data> {
         Ok(code)
     }
 
-    /// The hole for a relocation of a section of `length` bytes, with its offset in that section.
+    /// The hole for a relocation of a section with these bytes, with its offset in that section.
     fn hole(
         &mut self,
         offset: u64,
         relocation: &object::Relocation,
-        length: usize,
+        code: &[u8],
     ) -> Result<Hole, ExtractProblem> {
         let symbol = self.symbol_name(relocation)?;
-        let kind = relocation_kind(offset, relocation, &symbol)?;
+        let through_slot = is_through_slot(relocation);
+        let kind = match through_slot {
+            true => RelocationKind::Pc32,
+            false => relocation_kind(offset, relocation, &symbol)?,
+        };
         let end = offset.checked_add(kind.width() as u64);
-        if end.is_none_or(|end| end > length as u64) {
+        if end.is_none_or(|end| end > code.len() as u64) {
             return Err(ExtractProblem::OutsideCode {
                 offset,
                 kind,
-                length,
+                length: code.len(),
             });
         }
         let target = self.target(offset, relocation, &symbol)?;
         let addend = relocation.addend();
-        let holds = match target {
-            Target::Hole(hole) => hole,
-            // Addresses all.
-            _ => HoleSymbol::address(HoleValue::Symbol),
-        };
-        check_width(offset, kind, holds, &symbol, addend)?;
-        let kind = match target {
-            Target::Hole(hole) => sign_extended(kind, hole),
-            _ => kind,
-        };
-        let hole = |value, start: u32| {
+        let hole = |value, start: u32, kind| {
             let addend = i64::from(start).checked_add(addend).unwrap_or(addend);
             let small =
                 i32::try_from(addend).map_err(|_| ExtractProblem::Addend { offset, addend })?;
             Ok(Hole::new(offset as u32, kind, value, small))
         };
+        if through_slot {
+            return hole(HoleValue::Data, self.slot(offset, &symbol, target)?, kind);
+        }
+        check_width(offset, kind, &target, &symbol, addend, code)?;
+        let kind = kind_in_instruction(kind, &target);
         match target {
             Target::Hole(meaning) => {
                 self.note_range(meaning);
-                Ok(hole(meaning.value, 0)?
+                Ok(hole(meaning.value, 0, kind)?
                     .with_shift(meaning.shift)
                     .with_element(meaning.element))
             }
-            Target::Symbol(name) => {
-                Ok(hole(HoleValue::Symbol, 0)?.with_symbol(self.symbols.index(&name)))
+            Target::Symbol(name) | Target::Number(name, _) => {
+                Ok(hole(HoleValue::Symbol, 0, kind)?.with_symbol(self.symbols.index(&name)))
             }
-            Target::Cold(number) => Ok(hole(HoleValue::Cold, 0)?.with_symbol(number)),
+            Target::Cold(number) => Ok(hole(HoleValue::Cold, 0, kind)?.with_symbol(number)),
             Target::Data {
                 section,
                 value,
                 size,
-            } => hole(HoleValue::Data, self.carve(offset, section, value, size)?),
+            } => {
+                let start = self.carve(offset, section, value, size)?;
+                hole(HoleValue::Data, start, kind)
+            }
         }
+    }
+
+    /// Where in the data the word is that holds the symbol's address: its slot of what would be the global offset table.
+    fn slot(&mut self, offset: u64, symbol: &str, target: Target) -> Result<u32, ExtractProblem> {
+        if let Some(&start) = self.slots.get(symbol) {
+            return Ok(start);
+        }
+        let word = |value, addend: u32| Hole::new(0, RelocationKind::Abs64, value, addend as i32);
+        let hole = match target {
+            Target::Hole(meaning) => word(meaning.value, 0)
+                .with_shift(meaning.shift)
+                .with_element(meaning.element),
+            Target::Symbol(name) | Target::Number(name, _) => {
+                word(HoleValue::Symbol, 0).with_symbol(self.symbols.index(&name))
+            }
+            Target::Data {
+                section,
+                value,
+                size,
+            } => word(HoleValue::Data, self.carve(offset, section, value, size)?),
+            Target::Cold(_) => {
+                return Err(ExtractProblem::Symbol {
+                    offset,
+                    symbol: symbol.to_owned(),
+                    reason: "its address is taken, and it is code".to_owned(),
+                });
+            }
+        };
+        let data = &mut self.extracted.group.data;
+        let start = data.bytes.len().next_multiple_of(SLOT) as u32;
+        data.bytes.resize(start as usize + SLOT, 0);
+        data.holes.push(hole.at(start));
+        data.align = data.align.max(SLOT as u32);
+        self.slots.insert(symbol.to_owned(), start);
+        Ok(start)
     }
 
     fn symbol_name(&self, relocation: &object::Relocation) -> Result<String, ExtractProblem> {
@@ -579,10 +667,12 @@ impl<'a, 'data> Extraction<'a, 'data> {
         };
         let symbol = self.reader.file.symbol_by_index(index)?;
         if symbol.is_undefined() {
-            return match HoleSymbol::parse(name).map_err(|reason| refuse(&reason))? {
-                Some(hole) => Ok(Target::Hole(hole)),
-                None if name.is_empty() => Err(refuse("it has no name")),
-                None => Ok(Target::Symbol(name.to_owned())),
+            let meaning = self.reader.meanings.meaning(name);
+            return match meaning.map_err(|reason| refuse(&reason))? {
+                Meaning::Hole(hole) => Ok(Target::Hole(hole)),
+                Meaning::Number(range) => Ok(Target::Number(name.to_owned(), range)),
+                Meaning::Address if name.is_empty() => Err(refuse("it has no name")),
+                Meaning::Address => Ok(Target::Symbol(name.to_owned())),
             };
         }
         let Some(section) = symbol.section_index() else {
@@ -720,32 +810,55 @@ fn relocation_kind(
     }
 }
 
+/// The size of a slot: an address.
+const SLOT: usize = 8;
+
+/// Whether the relocation asks for a word that holds the symbol's address, and for the way there from the code.
+fn is_through_slot(relocation: &object::Relocation) -> bool {
+    matches!(
+        relocation.flags(),
+        RelocationFlags::Elf {
+            r_type: elf::R_X86_64_GOTPCREL
+                | elf::R_X86_64_GOTPCRELX
+                | elf::R_X86_64_REX_GOTPCRELX
+        }
+    )
+}
+
 /// The kind that the instruction means. For symbols below 128, LLVM 19 writes R_X86_64_32 also where the processor
-/// sign-extends the field; it reads such values alike in either way.
-fn sign_extended(kind: RelocationKind, hole: HoleSymbol) -> RelocationKind {
-    match kind {
-        RelocationKind::Abs32 if hole.bits <= 7 && hole.shift == 0 => RelocationKind::Abs32S,
+/// sign-extends the field; it reads such values alike in either way. A number that only the unsigned field holds has
+/// been seen to stand in an instruction that does not extend it.
+fn kind_in_instruction(kind: RelocationKind, target: &Target) -> RelocationKind {
+    match (kind, target) {
+        (RelocationKind::Abs32, Target::Hole(hole)) if hole.bits <= 7 && hole.shift == 0 => {
+            RelocationKind::Abs32S
+        }
+        (RelocationKind::Abs32S, Target::Number(_, range)) if *range.end() > i32::MAX.into() => {
+            RelocationKind::Abs32
+        }
         _ => kind,
     }
 }
 
-/// Whether every value that the hole may be filled with fits the field. A number stands in it as it is; an address
-/// needs 64 bits, or is a distance, which the patcher checks when both ends are known.
+/// Whether every value that the target may have fits the field. A number stands in it as it is; an address needs 64 bits,
+/// or is a distance, which the patcher checks when both ends are known.
 fn check_width(
     offset: u64,
     kind: RelocationKind,
-    hole: HoleSymbol,
+    target: &Target,
     symbol: &str,
     addend: i64,
+    code: &[u8],
 ) -> Result<(), ExtractProblem> {
-    let is_number = matches!(
-        hole.value,
-        HoleValue::Oparg
-            | HoleValue::Operand
-            | HoleValue::Target
-            | HoleValue::ExitIndex
-            | HoleValue::Input
-    );
+    let (is_number, low, high) = match target {
+        Target::Hole(hole) => (
+            is_number(hole.value),
+            i128::from(hole.min()) << hole.shift,
+            i128::from(hole.max()) << hole.shift,
+        ),
+        Target::Number(_, range) => (true, (*range.start()).into(), (*range.end()).into()),
+        Target::Symbol(_) | Target::Cold(_) | Target::Data { .. } => (false, 0, u64::MAX.into()),
+    };
     if kind.is_pc_relative() && is_number {
         return Err(ExtractProblem::Relative {
             offset,
@@ -756,16 +869,51 @@ fn check_width(
     if kind.is_pc_relative() || kind == RelocationKind::Abs64 {
         return Ok(());
     }
-    let low = (i128::from(hole.min()) << hole.shift) + i128::from(addend);
-    let high = (i128::from(hole.max()) << hole.shift) + i128::from(addend);
-    let holds = wide(kind.range());
-    if holds.contains(&low) && holds.contains(&high) {
-        return Ok(());
+    let values = low + i128::from(addend)..=high + i128::from(addend);
+    let fits = |kind: RelocationKind| {
+        let holds = wide(kind.range());
+        holds.contains(values.start()) && holds.contains(values.end())
+    };
+    let unextended = kind == RelocationKind::Abs32S
+        && matches!(target, Target::Number(..))
+        && fits(RelocationKind::Abs32)
+        && is_unextended(code, offset);
+    match fits(kind) || unextended {
+        true => Ok(()),
+        false => Err(ExtractProblem::Narrow {
+            offset,
+            kind,
+            symbol: symbol.to_owned(),
+            values,
+        }),
     }
-    Err(ExtractProblem::Narrow {
-        offset,
-        kind,
-        symbol: symbol.to_owned(),
-        values: low..=high,
+}
+
+fn is_number(value: HoleValue) -> bool {
+    matches!(
+        value,
+        HoleValue::Oparg
+            | HoleValue::Operand
+            | HoleValue::Target
+            | HoleValue::ExitIndex
+            | HoleValue::Input
+    )
+}
+
+/// Whether the four bytes here are an immediate of an instruction that works on 32 bits: LLVM names the signed relocation
+/// for those as well, though nothing extends them.
+fn is_unextended(code: &[u8], offset: u64) -> bool {
+    let mut decoder = Decoder::new(64, code, DecoderOptions::NONE);
+    let mut instructions = std::iter::from_fn(|| {
+        decoder.can_decode().then(|| {
+            let instruction = decoder.decode();
+            (instruction, decoder.get_constant_offsets(&instruction))
+        })
+    });
+    let found = instructions.find(|(instruction, _)| instruction.next_ip() > offset);
+    found.is_some_and(|(instruction, offsets)| {
+        let immediate = instruction.ip() + offsets.immediate_offset() as u64;
+        let is_wide = |kind| kind == OpKind::Immediate32;
+        offsets.has_immediate() && immediate == offset && instruction.op_kinds().any(is_wide)
     })
 }

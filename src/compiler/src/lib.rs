@@ -67,13 +67,20 @@ pub mod builder;
 pub mod codegen;
 #[cfg(feature = "llvm")]
 mod constants;
+#[cfg(feature = "llvm")]
+pub mod contract;
 pub mod disassemble;
 pub mod error;
+pub mod expression;
 pub mod extract;
+#[cfg(feature = "llvm")]
+mod fold;
 #[cfg(feature = "llvm")]
 mod forms;
 #[cfg(feature = "llvm")]
 pub mod interpreter;
+#[cfg(feature = "llvm")]
+pub mod ir;
 #[cfg(feature = "llvm")]
 pub mod limit;
 #[cfg(feature = "llvm")]

@@ -9,7 +9,9 @@
 
 use mimeo::form::{MAX_FUSED, MAX_INPUTS};
 use mimeo::hole::{HoleValue, MAX_SHIFT};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// The prefix of every hole's symbol.
 pub const PREFIX: &str = "_JIT_";
@@ -179,6 +181,62 @@ impl fmt::Display for HoleSymbol {
             write!(f, ".e{}", self.element)?;
         }
         Ok(())
+    }
+}
+
+/// What an undefined symbol of an object file means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// It is a hole.
+    Hole(HoleSymbol),
+    /// It is a number in this range, which who reads the stencil computes; it keeps its name as a symbol.
+    Number(RangeInclusive<i64>),
+    /// It is somebody's function or data.
+    Address,
+}
+
+/// Which undefined symbol means what, where this is not for the names alone to say: see [`HoleSymbol::parse`].
+#[derive(Clone, Debug, Default)]
+pub struct SymbolMeanings {
+    holes: BTreeMap<String, HoleSymbol>,
+    numbers: BTreeMap<String, RangeInclusive<i64>>,
+}
+
+impl SymbolMeanings {
+    /// Declares that a symbol is a hole.
+    #[must_use]
+    pub fn hole(mut self, name: impl Into<String>, hole: HoleSymbol) -> Self {
+        self.holes.insert(name.into(), hole);
+        self
+    }
+
+    /// Declares that a symbol is a number in a range.
+    #[must_use]
+    pub fn number(mut self, name: impl Into<String>, range: RangeInclusive<i64>) -> Self {
+        self.numbers.insert(name.into(), range);
+        self
+    }
+
+    /// The declared holes, sorted by name.
+    pub fn holes(&self) -> impl Iterator<Item = (&str, HoleSymbol)> {
+        self.holes.iter().map(|(name, &hole)| (name.as_str(), hole))
+    }
+
+    /// What a symbol means.
+    ///
+    /// # Errors
+    /// It has the prefix of a hole, but neither is it declared nor is it the name of one.
+    pub fn meaning(&self, name: &str) -> Result<Meaning, String> {
+        if let Some(range) = self.numbers.get(name) {
+            return Ok(Meaning::Number(range.clone()));
+        }
+        if let Some(&hole) = self.holes.get(name) {
+            return Ok(Meaning::Hole(hole));
+        }
+        Ok(match HoleSymbol::parse(name)? {
+            Some(hole) => Meaning::Hole(hole),
+            None => Meaning::Address,
+        })
     }
 }
 

@@ -51,11 +51,26 @@ pub(crate) fn machine() -> Result<TargetMachine, CompileError> {
     machine_at(OptimizationLevel::Default)
 }
 
+/// [`machine`], for code that does not know where its data is.
+///
+/// # Errors
+/// As [`machine`].
+pub(crate) fn position_independent_machine() -> Result<TargetMachine, CompileError> {
+    machine_with(OptimizationLevel::Default, RelocMode::PIC)
+}
+
 /// [`machine`], with a code generator that tries more or less hard.
 ///
 /// # Errors
 /// As [`machine`].
 pub(crate) fn machine_at(level: OptimizationLevel) -> Result<TargetMachine, CompileError> {
+    machine_with(level, RelocMode::Static)
+}
+
+fn machine_with(
+    level: OptimizationLevel,
+    relocations: RelocMode,
+) -> Result<TargetMachine, CompileError> {
     static INITIALIZE: Once = Once::new();
     INITIALIZE.call_once(|| Target::initialize_x86(&InitializationConfig::default()));
     let triple = TargetTriple::create(TRIPLE);
@@ -64,7 +79,7 @@ pub(crate) fn machine_at(level: OptimizationLevel) -> Result<TargetMachine, Comp
         message: message.to_string(),
     })?;
     target
-        .create_target_machine(&triple, CPU, "", level, RelocMode::Static, CodeModel::Small)
+        .create_target_machine(&triple, CPU, "", level, relocations, CodeModel::Small)
         .ok_or_else(|| CompileError::Llvm {
             stage: "make a target machine",
             message: format!("none for {TRIPLE}, CPU {CPU}"),

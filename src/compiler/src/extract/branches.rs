@@ -58,6 +58,17 @@ pub(super) fn improve_hot(code: StencilBuf) -> Improved {
     }
 }
 
+/// Improves the branches of code behind whose end the continuation stands, and of which nothing may move elsewhere.
+pub(super) fn improve_whole(code: StencilBuf) -> StencilBuf {
+    match Code::take_apart(&code, true) {
+        Some(mut improved) => {
+            while improved.step() {}
+            improved.put_together().code
+        }
+        None => code,
+    }
+}
+
 /// Improves the branches of a cold function.
 pub(super) fn improve_cold(code: StencilBuf) -> StencilBuf {
     match Code::take_apart(&code, false) {

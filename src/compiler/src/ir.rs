@@ -1,0 +1,601 @@
+//! Templates that come as LLVM IR, from any front end: a module, as text or bitcode, whose functions are templates and whose
+//! undefined symbols are holes. Which symbol is which hole is a table that the caller gives.
+//!
+//! A front end knows nothing of stencils. So the module is made what the builder would have made of it, in memory: the
+//! functions get their calling convention, sections and attributes; holes that are jumped to become functions of that
+//! convention; and a hole that is a number becomes the result of a function that nobody defines. LLVM would else take
+//! the symbol for an address, which is not null, different from any other, and aligned. After optimisation `fold` puts
+//! the numbers where they are used.
+
+use crate::error::{CompileError, IrProblem};
+use crate::module::hot_section;
+use crate::symbol::{HoleSymbol, PREFIX, SymbolMeanings};
+use crate::target::PRESERVE_NONE;
+use inkwell::attributes::{Attribute, AttributeLoc};
+use inkwell::builder::Builder;
+use inkwell::context::{Context, ContextRef};
+use inkwell::memory_buffer::MemoryBuffer;
+use inkwell::module::{FlagBehavior, Linkage, Module};
+use inkwell::types::FunctionType;
+use inkwell::values::{
+    AnyValue, AnyValueEnum, BasicValue, BasicValueEnum, BasicValueUse, CallSiteValue, FunctionValue,
+    GlobalValue, InstructionOpcode, InstructionValue, IntValue, LLVMTailCallKind, PointerValue,
+};
+use inkwell::{DLLStorageClass, GlobalVisibility};
+use mimeo::hole::HoleValue;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the names of functions begin with whose results are holes.
+pub(crate) const OPAQUE: &str = "mimeo.hole.";
+
+/// A module of IR, as text or as bitcode.
+#[derive(Clone)]
+pub struct IrSource {
+    name: Arc<str>,
+    bytes: Arc<[u8]>,
+}
+
+impl IrSource {
+    /// A module in memory; the name is for messages.
+    pub fn from_bytes(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            name: name.into().into(),
+            bytes: bytes.into().into(),
+        }
+    }
+
+    /// A module in a file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn from_file(path: &Path) -> Result<Self, CompileError> {
+        let name = path.display().to_string();
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(Self::from_bytes(name, bytes)),
+            Err(error) => Err(CompileError::ir(&name, None, IrProblem::Unreadable(error))),
+        }
+    }
+
+    /// What it is called in messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text or the bitcode.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Reads the module.
+    ///
+    /// # Errors
+    /// It is neither text nor bitcode that this LLVM reads, or not valid.
+    pub(crate) fn parse<'ctx>(&self, context: &'ctx Context) -> Result<Module<'ctx>, CompileError> {
+        let buffer = MemoryBuffer::create_from_memory_range_copy(&self.bytes, &self.name);
+        let invalid = |message: String| {
+            CompileError::ir(&self.name, None, IrProblem::Invalid(message.trim().into()))
+        };
+        let module = context
+            .create_module_from_ir(buffer)
+            .map_err(|message| invalid(message.to_string()))?;
+        module
+            .verify()
+            .map_err(|message| invalid(message.to_string()))?;
+        Ok(module)
+    }
+}
+
+impl fmt::Debug for IrSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IrSource({}, {} bytes)", self.name, self.bytes.len())
+    }
+}
+
+/// A function of a module that is a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IrFunction {
+    /// The function's name in the module.
+    pub function: String,
+    /// What its stencil is called.
+    pub stencil: String,
+}
+
+/// How functions are entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entered {
+    /// As stencils, with rsp at 0 mod 16.
+    AsStencil,
+    /// As C functions.
+    FromC,
+}
+
+/// Makes the functions of a module templates, and the module's other functions and the symbols what templates need.
+///
+/// Functions that are not templates are kept for those to call, and go when nobody does.
+///
+/// # Errors
+/// A function is not there or has another signature, or a symbol is used in a way that a hole cannot be.
+pub(crate) fn make_templates<'ctx>(
+    module: &Module<'ctx>,
+    source: &str,
+    functions: &[&IrFunction],
+    holes: &SymbolMeanings,
+    entered: Entered,
+) -> Result<(), CompileError> {
+    let names: BTreeSet<&str> = functions.iter().map(|f| f.function.as_str()).collect();
+    let templates: Vec<(&IrFunction, FunctionValue<'ctx>)> = functions
+        .iter()
+        .map(|&wanted| {
+            let found = module
+                .get_function(&wanted.function)
+                .filter(|found| found.count_basic_blocks() > 0);
+            let missing = || {
+                let function = wanted.function.clone();
+                CompileError::ir(source, Some(&wanted.stencil), IrProblem::NoFunction(function))
+            };
+            Ok((wanted, found.ok_or_else(missing)?))
+        })
+        .collect::<Result<_, CompileError>>()?;
+    let signature = match templates.first() {
+        Some((_, first)) => first.get_type(),
+        None => return Ok(()),
+    };
+    let error = |stencil: &str, problem| CompileError::ir(source, Some(stencil), problem);
+    for (wanted, function) in &templates {
+        if function.get_type() != signature {
+            let found = function.get_type().print_to_string().to_string();
+            let expected = signature.print_to_string().to_string();
+            let problem = IrProblem::Signature { found, expected };
+            return Err(error(&wanted.stencil, problem));
+        }
+    }
+    let keep = |name: &str| names.contains(name);
+    leave_to_templates(module, &keep);
+    let unit = Unit {
+        module,
+        context: module.get_context(),
+        builder: module.get_context().create_builder(),
+        signature,
+    };
+    unit.align_stack(entered);
+    let mut declared = Declared::default();
+    unit.declare_holes(source, holes, &mut declared)?;
+    for (wanted, function) in &templates {
+        unit.make_template(*function, &wanted.stencil, entered)
+            .and_then(|()| unit.convert_calls(*function, &declared))
+            .map_err(|problem| error(&wanted.stencil, problem))?;
+    }
+    for (name, (global, hole)) in &declared.numbers {
+        unit.make_opaque(name, *global, *hole)
+            .map_err(|(function, problem)| {
+                let wanted = templates.iter().find(|(_, template)| *template == function);
+                let stencil = wanted.map(|(wanted, _)| wanted.stencil.as_str());
+                CompileError::ir(source, stencil, problem)
+            })?;
+    }
+    module.verify().map_err(|message| {
+        let problem = IrProblem::Invalid(message.to_string().trim().into());
+        CompileError::ir(source, None, problem)
+    })
+}
+
+/// What nobody outside needs: functions that are not kept are for those that are.
+fn leave_to_templates(module: &Module<'_>, keep: &impl Fn(&str) -> bool) {
+    for function in module.get_functions() {
+        let name = function.get_name().to_string_lossy();
+        if function.count_basic_blocks() > 0 && !keep(&name) {
+            function.set_linkage(Linkage::Internal);
+            function.as_global_value().set_visibility(GlobalVisibility::Default);
+        }
+    }
+}
+
+/// The holes that a module uses.
+#[derive(Default)]
+struct Declared<'ctx> {
+    /// Those that are jumped to, as functions.
+    control: BTreeMap<String, FunctionValue<'ctx>>,
+    numbers: BTreeMap<String, (GlobalValue<'ctx>, HoleSymbol)>,
+}
+
+struct Unit<'m, 'ctx> {
+    module: &'m Module<'ctx>,
+    context: ContextRef<'ctx>,
+    builder: Builder<'ctx>,
+    /// That of all templates.
+    signature: FunctionType<'ctx>,
+}
+
+impl<'ctx> Unit<'_, 'ctx> {
+    /// Tells LLVM what the stack is aligned to: see `module`.
+    fn align_stack(&self, entered: Entered) {
+        if entered == Entered::AsStencil {
+            let alignment = self.context.i32_type().const_int(8, false);
+            let behavior = FlagBehavior::Override;
+            self.module
+                .add_basic_value_flag("override-stack-alignment", behavior, alignment);
+        }
+    }
+
+    /// Finds the module's holes, and declares those that are jumped to as functions.
+    ///
+    /// # Errors
+    /// A symbol that has the prefix of a hole is not declared, or is defined.
+    fn declare_holes(
+        &self,
+        source: &str,
+        holes: &SymbolMeanings,
+        declared: &mut Declared<'ctx>,
+    ) -> Result<(), CompileError> {
+        let functions = self.module.get_functions();
+        let functions = functions.map(|function| function.as_global_value());
+        let globals: Vec<GlobalValue<'ctx>> = self.module.get_globals().chain(functions).collect();
+        for global in globals {
+            let name = global.get_name().to_string_lossy().into_owned();
+            let hole = holes.holes().find(|(hole, _)| *hole == name);
+            let Some((_, hole)) = hole else {
+                if name.starts_with(PREFIX) && global.is_declaration() {
+                    let user = function_using(global.as_pointer_value());
+                    let known = holes.holes().map(|(name, _)| name.to_owned()).collect();
+                    let problem = IrProblem::UnknownHole { symbol: name, known };
+                    return Err(CompileError::ir(source, user.as_deref(), problem));
+                }
+                continue;
+            };
+            if !global.is_declaration() {
+                let problem = IrProblem::Hole {
+                    symbol: name,
+                    reason: "it is defined".to_owned(),
+                };
+                return Err(CompileError::ir(source, None, problem));
+            }
+            match hole.value.is_control() {
+                true => {
+                    let function = self.control_hole(&name, hole.value, global);
+                    declared.control.insert(name, function);
+                }
+                false => {
+                    declared.numbers.insert(name, (global, hole));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A hole that is jumped to, as a function with the templates' signature.
+    fn control_hole(
+        &self,
+        name: &str,
+        hole: HoleValue,
+        global: GlobalValue<'ctx>,
+    ) -> FunctionValue<'ctx> {
+        global.set_name(&format!("{name}.declared"));
+        let function = self
+            .module
+            .add_function(name, self.signature, Some(Linkage::External));
+        function.set_call_conventions(PRESERVE_NONE);
+        // Hidden means that it is reached without a global offset table.
+        let address = function.as_global_value();
+        address.set_visibility(GlobalVisibility::Hidden);
+        if matches!(hole, HoleValue::ErrorTarget | HoleValue::JumpTarget) {
+            // What leads there is rare.
+            let kind = Attribute::get_named_enum_kind_id("cold");
+            let cold = self.context.create_enum_attribute(kind, 0);
+            function.add_attribute(AttributeLoc::Function, cold);
+        }
+        global
+            .as_pointer_value()
+            .replace_all_uses_with(address.as_pointer_value());
+        function
+    }
+
+    fn make_template(
+        &self,
+        function: FunctionValue<'ctx>,
+        stencil: &str,
+        entered: Entered,
+    ) -> Result<(), IrProblem> {
+        function.set_linkage(Linkage::External);
+        let global = function.as_global_value();
+        global.set_visibility(GlobalVisibility::Hidden);
+        global.set_dll_storage_class(DLLStorageClass::Default);
+        function.set_section(Some(&hot_section(stencil)));
+        if entered == Entered::AsStencil {
+            function.set_call_conventions(PRESERVE_NONE);
+        }
+        for unwanted in ["minsize", "optnone", "uwtable", "alwaysinline", "sspstrong", "ssp"] {
+            let kind = Attribute::get_named_enum_kind_id(unwanted);
+            function.remove_enum_attribute(AttributeLoc::Function, kind);
+        }
+        for wanted in ["optsize", "nounwind", "noredzone"] {
+            let kind = Attribute::get_named_enum_kind_id(wanted);
+            let attribute = self.context.create_enum_attribute(kind, 0);
+            function.add_attribute(AttributeLoc::Function, attribute);
+        }
+        for unwanted in ["target-cpu", "target-features", "tune-cpu"] {
+            function.remove_string_attribute(AttributeLoc::Function, unwanted);
+        }
+        // Jump tables would be data with relocations into the code.
+        for (key, value) in [
+            ("no-jump-tables", "true"),
+            ("frame-pointer", "none"),
+            ("no-builtins", ""),
+        ] {
+            let attribute = self.context.create_string_attribute(key, value);
+            function.add_attribute(AttributeLoc::Function, attribute);
+        }
+        Ok(())
+    }
+
+    /// Calls of holes that are jumped to, and calls that must be tail calls, have the stencils' convention.
+    fn convert_calls(
+        &self,
+        function: FunctionValue<'ctx>,
+        declared: &Declared<'ctx>,
+    ) -> Result<(), IrProblem> {
+        let instructions = function
+            .get_basic_blocks()
+            .into_iter()
+            .flat_map(|block| block.get_instructions());
+        for instruction in instructions {
+            let Ok(call) = CallSiteValue::try_from(instruction) else {
+                continue;
+            };
+            let callee = call.get_called_fn_value();
+            let hole = callee.filter(|callee| declared.control.values().any(|f| f == callee));
+            let must_tail = instruction
+                .get_tail_call_kind()
+                .is_ok_and(|kind| kind == LLVMTailCallKind::LLVMTailCallKindMustTail);
+            if hole.is_some() || must_tail {
+                call.set_call_convention(PRESERVE_NONE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes every use of a hole's address the result of a function that depends on nothing.
+    ///
+    /// # Errors
+    /// The function with a use that cannot be one of a number, and what the use is.
+    fn make_opaque(
+        &self,
+        name: &str,
+        global: GlobalValue<'ctx>,
+        hole: HoleSymbol,
+    ) -> Result<(), (FunctionValue<'ctx>, IrProblem)> {
+        let opaque = self.opaque_function(name);
+        let mut known: BTreeMap<String, IntValue<'ctx>> = BTreeMap::new();
+        for Use { user, value, type_bits } in uses(global.as_pointer_value()) {
+            let Some(function) = user.get_parent().and_then(|block| block.get_parent()) else {
+                continue;
+            };
+            let refuse = |reason: &str| {
+                let symbol = name.to_owned();
+                let reason = format!("{reason}: {}", user.print_to_string());
+                (function, IrProblem::Hole { symbol, reason })
+            };
+            let key = function.get_name().to_string_lossy().into_owned();
+            let number = match known.get(&key) {
+                Some(&number) => number,
+                None => {
+                    let number = self
+                        .call_at_entry(function, opaque, hole)
+                        .map_err(|reason| refuse(&reason))?;
+                    known.insert(key, number);
+                    number
+                }
+            };
+            match value {
+                Some(value) => self
+                    .replace_operand(user, value, number, type_bits)
+                    .map_err(|reason| refuse(&reason))?,
+                None => return Err(refuse("it is used in a constant that is not understood")),
+            }
+        }
+        Ok(())
+    }
+
+    fn opaque_function(&self, name: &str) -> FunctionValue<'ctx> {
+        let signature = self.context.i64_type().fn_type(&[], false);
+        let function =
+            self.module
+                .add_function(&format!("{OPAQUE}{name}"), signature, Some(Linkage::External));
+        // Zero is "no memory".
+        for wanted in ["memory", "nounwind", "willreturn", "speculatable", "nocallback"] {
+            let kind = Attribute::get_named_enum_kind_id(wanted);
+            let attribute = self.context.create_enum_attribute(kind, 0);
+            function.add_attribute(AttributeLoc::Function, attribute);
+        }
+        function
+    }
+
+    fn call_at_entry(
+        &self,
+        function: FunctionValue<'ctx>,
+        opaque: FunctionValue<'ctx>,
+        hole: HoleSymbol,
+    ) -> Result<IntValue<'ctx>, String> {
+        let entry = function.get_first_basic_block().ok_or("no code")?;
+        match entry.get_first_instruction() {
+            Some(first) => self.builder.position_before(&first),
+            None => self.builder.position_at_end(entry),
+        }
+        let call = self
+            .builder
+            .build_call(opaque, &[], "")
+            .map_err(|error| error.to_string())?;
+        let number = call.try_as_basic_value().basic().ok_or("no value")?;
+        if hole.bits < 64
+            && !hole.signed
+            && let Some(instruction) = number.as_instruction_value()
+        {
+            let word = self.context.i64_type();
+            let range = [
+                word.const_zero().into(),
+                word.const_int(hole.max() + 1, false).into(),
+            ];
+            let range = self.context.metadata_node(&range);
+            instruction
+                .set_metadata(range, self.context.get_kind_id("range"))
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(number.into_int_value())
+    }
+
+    fn replace_operand(
+        &self,
+        user: InstructionValue<'ctx>,
+        old: BasicValueEnum<'ctx>,
+        number: IntValue<'ctx>,
+        type_bits: Option<u32>,
+    ) -> Result<(), String> {
+        if user.get_opcode() == InstructionOpcode::Phi {
+            return Err("a phi has it as a constant".to_owned());
+        }
+        self.builder.position_before(&user);
+        let text = |error: inkwell::builder::BuilderError| error.to_string();
+        let new: BasicValueEnum<'ctx> = match type_bits {
+            None => {
+                let pointer = self.context.ptr_type(Default::default());
+                self.builder
+                    .build_int_to_ptr(number, pointer, "")
+                    .map_err(text)?
+                    .into()
+            }
+            Some(64) => number.into(),
+            Some(bits) if bits < 64 => {
+                let kind = match old.get_type() {
+                    inkwell::types::BasicTypeEnum::IntType(kind) => kind,
+                    _ => return Err("it is no number".to_owned()),
+                };
+                self.builder
+                    .build_int_truncate(number, kind, "")
+                    .map_err(text)?
+                    .into()
+            }
+            Some(bits) => return Err(format!("it has {bits} bits")),
+        };
+        for index in 0..user.get_num_operands() {
+            let operand = user.get_operand(index).and_then(|operand| operand.value());
+            if operand == Some(old) {
+                user.set_operand(index, new);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A use of a hole's address by an instruction.
+struct Use<'ctx> {
+    user: InstructionValue<'ctx>,
+    /// The operand: the address, or the address as a number. `None` is a constant of another kind.
+    value: Option<BasicValueEnum<'ctx>>,
+    /// How many bits the number has; `None` for the address itself.
+    type_bits: Option<u32>,
+}
+
+/// The uses of a hole's address, those inside constants included.
+fn uses(address: PointerValue<'_>) -> Vec<Use<'_>> {
+    let mut found = Vec::new();
+    for used in each_use(address.get_first_use()) {
+        match user(used) {
+            User::Instruction(user) => found.push(Use {
+                user,
+                value: Some(address.into()),
+                type_bits: None,
+            }),
+            User::Number(number) => {
+                let type_bits = Some(number.get_type().get_bit_width());
+                for used in each_use(number.get_first_use()) {
+                    if let User::Instruction(user) = user(used) {
+                        found.push(Use {
+                            user,
+                            value: Some(number.into()),
+                            type_bits,
+                        });
+                    } else {
+                        found.extend(innermost(used).map(|user| Use {
+                            user,
+                            value: None,
+                            type_bits: None,
+                        }));
+                    }
+                }
+            }
+            User::Other => found.extend(innermost(used).map(|user| Use {
+                user,
+                value: None,
+                type_bits: None,
+            })),
+        }
+    }
+    found
+}
+
+/// An instruction that uses a constant of another kind, somewhere.
+fn innermost(used: BasicValueUse<'_>) -> Option<InstructionValue<'_>> {
+    let next = match used.get_user() {
+        AnyValueEnum::PointerValue(value) => value.get_first_use(),
+        AnyValueEnum::IntValue(value) => value.get_first_use(),
+        AnyValueEnum::ArrayValue(value) => value.get_first_use(),
+        AnyValueEnum::StructValue(value) => value.get_first_use(),
+        _ => None,
+    };
+    match (user(used), next) {
+        (User::Instruction(user), _) => Some(user),
+        (_, Some(next)) => innermost(next),
+        (_, None) => None,
+    }
+}
+
+enum User<'ctx> {
+    Instruction(InstructionValue<'ctx>),
+    /// A constant: the address, converted to a number.
+    Number(IntValue<'ctx>),
+    Other,
+}
+
+fn user(used: BasicValueUse<'_>) -> User<'_> {
+    match used.get_user() {
+        AnyValueEnum::InstructionValue(user) => User::Instruction(user),
+        AnyValueEnum::IntValue(value) => match value.as_instruction_value() {
+            Some(user) => User::Instruction(user),
+            None if value.print_to_string().to_string().contains(" ptrtoint (ptr @") => {
+                User::Number(value)
+            }
+            None => User::Other,
+        },
+        AnyValueEnum::PointerValue(value) => match value.as_instruction_value() {
+            Some(user) => User::Instruction(user),
+            None => User::Other,
+        },
+        AnyValueEnum::FloatValue(value) => match value.as_instruction_value() {
+            Some(user) => User::Instruction(user),
+            None => User::Other,
+        },
+        AnyValueEnum::StructValue(value) => match value.as_instruction_value() {
+            Some(user) => User::Instruction(user),
+            None => User::Other,
+        },
+        AnyValueEnum::PhiValue(value) => User::Instruction(value.as_instruction()),
+        _ => User::Other,
+    }
+}
+
+fn each_use<'ctx>(
+    first: Option<BasicValueUse<'ctx>>,
+) -> impl Iterator<Item = BasicValueUse<'ctx>> {
+    std::iter::successors(first, |used| used.get_next_use())
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// The function that uses a symbol first.
+fn function_using(address: PointerValue<'_>) -> Option<String> {
+    let user = innermost(address.get_first_use()?)?;
+    let function = user.get_parent()?.get_parent()?;
+    Some(function.get_name().to_string_lossy().into_owned())
+}
