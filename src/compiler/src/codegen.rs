@@ -308,7 +308,7 @@ pub(crate) fn object_file(
     machine: &TargetMachine,
     module: &Module<'_>,
 ) -> Result<MemoryBuffer<'static>, CompileError> {
-    optimise(machine, module, PIPELINE)?;
+    optimise(machine, module, PIPELINE, PassBuilderOptions::create())?;
     constants::make_immediates(module).map_err(|source| CompileError::Template {
         template: module.get_name().to_string_lossy().into_owned(),
         source,
@@ -326,9 +326,10 @@ pub(crate) fn optimise(
     machine: &TargetMachine,
     module: &Module<'_>,
     pipeline: &str,
+    options: PassBuilderOptions,
 ) -> Result<(), CompileError> {
     module
-        .run_passes(pipeline, machine, PassBuilderOptions::create())
+        .run_passes(pipeline, machine, options)
         .map_err(|message| CompileError::Llvm {
             stage: "optimise a module",
             message: message.to_string(),

@@ -381,7 +381,7 @@ fn is_literal(user: InstructionValue<'_>, index: u32) -> bool {
 }
 
 /// The instructions that use a value, each once.
-fn users(instruction: InstructionValue<'_>) -> Vec<InstructionValue<'_>> {
+pub(crate) fn users(instruction: InstructionValue<'_>) -> Vec<InstructionValue<'_>> {
     let uses = std::iter::successors(instruction.get_first_use(), |found| found.get_next_use());
     let mut users: Vec<InstructionValue<'_>> = Vec::new();
     for found in uses {

@@ -6,19 +6,27 @@
 //! that C computes what fills a hole (see [`Expression`]), so that numbers of any kind become immediates; and in that
 //! addresses of functions and data, which may be anywhere, stand in words of the data.
 
+use crate::addresses::{save_words, sink_addresses};
 use crate::codegen::{in_parallel, optimise};
 use crate::error::{CompileError, IrProblem};
 use crate::expression::Expression;
 use crate::extract::{ExtractError, ExtractProblem, ObjectReader, SymbolNames};
 use crate::fold::{Numbers, Style, fold};
-use crate::ir::{Entered, IrFunction, IrSource, make_templates};
+use crate::ir::{Entered, IrFunction, IrSource, forbid_jump_tables, lower_alignments, make_templates};
 use crate::symbol::SymbolMeanings;
+use crate::module::pad_frame;
 use crate::target;
+use crate::verify::{Report, VerifyError, check_c_entry, check_c_stencil};
+use inkwell::builder::BuilderError;
+use inkwell::attributes::AttributeLoc;
 use inkwell::context::Context;
+use inkwell::module::Module;
+use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::FileType;
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
-use mimeo::stencil::{Stencil, StencilGroupBuf};
+use mimeo::stencil::{Stencil, StencilGroup, StencilGroupBuf};
+use std::rc::Rc;
 use std::num::NonZeroUsize;
 
 /// What fills a place, but for the addend.
@@ -72,7 +80,16 @@ pub struct CStencil {
 
 /// LLVM's passes for templates of a contract. Each is a function in which much is inlined: unlike those for tables, they
 /// are worth all that there is.
-const PIPELINE: &str = "default<O3>";
+const PIPELINE: &str = "globaldce,\
+    cgscc(devirt<4>(inline,function(sroa<modify-cfg>,early-cse<memssa>,simplifycfg,instcombine<no-verify-fixpoint>))),\
+    function(jump-threading,correlated-propagation,simplifycfg,instcombine<no-verify-fixpoint>,gvn,dse,\
+    jump-threading,correlated-propagation,sccp,bdce,adce,instcombine<no-verify-fixpoint>,\
+    simplifycfg<sink-common-insts;hoist-common-insts;switch-to-lookup>,sink)";
+
+/// What a stencil is entered with, in r12, r13 and r14: the function's parameters at these positions. Whatever is at r12
+/// takes a byte more than others in every address, and at r13 where nothing is added; so the stack pointer is in r14, and
+/// the thread, which is used least, in r12.
+const ORDER: [usize; 3] = [2, 0, 1];
 
 /// Stencils per module: see [`crate::codegen`].
 const STENCILS_PER_MODULE: usize = 64;
@@ -97,17 +114,137 @@ pub fn compile_stencils(
     Ok(compiled.into_iter().flatten().collect())
 }
 
+/// Compiles the function through which C enters stencils, which calls the continuation where the first stencil stands.
+///
+/// Stencils are entered with rsp at 0 mod 16, and use rbp; what calls C functions, as this one does, has rsp at 0 mod 16
+/// itself. So the call goes through a few instructions behind it, which save rbp and move rsp.
+///
+/// # Errors
+/// As [`compile_stencils`]; besides, the function may not call the continuation, or twice.
+pub fn compile_entry(
+    source: &IrSource,
+    function: &IrFunction,
+    holes: &SymbolMeanings,
+) -> Result<CStencil, CompileError> {
+    target::check_version()?;
+    let how = How {
+        entered: Entered::FromC,
+        padded: false,
+        wide_operands: true,
+    };
+    let mut emitted = emit_as_possible(source, &[function], holes, how)?.swap_remove(0);
+    let code = &mut emitted.group.hot;
+    let calls = |hole: &&Hole| hole.value() == HoleValue::Continue;
+    let places: Vec<Hole> = code.holes.iter().filter(calls).copied().collect();
+    let is_call = |hole: &Hole| {
+        let opcode = hole.offset().checked_sub(1);
+        opcode.and_then(|at| code.bytes.get(at as usize)) == Some(&0xe8)
+    };
+    let [call] = places[..] else {
+        let problem = IrProblem::Entry { calls: places.len() };
+        return Err(CompileError::ir(source.name(), Some(&function.stencil), problem));
+    };
+    if !is_call(&call) {
+        let problem = IrProblem::Entry { calls: 0 };
+        return Err(CompileError::ir(source.name(), Some(&function.stencil), problem));
+    }
+    let (start, end) = (call.offset() as usize, call.end() as usize);
+    let distance = (code.bytes.len() - end) as u32;
+    code.bytes[start..end].copy_from_slice(&distance.to_le_bytes());
+    code.holes.retain(|hole| *hole != call);
+    code.bytes.extend(CALL_STENCILS);
+    emitted.check(check_c_entry)?;
+    Ok(emitted.into_stencil())
+}
+
+/// `push rbp; push rax; call STENCILS; pop rcx; pop rbp; ret`, at whose end the stencils stand. It is called with rsp at 8 mod
+/// 16; the first push saves rbp, the second is for the alignment. What the stencils return is in rax.
+const CALL_STENCILS: [u8; 10] = [0x55, 0x50, 0xe8, 3, 0, 0, 0, 0x59, 0x5d, 0xc3];
+
 fn compile_module(
     source: &IrSource,
     functions: &[&IrFunction],
     holes: &SymbolMeanings,
 ) -> Result<Vec<CStencil>, CompileError> {
-    match emit(source, functions, holes, true) {
+    let emit = |functions: &[&IrFunction], how: How| emit_as_possible(source, functions, holes, how);
+    let how = How {
+        entered: Entered::AsStencil,
+        padded: false,
+        wide_operands: true,
+    };
+    let mut emitted = emit(functions, how)?;
+    let misaligned: Vec<usize> = (0..emitted.len())
+        .filter(|&index| {
+            let checked = emitted[index].check(check_c_stencil);
+            checked.is_err_and(|error| error.is_misaligned_call())
+        })
+        .collect();
+    let again: Vec<&IrFunction> = misaligned.iter().map(|&index| functions[index]).collect();
+    let padded = How { padded: true, ..how };
+    let padded = match again.is_empty() {
+        true => Vec::new(),
+        false => emit(&again, padded)?,
+    };
+    for (index, stencil) in misaligned.into_iter().zip(padded) {
+        emitted[index] = stencil;
+    }
+    emitted
+        .into_iter()
+        .map(|emitted| {
+            emitted.check(check_c_stencil)?;
+            Ok(emitted.into_stencil())
+        })
+        .collect()
+}
+
+/// How functions are emitted.
+#[derive(Clone, Copy)]
+struct How {
+    entered: Entered,
+    /// Whether each gets a word of stack more than it needs.
+    padded: bool,
+    /// See [`Style::Numbers`].
+    wide_operands: bool,
+}
+
+/// A stencil as it was extracted.
+struct Emitted {
+    name: String,
+    group: StencilGroupBuf,
+    symbols: SymbolNames,
+    numbers: Rc<Numbers>,
+}
+
+/// A check of the [checker](crate::verify).
+type Check = fn(&str, StencilGroup<'_>, &[&str]) -> Result<Report, VerifyError>;
+
+impl Emitted {
+    fn check(&self, check: Check) -> Result<Report, VerifyError> {
+        let symbols: Vec<&str> = self.symbols.names().iter().map(String::as_str).collect();
+        check(&self.name, self.group.as_group(), &symbols)
+    }
+
+    fn into_stencil(self) -> CStencil {
+        stencil(&self.name, &self.group, &self.symbols, &self.numbers)
+    }
+}
+
+fn emit_as_possible(
+    source: &IrSource,
+    functions: &[&IrFunction],
+    holes: &SymbolMeanings,
+    how: How,
+) -> Result<Vec<Emitted>, CompileError> {
+    match emit(source, functions, holes, how) {
         // LLVM put a number where only a positive one fits: then none are operands but those that are.
         Err(CompileError::Extract(ExtractError { problem, .. }))
-            if matches!(*problem, ExtractProblem::Narrow { .. }) =>
+            if matches!(*problem, ExtractProblem::Narrow { .. }) && how.wide_operands =>
         {
-            emit(source, functions, holes, false)
+            let narrow = How {
+                wide_operands: false,
+                ..how
+            };
+            emit(source, functions, holes, narrow)
         }
         result => result,
     }
@@ -117,29 +254,49 @@ fn emit(
     source: &IrSource,
     functions: &[&IrFunction],
     holes: &SymbolMeanings,
-    wide_operands: bool,
-) -> Result<Vec<CStencil>, CompileError> {
+    how: How,
+) -> Result<Vec<Emitted>, CompileError> {
     let context = Context::create();
     let machine = target::position_independent_machine()?;
     let module = source.parse(&context)?;
-    make_templates(&module, source.name(), functions, holes, Entered::AsStencil)?;
-    optimise(&machine, &module, PIPELINE)?;
-    let style = Style::Numbers { wide_operands };
+    let order = Some(ORDER.as_slice());
+    make_templates(&module, source.name(), functions, holes, how.entered, order)?;
+    forget_saved_registers(&module);
+    optimise(&machine, &module, PIPELINE, PassBuilderOptions::create())?;
+    let built = |error: BuilderError| CompileError::Llvm {
+        stage: "build an instruction",
+        message: error.to_string(),
+    };
+    forbid_jump_tables(&module);
+    save_words(&module).map_err(built)?;
+    if how.entered == Entered::AsStencil {
+        lower_alignments(&module);
+    }
+    let style = Style::Numbers {
+        wide_operands: how.wide_operands,
+    };
     let numbers = fold(&module, &machine.get_target_data(), holes, style)
         .map_err(|(function, problem)| CompileError::ir(source.name(), Some(&function), problem))?;
+    sink_addresses(&module).map_err(built)?;
+    if how.padded {
+        let builder = context.create_builder();
+        for function in functions {
+            if let Some(function) = module.get_function(&function.function) {
+                pad_frame(module.get_context(), &builder, function).map_err(built)?;
+            }
+        }
+    }
     module.verify().map_err(|message| {
         let problem = IrProblem::Invalid(message.to_string());
         CompileError::ir(source.name(), None, problem)
     })?;
-    if std::env::var_os("MIMEO_DUMP").is_some() {
-        eprintln!("{}", module.print_to_string().to_string());
-    }
     let object = machine
         .write_to_memory_buffer(&module, FileType::Object)
         .map_err(|message| CompileError::Llvm {
             stage: "emit an object file",
             message: message.to_string(),
         })?;
+    let numbers = Rc::new(numbers);
     let reader =
         ObjectReader::new(object.as_slice())?.with_meanings(with_numbers(holes, &numbers));
     functions
@@ -147,9 +304,25 @@ fn emit(
         .map(|function| {
             let mut symbols = SymbolNames::default();
             let extracted = reader.extract_whole(&function.stencil, &mut symbols)?;
-            Ok(stencil(&function.stencil, &extracted.group, &symbols, &numbers))
+            Ok(Emitted {
+                name: function.stencil.clone(),
+                group: extracted.group,
+                symbols,
+                numbers: Rc::clone(&numbers),
+            })
         })
         .collect()
+}
+
+/// Lets stencils use rbp, which the entry saves for all of them.
+fn forget_saved_registers(module: &Module<'_>) {
+    let context = module.get_context();
+    for function in module.get_functions() {
+        let attribute = context.create_string_attribute("no_callee_saved_registers", "");
+        if function.get_call_conventions() == target::PRESERVE_NONE {
+            function.add_attribute(AttributeLoc::Function, attribute);
+        }
+    }
 }
 
 /// The holes' meanings, and those of the numbers.

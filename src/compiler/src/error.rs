@@ -124,6 +124,20 @@ pub enum IrProblem {
         /// What it should be.
         expected: String,
     },
+    /// The parameters cannot be handed over in the order that was asked for.
+    #[error("its function is {found}, expected {count} parameters of which those that change places are of one type")]
+    Parameters {
+        /// What it is.
+        found: String,
+        /// How many there should be.
+        count: usize,
+    },
+    /// The function that enters stencils does not do so in one place.
+    #[error("it calls the continuation in {calls} places, expected 1")]
+    Entry {
+        /// How many calls there are.
+        calls: usize,
+    },
     /// A symbol with the prefix of a hole that nobody declared.
     #[error("symbol {symbol} is not a hole; there are {}", .known.join(", "))]
     UnknownHole {

@@ -19,8 +19,13 @@ pub enum Expression {
     },
     /// A number.
     Constant(i64),
+    /// The address of a function or of data of the program. Two of them are less than 2 GiB apart, as in all programs of
+    /// the small code model (psABI, section 3.5.1).
+    Address(String),
     /// The low bits of a number, so many of them.
     Low(Box<Self>, u8),
+    /// The low bits of a number, so many of them, the highest of which is the sign.
+    SignedLow(Box<Self>, u8),
     /// An operation on two numbers.
     Binary(Operation, Box<Self>, Box<Self>),
 }
@@ -73,7 +78,7 @@ impl Expression {
             Self::Binary(_, left, right)
                 if matches!((&**left, &**right), (Self::Constant(_), Self::Constant(_))) =>
             {
-                Self::Constant(both.evaluate(&|_| 0) as i64)
+                Self::Constant(both.evaluate(&|_| 0, &|_| 0) as i64)
             }
             _ => both,
         }
@@ -88,12 +93,31 @@ impl Expression {
         }
     }
 
+    /// The low `bits` bits as a signed number; the number itself where it is one.
+    #[must_use]
+    pub fn signed_low(self, bits: u8) -> Self {
+        match fits_signed(&self.range(), bits) {
+            true => self,
+            false => Self::SignedLow(Box::new(self), bits),
+        }
+    }
+
     /// The values that the number can have: all of 64 bits where the arithmetic may wrap around.
     pub fn range(&self) -> RangeInclusive<i128> {
         let range = match self {
             Self::Hole { bits, .. } => 0..=low_mask(*bits).into(),
             Self::Constant(number) => (*number).into()..=(*number).into(),
+            Self::Address(_) => WORD,
             Self::Low(_, bits) => 0..=low_mask(*bits).into(),
+            Self::SignedLow(_, bits) => {
+                let limit = 1 << (bits - 1);
+                -limit..=limit - 1
+            }
+            Self::Binary(Operation::Subtract, left, right)
+                if matches!((&**left, &**right), (Self::Address(_), Self::Address(_))) =>
+            {
+                i32::MIN.into()..=i32::MAX.into()
+            }
             Self::Binary(operation, left, right) => {
                 range_of(*operation, &left.range(), &right.range())
             }
@@ -104,14 +128,23 @@ impl Expression {
         }
     }
 
-    /// The number, modulo 2^64, where holes are filled with these values.
-    pub fn evaluate(&self, fill: &impl Fn(HoleValue) -> u64) -> u64 {
+    /// The number, modulo 2^64, where holes are filled with these values and symbols have these addresses.
+    pub fn evaluate(
+        &self,
+        fill: &impl Fn(HoleValue) -> u64,
+        address: &impl Fn(&str) -> u64,
+    ) -> u64 {
         match self {
             Self::Hole { value, .. } => fill(*value),
             Self::Constant(number) => *number as u64,
-            Self::Low(number, bits) => number.evaluate(fill) & low_mask(*bits),
+            Self::Address(name) => address(name),
+            Self::Low(number, bits) => number.evaluate(fill, address) & low_mask(*bits),
+            Self::SignedLow(number, bits) => {
+                let unused = 64 - u32::from(*bits);
+                ((number.evaluate(fill, address) << unused) as i64 >> unused) as u64
+            }
             Self::Binary(operation, left, right) => {
-                let (left, right) = (left.evaluate(fill), right.evaluate(fill));
+                let (left, right) = (left.evaluate(fill, address), right.evaluate(fill, address));
                 match operation {
                     Operation::Add => left.wrapping_add(right),
                     Operation::Subtract => left.wrapping_sub(right),
@@ -130,6 +163,7 @@ impl Expression {
     pub fn to_c(&self, name: &impl Fn(HoleValue) -> String) -> String {
         match self {
             Self::Hole { value, .. } => name(*value),
+            Self::Address(name) => format!("(uintptr_t)&{name}"),
             other => other.operand(name),
         }
     }
@@ -142,12 +176,23 @@ impl Expression {
             Self::Low(number, bits @ (8 | 16 | 32)) => {
                 format!("(uint{bits}_t){}", number.operand_of_cast(name))
             }
+            Self::Address(name) => format!("(uint64_t)(uintptr_t)&{name}"),
+            Self::SignedLow(number, bits @ (8 | 16 | 32)) => {
+                format!("(int{bits}_t){}", number.operand_of_cast(name))
+            }
+            Self::SignedLow(number, bits) => {
+                let unused = 64 - bits;
+                let number = number.operand(name);
+                format!("((int64_t)({number} << {unused}) >> {unused})")
+            }
             Self::Low(number, bits) => {
                 format!("({} & {:#x})", number.operand(name), low_mask(*bits))
             }
             Self::Binary(operation, left, right) => {
                 let wide = |number: &Self| match number {
-                    Self::Low(..) => format!("(uint64_t){}", number.operand(name)),
+                    Self::Low(..) | Self::SignedLow(..) => {
+                        format!("(uint64_t){}", number.operand(name))
+                    }
                     _ => number.operand(name),
                 };
                 format!("({} {} {})", wide(left), operation.symbol(), wide(right))
@@ -275,6 +320,15 @@ mod tests {
                 with(Operation::Add, Expression::Constant(2), 3),
                 "5",
             ),
+            (operand().signed_low(32), "(int32_t)instruction->operand"),
+            (
+                Expression::binary(
+                    Operation::Subtract,
+                    Expression::Address("one".to_owned()),
+                    Expression::Address("other".to_owned()),
+                ),
+                "((uint64_t)(uintptr_t)&one - (uint64_t)(uintptr_t)&other)",
+            ),
         ];
         for (expression, expected) in rows {
             assert_eq!(expression.to_c(&name), expected);
@@ -310,6 +364,7 @@ mod tests {
             ];
             prop_oneof![
                 (inner.clone(), 1..64_u8).prop_map(|(number, bits)| number.low(bits)),
+                (inner.clone(), 1..64_u8).prop_map(|(number, bits)| number.signed_low(bits)),
                 (operation, inner.clone(), inner)
                     .prop_map(|(operation, left, right)| Expression::binary(operation, left, right)),
             ]
@@ -324,10 +379,11 @@ mod tests {
             oparg in any::<u16>(),
             operand in any::<u64>(),
         ) {
-            let found = expression.evaluate(&|value| match value {
+            let fill = |value| match value {
                 HoleValue::Oparg => oparg.into(),
                 _ => operand,
-            });
+            };
+            let found = expression.evaluate(&fill, &|_| 0);
             let range = expression.range();
             let found = match *range.start() < 0 {
                 true => i128::from(found as i64),

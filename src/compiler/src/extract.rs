@@ -418,6 +418,7 @@ impl<'a, 'data> Extraction<'a, 'data> {
 
     fn run_whole(mut self) -> Result<Extracted, ExtractError> {
         let (name, section) = self.hot_section()?;
+        self.reserve_slots(&name, section)?;
         let code = self.read_code(&name, section)?;
         self.extracted.group.hot = branches::improve_whole(code);
         self.sort_data_holes();
@@ -518,6 +519,27 @@ impl<'a, 'data> Extraction<'a, 'data> {
             .section_by_index(section)
             .and_then(|section| section.data());
         data.map_err(|error| self.error(name, error))
+    }
+
+    /// Makes room in the data for the slots of the code's symbols, in front of everything else, which is less aligned.
+    fn reserve_slots(&mut self, name: &str, section: SectionIndex) -> Result<(), ExtractError> {
+        let read = self.reader.file.section_by_index(section);
+        let read = read.map_err(|error| self.error(name, error))?;
+        let mut symbols = Vec::new();
+        for (_, relocation) in read.relocations() {
+            if is_through_slot(&relocation) {
+                let symbol = self.symbol_name(&relocation);
+                symbols.push(symbol.map_err(|problem| self.error(name, problem))?);
+            }
+        }
+        symbols.sort();
+        symbols.dedup();
+        let data = &mut self.extracted.group.data;
+        if !symbols.is_empty() {
+            data.bytes.resize(symbols.len() * SLOT, 0);
+            data.align = data.align.max(SLOT as u32);
+        }
+        Ok(())
     }
 
     /// One code section, as it is.
@@ -625,11 +647,8 @@ impl<'a, 'data> Extraction<'a, 'data> {
                 });
             }
         };
-        let data = &mut self.extracted.group.data;
-        let start = data.bytes.len().next_multiple_of(SLOT) as u32;
-        data.bytes.resize(start as usize + SLOT, 0);
-        data.holes.push(hole.at(start));
-        data.align = data.align.max(SLOT as u32);
+        let start = (self.slots.len() * SLOT) as u32;
+        self.extracted.group.data.holes.push(hole.at(start));
         self.slots.insert(symbol.to_owned(), start);
         Ok(start)
     }

@@ -7,11 +7,14 @@
 //! symbol is an operand only where no constant stands beside it, of which LLVM would believe that it is another number;
 //! elsewhere inline assembly puts it in a register.
 
+use crate::addresses::{ADDRESS, DISTANCE, is_small};
 use crate::constants::swapped;
+use crate::dominance::Dominance;
 use crate::error::IrProblem;
 use crate::expression::{Expression, Operation, fits_signed, fits_unsigned};
 use crate::ir::OPAQUE;
 use crate::symbol::{HoleSymbol, SymbolMeanings};
+use inkwell::basic_block::BasicBlock;
 use inkwell::builder::{Builder, BuilderError};
 use inkwell::context::ContextRef;
 use inkwell::module::Module;
@@ -64,6 +67,7 @@ pub(crate) fn fold(
         known: HashMap::new(),
         numbers: BTreeMap::new(),
         symbols: HashMap::new(),
+        in_words: false,
     };
     for function in module.get_functions() {
         folder.fold_function(function).map_err(|error| {
@@ -73,7 +77,30 @@ pub(crate) fn fold(
             (name, IrProblem::Hole { symbol, reason })
         })?;
     }
-    Ok(folder.numbers)
+    match left_over(module) {
+        Some((function, symbol)) => {
+            let reason = "it is used in a way that is not understood".to_owned();
+            Err((function, IrProblem::Hole { symbol, reason }))
+        }
+        None => Ok(folder.numbers),
+    }
+}
+
+/// A function in which a hole is left, and which hole.
+fn left_over(module: &Module<'_>) -> Option<(String, String)> {
+    let opaque = |name: &str| {
+        [OPAQUE, DISTANCE, ADDRESS]
+            .into_iter()
+            .find_map(|prefix| name.strip_prefix(prefix).map(str::to_owned))
+    };
+    module.get_functions().find_map(|function| {
+        let symbol = opaque(function.get_name().to_str().ok()?)?;
+        let used = function.as_global_value().as_pointer_value().get_first_use()?;
+        let user = InstructionValue::try_from(used.get_user()).ok();
+        let function = user.and_then(|user| user.get_parent()?.get_parent());
+        let name = function.map(|function| function.get_name().to_string_lossy().into_owned());
+        Some((name.unwrap_or_default(), symbol))
+    })
 }
 
 struct Folder<'m, 'ctx> {
@@ -86,21 +113,38 @@ struct Folder<'m, 'ctx> {
     /// What instructions compute, if it depends on holes and constants alone.
     known: HashMap<InstructionValue<'ctx>, Option<Expression>>,
     numbers: Numbers,
-    symbols: HashMap<Expression, PointerValue<'ctx>>,
+    symbols: HashMap<(Expression, bool), PointerValue<'ctx>>,
+    /// Whether numbers of 64 bits stand in words of the data, and not in the code.
+    in_words: bool,
 }
 
 type Built<T> = Result<T, BuilderError>;
 
+/// Numbers of 64 bits that are in registers: they are worth keeping.
+struct Words<'ctx> {
+    dominance: Dominance<'ctx>,
+    known: Vec<(Expression, BasicBlock<'ctx>, IntValue<'ctx>)>,
+}
+
 impl<'ctx> Folder<'_, 'ctx> {
     fn fold_function(&mut self, function: FunctionValue<'ctx>) -> Built<()> {
-        let instructions: Vec<InstructionValue<'ctx>> = function
-            .get_basic_blocks()
-            .into_iter()
+        if function.get_first_basic_block().is_none() {
+            return Ok(());
+        }
+        let dominance = Dominance::of(function);
+        let instructions: Vec<InstructionValue<'ctx>> = dominance
+            .blocks()
+            .iter()
             .flat_map(|block| block.get_instructions())
             .collect();
+        self.in_words = matches!(self.style, Style::Numbers { .. }) && is_small(function);
+        let mut words = Words {
+            dominance,
+            known: Vec::new(),
+        };
         for &instruction in &instructions {
             if self.expression(instruction).is_none() {
-                self.fold_operands(instruction)?;
+                self.fold_operands(instruction, &mut words)?;
             }
         }
         // Nobody uses them any more, the last first.
@@ -182,8 +226,7 @@ impl<'ctx> Folder<'_, 'ctx> {
             }
             Op::SExt => {
                 let from = self.bits_of_operand(instruction, 0)?;
-                let number = self.operand(instruction, 0)?;
-                return fits_signed(&number.range(), from).then_some(number);
+                return Some(self.operand(instruction, 0)?.signed_low(from));
             }
             Op::GetElementPtr => return self.address(instruction),
             Op::Add => Operation::Add,
@@ -203,6 +246,14 @@ impl<'ctx> Folder<'_, 'ctx> {
         if matches!((&left, &right), (Expression::Constant(_), Expression::Constant(_))) {
             return None;
         }
+        // Shifted left and back is the low part, with its sign.
+        if let (Op::AShr, Expression::Binary(Operation::ShiftLeft, number, by), true) =
+            (instruction.get_opcode(), &left, bits == 64)
+            && **by == right
+            && let Expression::Constant(by @ 1..64) = right
+        {
+            return Some((**number).clone().signed_low(64 - by as u8));
+        }
         // A mask of all bits but some is not a negative number.
         let unsigned = |side: Expression| match side {
             Expression::Constant(mask) if bits < 64 => {
@@ -215,6 +266,13 @@ impl<'ctx> Folder<'_, 'ctx> {
                 (unsigned(left), unsigned(right))
             }
             _ => (left, right),
+        };
+        // All bits changed is -1 less the number, of which it is known how small it can be.
+        let (operation, left, right) = match (operation, &right) {
+            (Operation::ExclusiveOr, Expression::Constant(mask)) if is_all(*mask, bits) => {
+                (Operation::Subtract, Expression::Constant(-1), left)
+            }
+            _ => (operation, left, right),
         };
         let sign_matters = instruction.get_opcode() == Op::AShr
             && !fits_unsigned(&left.range(), bits.saturating_sub(1));
@@ -231,7 +289,18 @@ impl<'ctx> Folder<'_, 'ctx> {
     /// The hole whose function is called.
     fn called_hole(&self, call: InstructionValue<'ctx>) -> Option<Expression> {
         let callee = CallSiteValue::try_from(call).ok()?.get_called_fn_value()?;
-        let name = callee.get_name().to_str().ok()?.strip_prefix(OPAQUE)?;
+        let name = callee.get_name().to_str().ok()?;
+        if let Some((from, to)) = name
+            .strip_prefix(DISTANCE)
+            .and_then(|addresses| addresses.split_once(' '))
+        {
+            let [from, to] = [from, to].map(|name| Expression::Address(name.to_owned()));
+            return Some(Expression::binary(Operation::Subtract, to, from));
+        }
+        if let Some(name) = name.strip_prefix(ADDRESS) {
+            return Some(Expression::Address(name.to_owned()));
+        }
+        let name = name.strip_prefix(OPAQUE)?;
         let (_, hole) = self.holes.holes().find(|(known, _)| *known == name)?;
         Some(Expression::Hole {
             value: hole.value,
@@ -239,14 +308,27 @@ impl<'ctx> Folder<'_, 'ctx> {
         })
     }
 
-    /// The address of a part of something whose address is a hole.
+    /// The address of a part of something whose address is a hole, or of a part that depends on a hole.
     fn address(&mut self, instruction: InstructionValue<'ctx>) -> Option<Expression> {
-        let base = self.operand(instruction, 0)?;
+        let base = match instruction.get_operand(0)?.value()? {
+            BasicValueEnum::PointerValue(base) if base.is_const() => self.outside(base)?,
+            _ => self.operand(instruction, 0)?,
+        };
         let offset = self.offset(instruction)?;
-        Some(match offset {
-            Expression::Constant(0) => base,
-            offset => Expression::binary(Operation::Add, base, offset),
-        })
+        match (&base, &offset) {
+            // Other parts of the same thing are near.
+            (Expression::Address(_), Expression::Constant(_)) => None,
+            (_, Expression::Constant(0)) => Some(base),
+            _ => Some(Expression::binary(Operation::Add, base, offset)),
+        }
+    }
+
+    /// The address of something that the module does not define.
+    fn outside(&self, address: PointerValue<'ctx>) -> Option<Expression> {
+        let name = address.get_name().to_str().ok()?;
+        let global = self.module.get_global(name)?;
+        let is_it = global.is_declaration() && global.as_pointer_value() == address;
+        is_it.then(|| Expression::Address(name.to_owned()))
     }
 
     /// How far from its base an address is, if that is a number.
@@ -329,8 +411,12 @@ impl<'ctx> Folder<'_, 'ctx> {
     // ---- Where it is used -------------------------------------------------------------------------------------
 
     /// Puts symbols in for an instruction's operands.
-    fn fold_operands(&mut self, user: InstructionValue<'ctx>) -> Built<()> {
-        if user.get_opcode() == InstructionOpcode::GetElementPtr && self.fold_offset(user)? {
+    fn fold_operands(
+        &mut self,
+        user: InstructionValue<'ctx>,
+        words: &mut Words<'ctx>,
+    ) -> Built<()> {
+        if user.get_opcode() == InstructionOpcode::GetElementPtr && self.fold_offset(user, words)? {
             return Ok(());
         }
         for index in 0..user.get_num_operands() {
@@ -342,7 +428,7 @@ impl<'ctx> Folder<'_, 'ctx> {
             };
             self.position_for(user, index)?;
             let stands_alone = self.stands_alone(user, index);
-            let new = self.number(&expression, old.get_type(), stands_alone)?;
+            let new = self.number(&expression, old.get_type(), stands_alone, words)?;
             user.set_operand(index, new);
         }
         if user.get_opcode() == InstructionOpcode::ICmp {
@@ -352,7 +438,11 @@ impl<'ctx> Folder<'_, 'ctx> {
     }
 
     /// `base + offset`, where the offset is a number, as an address with a displacement.
-    fn fold_offset(&mut self, user: InstructionValue<'ctx>) -> Built<bool> {
+    fn fold_offset(
+        &mut self,
+        user: InstructionValue<'ctx>,
+        words: &mut Words<'ctx>,
+    ) -> Built<bool> {
         let base = user.get_operand(0).and_then(|operand| operand.value());
         let Some(BasicValueEnum::PointerValue(base)) = base else {
             return Ok(false);
@@ -365,7 +455,7 @@ impl<'ctx> Folder<'_, 'ctx> {
         }
         self.builder.position_before(&user);
         let word = self.context.i64_type();
-        let BasicValueEnum::IntValue(offset) = self.number(&offset, word.into(), true)? else {
+        let BasicValueEnum::IntValue(offset) = self.number(&offset, word.into(), true, words)? else {
             return Ok(false);
         };
         let byte = self.context.i8_type();
@@ -457,12 +547,18 @@ impl<'ctx> Folder<'_, 'ctx> {
         expression: &Expression,
         kind: BasicTypeEnum<'ctx>,
         stands_alone: bool,
+        words: &mut Words<'ctx>,
     ) -> Built<BasicValueEnum<'ctx>> {
         let range = expression.range();
         let symbol = self.symbol(expression);
         let kind = match kind {
             BasicTypeEnum::IntType(kind) => kind,
-            _ => return self.address_in_register(symbol),
+            _ if self.in_words && stands_alone => return Ok(symbol.into()),
+            _ => {
+                let number = self.word(expression, symbol, words)?;
+                let pointer = self.context.ptr_type(Default::default());
+                return Ok(self.builder.build_int_to_ptr(number, pointer, "")?.into());
+            }
         };
         let bits = kind.get_bit_width();
         let is_positive = fits_unsigned(&range, 31);
@@ -494,10 +590,7 @@ impl<'ctx> Folder<'_, 'ctx> {
                 }
             }
             () if is_signed => self.move_immediate(symbol, word, "movq $1, $0")?,
-            () => {
-                let address = self.address_in_register(symbol)?.into_pointer_value();
-                self.builder.build_ptr_to_int(address, word, "")?
-            }
+            () => self.word(expression, symbol, words)?,
         };
         let narrower = bits < number.get_type().get_bit_width();
         Ok(match narrower {
@@ -506,18 +599,30 @@ impl<'ctx> Folder<'_, 'ctx> {
         })
     }
 
-    /// All 64 bits of a number.
-    fn address_in_register(&self, symbol: PointerValue<'ctx>) -> Built<BasicValueEnum<'ctx>> {
-        match self.style {
-            // LLVM loads what it takes for the address of something far away.
-            Style::Numbers { .. } => Ok(symbol.into()),
-            Style::Holes => {
-                let word = self.context.i64_type();
-                let number = self.move_immediate(symbol, word, "movabsq $1, $0")?;
-                let pointer = self.context.ptr_type(Default::default());
-                Ok(self.builder.build_int_to_ptr(number, pointer, "")?.into())
-            }
+    /// All 64 bits of a number, in a register that has them already where there is one.
+    fn word(
+        &self,
+        expression: &Expression,
+        symbol: PointerValue<'ctx>,
+        words: &mut Words<'ctx>,
+    ) -> Built<IntValue<'ctx>> {
+        let here = self.builder.get_insert_block();
+        let known = words.known.iter().find(|(known, block, _)| {
+            let is_here = |here| words.dominance.dominates(*block, here);
+            known == expression && here.is_some_and(is_here)
+        });
+        if let Some(&(_, _, value)) = known {
+            return Ok(value);
         }
+        let word = self.context.i64_type();
+        let value = match self.in_words {
+            true => self.move_immediate(symbol, word, "")?,
+            false => self.move_immediate(symbol, word, "movabsq $1, $0")?,
+        };
+        if let Some(here) = here {
+            words.known.push((expression.clone(), here, value));
+        }
+        Ok(value)
     }
 
     fn move_immediate(
@@ -528,10 +633,11 @@ impl<'ctx> Folder<'_, 'ctx> {
     ) -> Built<IntValue<'ctx>> {
         let pointer = self.context.ptr_type(Default::default());
         let signature = kind.fn_type(&[pointer.into()], false);
+        let operands = if text.is_empty() { "=r,0" } else { "=r,i" };
         let assembly = self.context.create_inline_asm(
             signature,
             text.to_owned(),
-            "=r,i".to_owned(),
+            operands.to_owned(),
             false,
             false,
             None,
@@ -548,7 +654,10 @@ impl<'ctx> Folder<'_, 'ctx> {
 
     /// The symbol that stands for a number.
     fn symbol(&mut self, expression: &Expression) -> PointerValue<'ctx> {
-        if let Some(&symbol) = self.symbols.get(expression) {
+        let range = expression.range();
+        let is_narrow = fits_unsigned(&range, 32) || fits_signed(&range, 32);
+        let in_word = self.in_words && !is_narrow;
+        if let Some(&symbol) = self.symbols.get(&(expression.clone(), in_word)) {
             return symbol;
         }
         let name = match self.style {
@@ -563,21 +672,20 @@ impl<'ctx> Folder<'_, 'ctx> {
         let byte = self.context.i8_type();
         let global = self.module.get_global(&name);
         let global = global.unwrap_or_else(|| self.module.add_global(byte, None, &name));
-        let range = expression.range();
-        let is_narrow = fits_unsigned(&range, 32) || fits_signed(&range, 32);
-        if is_narrow {
+        // Hidden means that it is reached without a global offset table.
+        if !in_word {
             global.set_visibility(GlobalVisibility::Hidden);
+        }
+        if is_narrow {
             // Below 128, LLVM would choose fields of one byte, which C has no function to patch.
             let end = (*range.end()).max(255) + 1;
             let word = self.context.i64_type();
             let bounds = [*range.start() as u64, end as u64].map(|end| word.const_int(end, false));
             let bounds = self.context.metadata_node(&bounds.map(Into::into));
             global.set_metadata(bounds, self.context.get_kind_id("absolute_symbol"));
-        } else if self.style == Style::Holes {
-            global.set_visibility(GlobalVisibility::Hidden);
         }
         let symbol = global.as_pointer_value();
-        self.symbols.insert(expression.clone(), symbol);
+        self.symbols.insert((expression.clone(), in_word), symbol);
         symbol
     }
 }
@@ -594,6 +702,11 @@ fn scaled(number: Expression, size: i64) -> Expression {
             Expression::binary(Operation::Multiply, number, Expression::Constant(size))
         }
     }
+}
+
+/// Whether a mask is of all bits of a number.
+fn is_all(mask: i64, bits: u8) -> bool {
+    mask == -1 || (bits < 64 && mask == (1 << bits) - 1)
 }
 
 fn is_intrinsic(function: FunctionValue<'_>) -> bool {

@@ -103,6 +103,21 @@ pub struct IrFunction {
     pub stencil: String,
 }
 
+/// A string attribute that keeps LLVM from jumps through tables, which would be data with relocations into the code.
+const NO_JUMP_TABLES: &str = "no-jump-tables";
+
+/// Lets a module's templates have no jump tables. It would also keep LLVM from tables of numbers, and so is only said
+/// where code is made.
+pub(crate) fn forbid_jump_tables(module: &Module<'_>) {
+    let context = module.get_context();
+    for function in module.get_functions() {
+        if function.count_basic_blocks() > 0 {
+            let attribute = context.create_string_attribute(NO_JUMP_TABLES, "true");
+            function.add_attribute(AttributeLoc::Function, attribute);
+        }
+    }
+}
+
 /// How functions are entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entered {
@@ -124,6 +139,7 @@ pub(crate) fn make_templates<'ctx>(
     functions: &[&IrFunction],
     holes: &SymbolMeanings,
     entered: Entered,
+    order: Option<&[usize]>,
 ) -> Result<(), CompileError> {
     let names: BTreeSet<&str> = functions.iter().map(|f| f.function.as_str()).collect();
     let templates: Vec<(&IrFunction, FunctionValue<'ctx>)> = functions
@@ -166,8 +182,13 @@ pub(crate) fn make_templates<'ctx>(
     for (wanted, function) in &templates {
         unit.make_template(*function, &wanted.stencil, entered)
             .and_then(|()| unit.convert_calls(*function, &declared))
+            .and_then(|()| match order {
+                Some(order) => unit.reorder_parameters(*function, entered, order),
+                None => Ok(()),
+            })
             .map_err(|problem| error(&wanted.stencil, problem))?;
     }
+    lower_alignments(module);
     for (name, (global, hole)) in &declared.numbers {
         unit.make_opaque(name, *global, *hole)
             .map_err(|(function, problem)| {
@@ -180,6 +201,46 @@ pub(crate) fn make_templates<'ctx>(
         let problem = IrProblem::Invalid(message.to_string().trim().into());
         CompileError::ir(source, None, problem)
     })
+}
+
+/// The stack of stencils is aligned to words. What a front end or LLVM held for aligned further because it lies there is not.
+pub(crate) fn lower_alignments(module: &Module<'_>) {
+    const WORD: u32 = 8;
+    for global in module.get_globals() {
+        let is_text = matches!(
+            global.get_initializer(),
+            Some(BasicValueEnum::ArrayValue(array)) if array.get_type().get_element_type().is_int_type()
+        );
+        if is_text && !global.is_declaration() && global.get_alignment() > WORD {
+            global.set_alignment(1);
+        }
+    }
+    let instructions = module
+        .get_functions()
+        .flat_map(|function| function.get_basic_blocks())
+        .flat_map(|block| block.get_instructions());
+    for instruction in instructions {
+        use InstructionOpcode as Op;
+        let opcode = instruction.get_opcode();
+        if let Ok(alignment) = instruction.get_alignment()
+            && matches!(opcode, Op::Alloca | Op::Load | Op::Store)
+            && alignment > WORD
+        {
+            // The only failure is one of an instruction that has none.
+            let _ = instruction.set_alignment(WORD);
+        }
+        if opcode == Op::Call
+            && let Ok(call) = CallSiteValue::try_from(instruction)
+            && call
+                .get_called_fn_value()
+                .is_some_and(|callee| callee.get_name().to_bytes().starts_with(b"llvm.mem"))
+        {
+            let kind = Attribute::get_named_enum_kind_id("align");
+            for parameter in 0..2 {
+                call.remove_enum_attribute(AttributeLoc::Param(parameter), kind);
+            }
+        }
+    }
 }
 
 /// What nobody outside needs: functions that are not kept are for those that are.
@@ -318,9 +379,7 @@ impl<'ctx> Unit<'_, 'ctx> {
         for unwanted in ["target-cpu", "target-features", "tune-cpu"] {
             function.remove_string_attribute(AttributeLoc::Function, unwanted);
         }
-        // Jump tables would be data with relocations into the code.
         for (key, value) in [
-            ("no-jump-tables", "true"),
             ("frame-pointer", "none"),
             ("no-builtins", ""),
         ] {
@@ -351,6 +410,59 @@ impl<'ctx> Unit<'_, 'ctx> {
                 .is_ok_and(|kind| kind == LLVMTailCallKind::LLVMTailCallKindMustTail);
             if hole.is_some() || must_tail {
                 call.set_call_convention(PRESERVE_NONE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the parameters over in another order, in the function as in its calls of others like it: the one at each
+    /// position is what was at `order`'s.
+    fn reorder_parameters(
+        &self,
+        function: FunctionValue<'ctx>,
+        entered: Entered,
+        order: &[usize],
+    ) -> Result<(), IrProblem> {
+        let parameters = function.get_params();
+        let kinds: Vec<_> = parameters.iter().map(|parameter| parameter.get_type()).collect();
+        let is_permutation = order.len() == kinds.len()
+            && (0..kinds.len()).all(|index| order.contains(&index))
+            && order.iter().zip(&kinds).all(|(&from, kind)| kinds.get(from) == Some(kind));
+        if !is_permutation {
+            let found = function.get_type().print_to_string().to_string();
+            let count = order.len();
+            return Err(IrProblem::Parameters { found, count });
+        }
+        let instructions: Vec<InstructionValue<'ctx>> = function
+            .get_basic_blocks()
+            .into_iter()
+            .flat_map(|block| block.get_instructions())
+            .collect();
+        let moved = |value: BasicValueEnum<'ctx>| {
+            let from = parameters.iter().position(|&parameter| parameter == value)?;
+            let to = order.iter().position(|&index| index == from)?;
+            parameters.get(to).copied()
+        };
+        for instruction in instructions {
+            if entered == Entered::AsStencil {
+                for index in 0..instruction.get_num_operands() {
+                    let operand = instruction.get_operand(index).and_then(|used| used.value());
+                    if let Some(other) = operand.and_then(moved) {
+                        instruction.set_operand(index, other);
+                    }
+                }
+            }
+            let is_template = CallSiteValue::try_from(instruction)
+                .is_ok_and(|call| call.get_call_convention() == PRESERVE_NONE);
+            if is_template {
+                let arguments: Vec<_> = (0..order.len() as u32)
+                    .filter_map(|index| instruction.get_operand(index)?.value())
+                    .collect();
+                for (index, &from) in order.iter().enumerate() {
+                    if let Some(&argument) = arguments.get(from) {
+                        instruction.set_operand(index as u32, argument);
+                    }
+                }
             }
         }
         Ok(())

@@ -62,6 +62,8 @@
 )]
 
 #[cfg(feature = "llvm")]
+mod addresses;
+#[cfg(feature = "llvm")]
 pub mod builder;
 #[cfg(feature = "llvm")]
 pub mod codegen;
@@ -73,6 +75,8 @@ pub mod disassemble;
 pub mod error;
 pub mod expression;
 pub mod extract;
+#[cfg(feature = "llvm")]
+mod dominance;
 #[cfg(feature = "llvm")]
 mod fold;
 #[cfg(feature = "llvm")]

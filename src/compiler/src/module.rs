@@ -17,7 +17,7 @@ use crate::target::PRESERVE_NONE;
 use crate::template::{FrameLayout, Helper, Registers, Template, TemplateSet, Type};
 use inkwell::GlobalVisibility;
 use inkwell::attributes::{Attribute, AttributeLoc};
-use inkwell::builder::Builder;
+use inkwell::builder::{Builder, BuilderError};
 use inkwell::context::{Context, ContextRef};
 use inkwell::intrinsics::Intrinsic;
 use inkwell::module::{FlagBehavior, Linkage, Module};
@@ -295,10 +295,13 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
     /// What there is to do when all templates are built.
     fn finish(&self, padded: &Padded) -> Result<(), TemplateError> {
         for &index in padded {
-            self.pad_frame(match index.checked_sub(1) {
+            let function = match index.checked_sub(1) {
                 None => self.hot_function(),
                 Some(cold) => self.cold_function_at(cold),
-            })?;
+            };
+            if let Some(function) = function {
+                pad_frame(self.context(), self.builder, function)?;
+            }
         }
         self.check_cold_paths()?;
         let mut facts = self.facts.borrow_mut();
@@ -822,42 +825,41 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
         // The only failure is an instruction of another function.
         let _ = branch.set_metadata(weights, self.context().get_kind_id("prof"));
     }
+}
 
-    /// Gives a function a word of stack that nothing can remove.
-    fn pad_frame(&self, function: Option<FunctionValue<'ctx>>) -> Result<(), TemplateError> {
-        let Some(entry) = function.and_then(FunctionValue::get_first_basic_block) else {
-            return Ok(());
-        };
-        match entry.get_first_instruction() {
-            Some(first) => self.builder.position_before(&first),
-            None => self.builder.position_at_end(entry),
-        }
-        let word = self
-            .builder
-            .build_alloca(self.context().i64_type(), "pad")?
-            .as_basic_value_enum();
-        let pointer = self.context().ptr_type(Default::default());
-        let signature = self.context().void_type().fn_type(&[pointer.into()], false);
-        // An operand in memory: the word must exist, but no instruction touches it.
-        let keep = self.context().create_inline_asm(
-            signature,
-            String::new(),
-            "*m".to_owned(),
-            true,
-            false,
-            None,
-            false,
-        );
-        let call = self
-            .builder
-            .build_indirect_call(signature, keep, &[word.into()], "")?;
-        let element = Attribute::get_named_enum_kind_id("elementtype");
-        let element = self
-            .context()
-            .create_type_attribute(element, self.context().i64_type().into());
-        call.add_attribute(AttributeLoc::Param(0), element);
-        Ok(())
+/// Gives a function a word of stack that nothing can remove.
+pub(crate) fn pad_frame<'ctx>(
+    context: ContextRef<'ctx>,
+    builder: &Builder<'ctx>,
+    function: FunctionValue<'ctx>,
+) -> Result<(), BuilderError> {
+    let Some(entry) = function.get_first_basic_block() else {
+        return Ok(());
+    };
+    match entry.get_first_instruction() {
+        Some(first) => builder.position_before(&first),
+        None => builder.position_at_end(entry),
     }
+    let word = builder
+        .build_alloca(context.i64_type(), "pad")?
+        .as_basic_value_enum();
+    let pointer = context.ptr_type(Default::default());
+    let signature = context.void_type().fn_type(&[pointer.into()], false);
+    // An operand in memory: the word must exist, but no instruction touches it.
+    let keep = context.create_inline_asm(
+        signature,
+        String::new(),
+        "*m".to_owned(),
+        true,
+        false,
+        None,
+        false,
+    );
+    let call = builder.build_indirect_call(signature, keep, &[word.into()], "")?;
+    let element = Attribute::get_named_enum_kind_id("elementtype");
+    let element = context.create_type_attribute(element, context.i64_type().into());
+    call.add_attribute(AttributeLoc::Param(0), element);
+    Ok(())
 }
 
 fn poison(kind: BasicTypeEnum<'_>) -> BasicValueEnum<'_> {

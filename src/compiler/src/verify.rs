@@ -12,6 +12,7 @@
 //! rbp and r12 to r15, and leave their caller's frame alone but for what it passed them); addresses in registers other
 //! than rsp are used within what they point to; the values that fill holes fit their fields, which the patcher checks.
 
+mod contract;
 mod frame;
 mod graph;
 mod handler;
@@ -21,6 +22,7 @@ mod values;
 mod variant;
 mod violation;
 
+pub use contract::{check_c_entry, check_c_stencil};
 pub use frame::{BasePointer, Frame};
 pub use handler::check_handler;
 pub use instruction::Field;
@@ -132,7 +134,7 @@ pub fn check_base(
         registers: Registers::Base { kept },
         group,
         symbols,
-        is_handler: false,
+        kind: Kind::Stencil,
     };
     let (graph, frames) = checker.group_keeps_the_rules()?;
     checker.declared_ways_out_exist()?;
@@ -155,7 +157,7 @@ pub fn check_variant(
         registers: Registers::Form(variant.form),
         group,
         symbols,
-        is_handler: false,
+        kind: Kind::Stencil,
     };
     checker.form_is_possible()?;
     let (graph, frames) = checker.group_keeps_the_rules()?;
@@ -198,8 +200,18 @@ struct Checker<'a> {
     registers: Registers<'a>,
     group: StencilGroup<'a>,
     symbols: &'a [&'a str],
-    /// Whether it is an interpreter's handler and not a stencil: see [`check_handler`].
-    is_handler: bool,
+    kind: Kind,
+}
+
+/// Whose rules hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Those of tables.
+    Stencil,
+    /// Those of the interpreter's handlers: see [`check_handler`].
+    Handler,
+    /// Those of stencils that C code copies: see [`check_c_stencil`].
+    C,
 }
 
 /// What the stencil does with the value registers.

@@ -63,6 +63,8 @@ pub(super) fn improve_whole(code: StencilBuf) -> StencilBuf {
     match Code::take_apart(&code, true) {
         Some(mut improved) => {
             while improved.step() {}
+            while improved.move_last() {}
+            improved.share_jumps();
             improved.put_together().code
         }
         None => code,
@@ -93,7 +95,7 @@ enum Target {
 }
 
 /// One instruction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     /// Not a branch: bytes, holes by their offset in them, and whether control never goes on behind it.
     Plain(Vec<u8>, Vec<Hole>, bool),
@@ -466,6 +468,99 @@ impl Code {
             }
         }
         blocks
+    }
+
+    /// Lets conditional branches elsewhere go through one jump that is near, where that makes the code shorter and no way
+    /// through it longer than by a branch that is not taken.
+    fn share_jumps(&mut self) {
+        let mut targets: Vec<Target> = Vec::new();
+        for step in &self.steps {
+            if let Step::Branch(Some(_), target @ Target::Hole(_)) = step
+                && !targets.contains(target)
+            {
+                targets.push(*target);
+            }
+        }
+        for target in targets {
+            let present = (0..self.steps.len())
+                .filter(|&index| self.steps[index] == Step::Branch(None, target));
+            let gaps = (1..=self.steps.len()).filter(|&index| !self.steps[index - 1].goes_on());
+            let candidates: Vec<Self> = present
+                .map(|jump| self.through(target, jump))
+                .chain(gaps.map(|gap| self.with_jump(gap, target).through(target, gap)))
+                .collect();
+            let before = self.length();
+            let shortest = candidates
+                .into_iter()
+                .map(|code| (code.length(), code))
+                .min_by_key(|(length, _)| *length);
+            if let Some((length, code)) = shortest
+                && length < before
+            {
+                *self = code;
+            }
+        }
+    }
+
+    /// The code with conditional branches to the target through a jump there, if the jump is near.
+    fn through(&self, target: Target, jump: usize) -> Self {
+        let mut code = self.clone();
+        for index in 0..code.steps.len() {
+            let Step::Branch(Some(condition), found) = code.steps[index] else {
+                continue;
+            };
+            if found != target {
+                continue;
+            }
+            code.steps[index] = Step::Branch(Some(condition), Target::Step(jump));
+            if !code.place().short[index] {
+                code.steps[index] = Step::Branch(Some(condition), found);
+            }
+        }
+        code
+    }
+
+    /// The code with one more jump, where nothing runs into it.
+    fn with_jump(&self, gap: usize, target: Target) -> Self {
+        let mut code = self.clone();
+        code.steps.insert(gap, Step::Branch(None, target));
+        code.staying += 1;
+        for (index, step) in code.steps.iter_mut().enumerate() {
+            if let Step::Branch(_, Target::Step(to)) = step
+                && index != gap
+                && *to >= gap
+            {
+                *to += 1;
+            }
+        }
+        code
+    }
+
+    /// Moves a block that jumps to the end there, where it need not jump; whether that made the code shorter.
+    fn move_last(&mut self) -> bool {
+        let before = self.length();
+        let jumps_to_end =
+            |end: &usize| matches!(self.steps[end - 1], Step::Branch(None, Target::End));
+        let ends: Vec<usize> = (1..self.staying).filter(jumps_to_end).collect();
+        let shortest = ends
+            .into_iter()
+            .flat_map(|end| (1..end).map(move |start| start..end))
+            .filter_map(|block| {
+                let mut code = self.without(block)?;
+                // It stands behind the rest already, and is no part of its own.
+                code.staying = code.steps.len();
+                while code.step() {}
+                Some((code.length(), code))
+            })
+            .min_by_key(|(length, _)| *length)
+            .filter(|(length, _)| *length < before);
+        match shortest {
+            Some((_, code)) => {
+                *self = code;
+                true
+            }
+            None => false,
+        }
     }
 
     /// The code with a block moved behind the rest, if nothing but a branch over it leads into it from above.

@@ -3,11 +3,11 @@
 //!
 //! Depths are bytes between rsp and its value on entry, which is 0 mod 16. A depth of 8 is one word pushed.
 
-use super::Checker;
+use super::{Checker, Kind};
 use super::graph::{Filled, Graph, Node, Place, Target};
 use super::instruction::{Access, Field, memory_access, writes};
 use super::violation::{VerifyError, Violation};
-use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -102,7 +102,8 @@ impl Checker<'_> {
                 },
             };
             frames.insert(place, frame);
-            let after = step(node, frame).map_err(error)?;
+            let keeps_rbp = self.kind != Kind::C;
+            let after = step(node, frame, keeps_rbp).map_err(error)?;
             deepest = deepest.max(after.depth);
             let leaves = node
                 .targets()
@@ -120,13 +121,18 @@ impl Checker<'_> {
     }
 }
 
-/// The stack behind an instruction that finds it as `frame`, if the instruction may do what it does.
-fn step(node: &Node<'_>, frame: Frame) -> Result<Frame, Violation> {
+/// The stack behind an instruction that finds it as `frame`, if the instruction may do what it does; `keeps_rbp` is whether
+/// rbp is somebody else's.
+fn step(node: &Node<'_>, frame: Frame, keeps_rbp: bool) -> Result<Frame, Violation> {
     if node.is_call() {
         return match frame.depth % STACK_ALIGN {
             0 => Ok(frame),
             _ => Err(Violation::MisalignedCall { depth: frame.depth }),
         };
+    }
+    if node.instruction.flow_control() == FlowControl::Return {
+        // It takes what the way out finds at the top of a level stack.
+        return Ok(frame);
     }
     let change = stack_change(node)?;
     if let Some((displacement, access)) = own_access(node, change)? {
@@ -136,7 +142,10 @@ fn step(node: &Node<'_>, frame: Frame) -> Result<Frame, Violation> {
     if depth < 0 {
         return Err(Violation::AboveEntry { above: -depth });
     }
-    let base_pointer = step_base_pointer(&node.instruction, frame, change, depth)?;
+    let base_pointer = match keeps_rbp {
+        true => step_base_pointer(&node.instruction, frame, change, depth)?,
+        false => BasePointer::Kept,
+    };
     Ok(Frame {
         depth,
         base_pointer,

@@ -6,7 +6,7 @@ use super::instruction::{
     writes,
 };
 use super::violation::{VerifyError, Violation};
-use super::{Checker, Report};
+use super::{Checker, Kind, Report};
 use crate::disassemble::hole_text;
 use iced_x86::{Code, ConstantOffsets, FlowControl, Instruction, Mnemonic, OpKind, Register};
 use mimeo::hole::{Hole, HoleValue};
@@ -288,7 +288,11 @@ impl<'a> Checker<'a> {
         };
         let error = |violation| self.error_in(place, &instruction, violation);
         is_read_alike(bytes, place.offset, &instruction).map_err(error)?;
-        is_permitted(&instruction).map_err(error)?;
+        let may_return =
+            self.kind == Kind::C && instruction.flow_control() == FlowControl::Return;
+        if !may_return {
+            is_permitted(&instruction).map_err(error)?;
+        }
         let filled = self.filled(place, &instruction, &offsets).map_err(error)?;
         let mut node = Node {
             place,
@@ -360,7 +364,10 @@ impl<'a> Checker<'a> {
             FlowControl::ConditionalBranch => {
                 (Some(self.next_target(node)?), Some(self.jump_target(node)?))
             }
-            FlowControl::IndirectBranch if self.is_handler => (None, Some(Target::Out)),
+            FlowControl::IndirectBranch if self.kind != Kind::Stencil => {
+                (None, Some(Target::Out))
+            }
+            FlowControl::Return => (None, Some(Target::Out)),
             FlowControl::IndirectBranch if self.is_leave() => (None, Some(leave_target(node)?)),
             FlowControl::IndirectBranch => (None, Some(exit_record_target(node)?)),
             FlowControl::Call => {

@@ -2,7 +2,7 @@
 
 use super::graph::{ENTRY, Graph, Place, Target};
 use super::violation::{VerifyError, Violation};
-use super::{Checker, Registers, Report};
+use super::{Checker, Kind, Registers, Report};
 use mimeo::form::RegisterSet;
 use mimeo::hole::HoleValue;
 use mimeo::reloc::RelocationKind;
@@ -25,7 +25,7 @@ pub fn check_handler(uop: &UopInfo<'_>, group: StencilGroup<'_>) -> Result<Repor
         },
         group,
         symbols: &[],
-        is_handler: true,
+        kind: Kind::Handler,
     };
     checker.holes_stay_inside()?;
     checker.parts_and_holes_are_well_formed()?;

@@ -450,6 +450,11 @@ fn copied(instruction: &Instruction) -> Option<Copied> {
 }
 
 impl Values<'_> {
+    /// Whether what the frame holds may be changed by others.
+    pub(super) fn frame_escapes(&self) -> bool {
+        self.escapes
+    }
+
     /// What is held behind an instruction, if control gets to it.
     pub(super) fn after(&self, node: &Node<'_>) -> Option<State> {
         let before = self.states.get(&node.place)?;

@@ -409,6 +409,20 @@ pub enum Violation {
     /// A handler's code ends without a way out.
     #[error("control runs off the end of the handler's code")]
     HandlerRunsOff,
+    /// Code that C patches refers to something far away directly.
+    #[error("the hole {hole} is the distance to what may be anywhere")]
+    FarAway {
+        /// What the hole is filled with.
+        hole: String,
+    },
+    /// A stencil that C patches leaves with something else in a register than whoever goes on there expects.
+    #[error("{register} is not what {} at a way out", .expected)]
+    HandedOver {
+        /// Its name.
+        register: String,
+        /// What it should be.
+        expected: &'static str,
+    },
 }
 
 /// The part of an error's text that says which instruction it is.

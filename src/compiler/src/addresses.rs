@@ -1,0 +1,432 @@
+//! Addresses of functions and data, in code that may be anywhere: each stands in a word of the stencil's data, from which
+//! the code takes it. That is a word for every stencil that needs it, so here some are done without, after LLVM's
+//! optimisation:
+//! - one of two addresses is the other plus their distance, or plus nothing: a number that is known when the stencil is
+//!   patched;
+//! - what is compared with the same address twice finds it in a register.
+//!
+//! And addresses near a parameter are computed where they are used, which instructions do for nothing: kept from elsewhere,
+//! they take a register and a move.
+
+use crate::constants::users;
+use crate::dominance::Dominance;
+use inkwell::basic_block::BasicBlock;
+use inkwell::builder::{Builder, BuilderError};
+use inkwell::context::ContextRef;
+use inkwell::module::Module;
+use inkwell::values::{
+    AnyValue, BasicValue, BasicValueEnum, CallSiteValue, FunctionValue, InstructionOpcode,
+    InstructionValue, IntValue, PhiValue, PointerValue,
+};
+
+type Built<T> = Result<T, BuilderError>;
+
+/// What the names of functions begin with whose results are distances: the name of the address that is subtracted and that
+/// of the other follow, with a space between them.
+pub(crate) const DISTANCE: &str = "mimeo.distance ";
+
+/// What the names of functions begin with whose results are addresses: the name of what is there follows.
+pub(crate) const ADDRESS: &str = "mimeo.address ";
+
+/// Saves words in all functions of an optimised module.
+///
+/// # Errors
+/// An instruction cannot be built.
+pub(crate) fn save_words(module: &Module<'_>) -> Built<()> {
+    let context = module.get_context();
+    let builder = context.create_builder();
+    let saver = Saver {
+        module,
+        context,
+        builder,
+    };
+    for function in module.get_functions() {
+        if function.get_first_basic_block().is_none() {
+            continue;
+        }
+        for instruction in instructions(function) {
+            match instruction.get_opcode() {
+                // Small ones take either from memory.
+                InstructionOpcode::Select if is_small(function) => {}
+                InstructionOpcode::Phi => saver.choose_by_distance(instruction)?,
+                InstructionOpcode::Select => saver.select_by_distance(instruction)?,
+                _ => {}
+            }
+        }
+        if !is_small(function) {
+            saver.put_in_code(function)?;
+        }
+        if !has_calls(function) {
+            saver.keep_compared(function)?;
+        }
+    }
+    Ok(())
+}
+
+/// Computes addresses near a parameter where they are used, in all functions.
+///
+/// # Errors
+/// An instruction cannot be built.
+pub(crate) fn sink_addresses(module: &Module<'_>) -> Built<()> {
+    let context = module.get_context();
+    let builder = context.create_builder();
+    let saver = Saver {
+        module,
+        context,
+        builder,
+    };
+    for function in module.get_functions() {
+        saver.sink_addresses(function)?;
+    }
+    Ok(())
+}
+
+fn instructions(function: FunctionValue<'_>) -> Vec<InstructionValue<'_>> {
+    let blocks = function.get_basic_blocks().into_iter();
+    blocks.flat_map(|block| block.get_instructions()).collect()
+}
+
+/// Functions of fewer instructions are small: there the three bytes matter by which code with an address is longer than
+/// code that loads it.
+const SMALL: usize = 24;
+
+/// Functions of so many instructions are large: there words with what is compared are not worth six bytes of code.
+const LARGE: usize = 64;
+
+/// Whether words with addresses are better for a function than longer code.
+pub(crate) fn is_small(function: FunctionValue<'_>) -> bool {
+    instructions(function).len() < SMALL
+}
+
+/// Whether anything is called that comes back: then a register costs more than a word.
+fn has_calls(function: FunctionValue<'_>) -> bool {
+    instructions(function).into_iter().any(|instruction| {
+        CallSiteValue::try_from(instruction).is_ok_and(|call| {
+            let callee = call.get_called_fn_value();
+            let name = callee.map(|callee| callee.get_name().to_bytes().to_vec());
+            let is_known = name.is_some_and(|name| {
+                name.starts_with(b"llvm.") || name.starts_with(b"mimeo.")
+            });
+            !is_known && call.get_call_convention() != crate::target::PRESERVE_NONE
+        })
+    })
+}
+
+/// An operand that is an address outside, or near one.
+struct Use<'ctx> {
+    address: PointerValue<'ctx>,
+    offset: u64,
+    user: InstructionValue<'ctx>,
+    index: u32,
+}
+
+struct Saver<'m, 'ctx> {
+    module: &'m Module<'ctx>,
+    context: ContextRef<'ctx>,
+    builder: Builder<'ctx>,
+}
+
+impl<'ctx> Saver<'_, 'ctx> {
+    /// A choice between two addresses where ways meet.
+    fn choose_by_distance(&self, instruction: InstructionValue<'ctx>) -> Built<()> {
+        let Ok(phi) = PhiValue::try_from(instruction) else {
+            return Ok(());
+        };
+        let incoming: Vec<(BasicValueEnum<'ctx>, BasicBlock<'ctx>)> =
+            phi.get_incomings().collect();
+        let mut addresses: Vec<PointerValue<'ctx>> = Vec::new();
+        for (value, _) in &incoming {
+            match self.outside(*value) {
+                Some(address) if addresses.contains(&address) => {}
+                Some(address) => addresses.push(address),
+                None => return Ok(()),
+            }
+        }
+        // A number for each of several ways is longer than the words.
+        let ([base, other], 2) = (&addresses[..], incoming.len()) else {
+            return Ok(());
+        };
+        let (base, other) = (*base, *other);
+        let word = self.context.i64_type();
+        let distance = self.distance(instruction, base, other)?;
+        self.builder.position_before(&instruction);
+        let chosen = self.builder.build_phi(word, "")?;
+        for (value, block) in incoming {
+            let number: IntValue<'ctx> = match self.outside(value) == Some(base) {
+                true => word.const_zero(),
+                false => distance,
+            };
+            chosen.add_incoming(&[(&number, block)]);
+        }
+        let Some(block) = instruction.get_parent() else {
+            return Ok(());
+        };
+        let first = block
+            .get_instructions()
+            .find(|instruction| instruction.get_opcode() != InstructionOpcode::Phi);
+        if let Some(first) = first {
+            self.builder.position_before(&first);
+        }
+        self.replace(instruction, base, chosen.as_basic_value().into_int_value())
+    }
+
+    /// A choice between two addresses by a condition.
+    fn select_by_distance(&self, instruction: InstructionValue<'ctx>) -> Built<()> {
+        let operand = |index| instruction.get_operand(index).and_then(|used| used.value());
+        let (Some(BasicValueEnum::IntValue(condition)), Some(one), Some(other)) =
+            (operand(0), operand(1), operand(2))
+        else {
+            return Ok(());
+        };
+        let (Some(one), Some(other)) = (self.outside(one), self.outside(other)) else {
+            return Ok(());
+        };
+        let distance = self.distance(instruction, other, one)?;
+        self.builder.position_before(&instruction);
+        let other = self.in_register(other)?;
+        let one = self.beyond(other, distance)?;
+        let chosen = self.builder.build_select(condition, one, other, "")?;
+        if let Some(chosen) = chosen.as_instruction_value() {
+            instruction.replace_all_uses_with(&chosen);
+            instruction.erase_from_basic_block();
+        }
+        Ok(())
+    }
+
+    /// Puts addresses of data that is read in one place, or in two, into the code.
+    fn put_in_code(&self, function: FunctionValue<'ctx>) -> Built<()> {
+        let mut uses: Vec<Use<'ctx>> = Vec::new();
+        for user in instructions(function) {
+            for index in 0..user.get_num_operands() {
+                let operand = user.get_operand(index).and_then(|used| used.value());
+                if let Some((address, offset)) = operand.and_then(|operand| self.part(operand)) {
+                    uses.push(Use {
+                        address,
+                        offset,
+                        user,
+                        index,
+                    });
+                }
+            }
+        }
+        use InstructionOpcode as Op;
+        let is_large = instructions(function).len() >= LARGE;
+        let is_read = |used: &Use<'ctx>| match used.user.get_opcode() {
+            Op::Load | Op::Store => true,
+            Op::Call => used.offset == 0,
+            Op::ICmp => used.offset == 0 && is_large,
+            _ => false,
+        };
+        for used in &uses {
+            let of_same = || uses.iter().filter(|other| other.address == used.address);
+            if of_same().count() > 2 || !of_same().all(is_read) {
+                continue;
+            }
+            let name = used.address.get_name().to_string_lossy().into_owned();
+            let number = self.opaque(used.user, &format!("{ADDRESS}{name}"))?;
+            self.builder.position_before(&used.user);
+            let pointer = self.context.ptr_type(Default::default());
+            let mut address = self.builder.build_int_to_ptr(number, pointer, "")?;
+            if used.offset != 0 {
+                let offset = self.context.i64_type().const_int(used.offset, false);
+                address = self.beyond(address, offset)?;
+            }
+            used.user.set_operand(used.index, address);
+        }
+        Ok(())
+    }
+
+    /// The address of something outside and the distance in bytes from it, which LLVM has in one constant.
+    fn part(&self, value: BasicValueEnum<'ctx>) -> Option<(PointerValue<'ctx>, u64)> {
+        if let Some(address) = self.outside(value) {
+            return Some((address, 0));
+        }
+        let BasicValueEnum::PointerValue(part) = value else {
+            return None;
+        };
+        if !part.is_const() {
+            return None;
+        }
+        let text = part.print_to_string().to_string();
+        let (_, rest) = text.split_once("(i8, ptr @")?;
+        let (name, rest) = rest.split_once(", i64 ")?;
+        let offset = rest.strip_suffix(')')?.parse().ok()?;
+        let global = self.module.get_global(name)?;
+        let address = self.outside(global.as_pointer_value().into())?;
+        Some((address, offset))
+    }
+
+    /// Computes what is at a constant distance from a parameter where it is used, each time.
+    fn sink_addresses(&self, function: FunctionValue<'ctx>) -> Built<()> {
+        let parameters = function.get_params();
+        for instruction in instructions(function) {
+            let operand = |index| instruction.get_operand(index).and_then(|used| used.value());
+            let is_address = instruction.get_opcode() == InstructionOpcode::GetElementPtr
+                && instruction.get_num_operands() == 2
+                && operand(0).is_some_and(|base| parameters.contains(&base));
+            let (true, Some(BasicValueEnum::IntValue(index))) = (is_address, operand(1)) else {
+                continue;
+            };
+            if !index.is_const() {
+                continue;
+            }
+            for user in users(instruction) {
+                if user.get_opcode() == InstructionOpcode::Phi {
+                    continue;
+                }
+                let copy = instruction.explicit_clone();
+                self.builder.position_before(&user);
+                self.builder.insert_instruction(&copy, None);
+                for index in 0..user.get_num_operands() {
+                    let used = user.get_operand(index).and_then(|used| used.value());
+                    let is_it = used.and_then(|used| used.as_instruction_value());
+                    if is_it == Some(instruction)
+                        && let Ok(address) = PointerValue::try_from(copy)
+                    {
+                        user.set_operand(index, address);
+                    }
+                }
+            }
+            if instruction.get_first_use().is_none() {
+                instruction.erase_from_basic_block();
+            }
+        }
+        Ok(())
+    }
+
+    /// The distance from one address to another.
+    fn distance(
+        &self,
+        user: InstructionValue<'ctx>,
+        from: PointerValue<'ctx>,
+        to: PointerValue<'ctx>,
+    ) -> Built<IntValue<'ctx>> {
+        let name = |address: PointerValue<'ctx>| address.get_name().to_string_lossy().into_owned();
+        self.opaque(user, &format!("{DISTANCE}{} {}", name(from), name(to)))
+    }
+
+    /// What a function of this name returns, at the start of the function that uses it.
+    fn opaque(&self, user: InstructionValue<'ctx>, name: &str) -> Built<IntValue<'ctx>> {
+        let word = self.context.i64_type();
+        let function = self.module.get_function(name);
+        let function = function
+            .unwrap_or_else(|| self.module.add_function(name, word.fn_type(&[], false), None));
+        let entry = user
+            .get_parent()
+            .and_then(|block| block.get_parent())
+            .and_then(|function| function.get_first_basic_block());
+        if let Some(first) = entry.and_then(|entry| entry.get_first_instruction()) {
+            self.builder.position_before(&first);
+        }
+        let call = self.builder.build_call(function, &[], "")?;
+        match call.try_as_basic_value().basic() {
+            Some(BasicValueEnum::IntValue(value)) => Ok(value),
+            _ => Ok(word.const_zero()),
+        }
+    }
+
+    fn replace(
+        &self,
+        instruction: InstructionValue<'ctx>,
+        base: PointerValue<'ctx>,
+        distance: IntValue<'ctx>,
+    ) -> Built<()> {
+        let base = self.in_register(base)?;
+        let address = self.beyond(base, distance)?;
+        if let Some(address) = address.as_instruction_value() {
+            instruction.replace_all_uses_with(&address);
+            instruction.erase_from_basic_block();
+        }
+        Ok(())
+    }
+
+    #[expect(
+        unsafe_code,
+        reason = "inkwell holds every address computation for unsafe, whatever becomes of it"
+    )]
+    fn beyond(
+        &self,
+        base: PointerValue<'ctx>,
+        distance: IntValue<'ctx>,
+    ) -> Built<PointerValue<'ctx>> {
+        let byte = self.context.i8_type();
+        // SAFETY: this builds an instruction, of valid operands; what it computes is one of two addresses.
+        unsafe { self.builder.build_gep(byte, base, &[distance], "") }
+    }
+
+    /// The same address, of which LLVM knows nothing but that it is in a register.
+    fn in_register(&self, address: PointerValue<'ctx>) -> Built<PointerValue<'ctx>> {
+        let pointer = self.context.ptr_type(Default::default());
+        use inkwell::types::BasicType;
+        let signature = pointer.fn_type(&[pointer.into()], false);
+        let nothing = self.context.create_inline_asm(
+            signature,
+            String::new(),
+            "=r,0".to_owned(),
+            false,
+            false,
+            None,
+            false,
+        );
+        let call = self
+            .builder
+            .build_indirect_call(signature, nothing, &[address.into()], "")?;
+        match call.try_as_basic_value().basic() {
+            Some(BasicValueEnum::PointerValue(address)) => Ok(address),
+            _ => Ok(address),
+        }
+    }
+
+    /// What is compared with the same address several times finds it in a register.
+    fn keep_compared(&self, function: FunctionValue<'ctx>) -> Built<()> {
+        let dominance = Dominance::of(function);
+        let mut compared: Vec<(PointerValue<'ctx>, Vec<(InstructionValue<'ctx>, u32)>)> =
+            Vec::new();
+        let blocks = dominance.blocks().iter();
+        for instruction in blocks.flat_map(|block| block.get_instructions()) {
+            if instruction.get_opcode() != InstructionOpcode::ICmp {
+                continue;
+            }
+            for index in 0..2 {
+                let operand = instruction.get_operand(index).and_then(|used| used.value());
+                let Some(address) = operand.and_then(|operand| self.outside(operand)) else {
+                    continue;
+                };
+                match compared.iter_mut().find(|(known, _)| *known == address) {
+                    Some((_, uses)) => uses.push((instruction, index)),
+                    None => compared.push((address, vec![(instruction, index)])),
+                }
+            }
+        }
+        for (address, uses) in compared {
+            let (Some(&(first, _)), true) = (uses.first(), uses.len() > 1) else {
+                continue;
+            };
+            let Some(home) = first.get_parent() else {
+                continue;
+            };
+            self.builder.position_before(&first);
+            let kept = self.in_register(address)?;
+            for (user, index) in uses {
+                let dominated = user
+                    .get_parent()
+                    .is_some_and(|block| dominance.dominates(home, block));
+                if dominated {
+                    user.set_operand(index, kept);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The address of something that the module does not define, and that does not stand for a hole.
+    fn outside(&self, value: BasicValueEnum<'ctx>) -> Option<PointerValue<'ctx>> {
+        let BasicValueEnum::PointerValue(address) = value else {
+            return None;
+        };
+        let name = address.get_name().to_str().ok()?;
+        let global = self.module.get_global(name)?;
+        let is_it = global.as_pointer_value() == address && !name.is_empty();
+        (is_it && global.is_declaration() && !name.starts_with("mimeo.")).then_some(address)
+    }
+}
