@@ -84,8 +84,7 @@ impl CPart {
     /// The comments and the bytes.
     fn declare(&self, out: &mut String) {
         for comment in &self.comments {
-            out.push_str(format!("    // {comment}").trim_end());
-            out.push('\n');
+            line(format_args!("{}", comment_line(comment)), out);
         }
         if self.bytes.is_empty() {
             return;
@@ -143,6 +142,15 @@ fn indented(lines: &[String]) -> String {
 fn line(text: std::fmt::Arguments<'_>, out: &mut String) {
     // Writing to a string does not fail.
     let _ = writeln!(out, "{text}");
+}
+
+/// A comment that is one line whatever the text is: neither a line's end nor a backslash continues it.
+fn comment_line(text: &str) -> String {
+    let text = text.replace(
+        |character: char| character.is_control() || character == '\\',
+        "?",
+    );
+    format!("    // {text}").trim_end().to_owned()
 }
 
 /// A text as a C string literal, with what C cannot hold in one escaped.
@@ -247,7 +255,7 @@ emit_INCREMENT(
     #[test]
     fn a_part_without_bytes_is_only_commented_on() {
         let mut function = function(vec![
-            part("code", &["0:"], &[], vec![]),
+            part("code", &["0:", "a name with \\\n and more \\"], &[], vec![]),
             part("data", &[], &[], vec![]),
         ]);
         function.result = "static int";
@@ -262,6 +270,7 @@ emit_INCREMENT(
     if (refused)
         return 0;
     // 0:
+    // a name with ?? and more ?
     return 1;
 }
 

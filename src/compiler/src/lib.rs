@@ -17,6 +17,7 @@
 //! - `verify`: the independent checker, which proves a stencil's rules from its bytes alone;
 //! - `limit`: a trace's templates as one function, optimised by LLVM as a whole, to compare with;
 //! - `disassemble`, `listing`: stencils as text, for people and for comments; `c_source`: stencil groups as C;
+//! - `format`: tables as C headers, JSON documents and Rust source;
 //! - `error`: what can go wrong, and whose fault it is.
 //!
 //! # Features
@@ -72,6 +73,7 @@ mod constants;
 pub mod disassemble;
 pub mod error;
 pub mod extract;
+pub mod format;
 #[cfg(feature = "llvm")]
 mod forms;
 #[cfg(feature = "llvm")]
