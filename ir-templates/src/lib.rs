@@ -96,6 +96,15 @@ pub fn scalar_table() -> Result<StencilTable, TableError> {
 /// The sets whose tables are checked in, by name.
 pub const SET_NAMES: [&str; 2] = [NAME, SCALAR_NAME];
 
+/// The table of one of the [sets](SET_NAMES), or `None` for any other name.
+pub fn table_of(set: &str) -> Option<Result<StencilTable, TableError>> {
+    match set {
+        NAME => Some(standard_table()),
+        SCALAR_NAME => Some(scalar_table()),
+        _ => None,
+    }
+}
+
 /// The templates of one of the [sets](SET_NAMES), or `None` for any other name.
 #[cfg(feature = "llvm")]
 pub fn templates_of(set: &str) -> Option<mimeo_compiler::template::TemplateSet> {

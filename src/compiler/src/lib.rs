@@ -16,12 +16,14 @@
 //! - `extract`, `symbol`: object files to stencils; what is not understood is an error;
 //! - `verify`: the independent checker, which proves a stencil's rules from its bytes alone;
 //! - `limit`: a trace's templates as one function, optimised by LLVM as a whole, to compare with;
-//! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is.
+//! - `disassemble`, `listing`: stencils as text, for people and for comments; `c_source`: stencil groups as C;
+//! - `format`: tables as C headers, JSON documents and Rust source;
+//! - `error`: what can go wrong, and whose fault it is.
 //!
 //! # Features
 //! `llvm19` links LLVM 19 and adds the stages that need it: `template`, `builder`, `target` and `codegen`. Without a
-//! feature there are extraction, the checker and the disassembler, which need no LLVM. There is one feature for each
-//! version of LLVM, never two at once.
+//! feature there are extraction, the checker, the disassembler and the writer of C, which need no LLVM. There is one
+//! feature for each version of LLVM, never two at once.
 //!
 //! # Example
 //! A uop that adds the top two values and leaves through its jump target where the sum overflows:
@@ -65,6 +67,7 @@
 mod addresses;
 #[cfg(feature = "llvm")]
 pub mod builder;
+pub mod c_source;
 #[cfg(feature = "llvm")]
 pub mod codegen;
 #[cfg(feature = "llvm")]
@@ -75,6 +78,7 @@ pub mod disassemble;
 pub mod error;
 pub mod expression;
 pub mod extract;
+pub mod format;
 #[cfg(feature = "llvm")]
 mod dominance;
 #[cfg(feature = "llvm")]
@@ -87,6 +91,7 @@ pub mod interpreter;
 pub mod ir;
 #[cfg(feature = "llvm")]
 pub mod limit;
+pub mod listing;
 #[cfg(feature = "llvm")]
 mod module;
 #[cfg(feature = "llvm")]
