@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# How fast CPython 3.13's JIT is with mimeo's stencils, against the same CPython with the stencils of its own generator,
+# both made by LLVM 19: five kernels, or with --suite whether both pass the same of CPython's tests.
+set -euo pipefail
+
+usage() {
+    cat <<TEXT
+Usage: ci/cpython-bench.sh [OPTIONS]
+Builds two interpreters that differ in jit_stencils.h alone, CPython's own and mimeo's, and runs five kernels with
+PYTHON_JIT=1, taking turns on one CPU: the medians of processor time, their ratios, and the ratios' geometric mean. Fails if
+the results differ.
+
+  --rounds N                processes of each interpreter and kernel (default: 15)
+  --kernel NAME             only this kernel (again for more): nbody, fannkuch, spectral_norm, int_loop, float_loop
+  --cpu N                   the CPU to run on (default: the last)
+  --json FILE               write all times to FILE
+  --suite                   in the place of the kernels, run CPython's whole test suite with both, and fail if ours fails a
+                            test, twice, that the reference passes (some twenty minutes on two CPUs)
+  --tests "LIST"            with --suite: only these tests
+  --reference-header FILE   put this header into the reference, in the place of the one CPython's generator makes
+  --header FILE             put this header into ours, in the place of the one mimeo makes
+  --source DIR              a source tree of CPython 3.13, which is copied, in the place of Debian's source package
+  --mimeo PATH              the mimeo command, in the place of building it
+  --clang PATH              the clang for mimeo, in the place of clang-19
+  --work DIR                work in DIR, keep it, and use what is there already; without it, a temporary directory
+  --jobs N                  processes at a time when building and in the suite (default: all processors)
+  --debug                   debug builds of both
+Exit code: 0 fine, 1 something failed or differs, 2 usage.
+TEXT
+}
+
+program=${0##*/}
+source_option='' header_option='' mimeo_option='' clang_option='' work_option='' reference_option=''
+jobs=$(nproc) debug=no require=yes
+suite=no tests='' compare=()
+# shellcheck source-path=SCRIPTDIR source=cpython/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/cpython/common.sh"
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --source | --header | --reference-header | --mimeo | --clang | --work | --jobs | --tests | --rounds | --kernel | --cpu | --json)
+        [ $# -ge 2 ] || usage_error "$1 needs a value"
+        case $1 in
+        --source) source_option=$2 ;;
+        --header) header_option=$2 ;;
+        --reference-header) reference_option=$2 ;;
+        --mimeo) mimeo_option=$2 ;;
+        --clang) clang_option=$2 ;;
+        --work) work_option=$2 ;;
+        --jobs) jobs=$2 ;;
+        --tests) tests=$2 ;;
+        --rounds | --cpu)
+            [[ $2 =~ ^[0-9]+$ ]] || usage_error "$1 takes a number, not $2"
+            compare+=("$1" "$2")
+            ;;
+        --kernel)
+            case $2 in
+            nbody | fannkuch | spectral_norm | int_loop | float_loop) compare+=(--kernel "$2") ;;
+            *) usage_error "no kernel is called $2" ;;
+            esac
+            ;;
+        --json) compare+=(--json "$(realpath -m "$2")") ;;
+        esac
+        shift 2
+        ;;
+    --suite) suite=yes && shift ;;
+    --debug) debug=yes && shift ;;
+    -h | --help) usage && exit 0 ;;
+    *) usage_error "unknown argument: $1" ;;
+    esac
+done
+check_options
+[ -z "$reference_option" ] || [ -s "$reference_option" ] || usage_error "no header: $reference_option"
+[ "$suite" = yes ] || [ -z "$tests" ] || usage_error "--tests goes with --suite"
+
+# The header of CPython's own generator, made once for a work directory.
+put_reference_header() {
+    local options=() generated=$reference/generated
+    if [ -n "$reference_option" ]; then
+        put_header "$reference_option" "$reference"
+        return 0
+    fi
+    if [ ! -s "$generated/jit_stencils.h" ]; then
+        [ "$debug" = no ] || options+=(--debug)
+        mkdir -p "$generated"
+        cp -p "$reference/pyconfig.h" "$generated/"
+        (
+            cd "$generated"
+            logged "$reference/generator.log" \
+                "$python" "$here/generator.py" "$work/source" 19 x86_64-pc-linux-gnu ${options[@]+"${options[@]}"}
+        )
+    fi
+    put_header "$generated/jit_stencils.h" "$reference"
+}
+
+build_reference() {
+    # A reference that has its header in it already is built once.
+    if [ -e "$reference/built" ] && { [ -z "$reference_option" ] || cmp -s "$reference_option" "$reference/built"; } &&
+        { [ -n "$reference_option" ] || cmp -s "$reference/generated/jit_stencils.h" "$reference/built"; }; then
+        say "built already: $reference"
+        return 0
+    fi
+    rm -f "$reference/built"
+    put_reference_header
+    make_build "$reference"
+    cp "$reference/jit_stencils.h" "$reference/built"
+}
+
+# A copy of the reference that knows where it is: then only what depends on the header must be built again. Files that name
+# the directory keep their dates, or make would build everything.
+copy_reference() {
+    local file
+    [ ! -e "$ours/configured" ] || return 0
+    rm -rf "$ours"
+    cp -a "$reference" "$ours"
+    rm -f "$ours/configured" "$ours/built"
+    rm -rf "$ours/generated"
+    while IFS= read -r -d '' file; do
+        touch -r "$file" "$ours/date"
+        sed -i "s|$reference\\>|$ours|g" "$file"
+        touch -r "$ours/date" "$file"
+    done < <(grep -rlIZ --include=Makefile --include=Makefile.pre --include=config.status --include=ld_so_aix \
+        --include='_sysconfigdata_*.py' -F "$reference" "$ours")
+    find "$ours/build" -name __pycache__ -prune -exec rm -rf {} +
+    touch "$ours/configured"
+}
+
+build_ours() {
+    copy_reference
+    put_our_header "$ours"
+    make_build "$ours"
+    if ! cmp -s "$reference/jit_stencils.h" "$ours/jit_stencils.h" && cmp -s "$reference/python" "$ours/python"; then
+        fail "the headers differ, and the interpreters do not"
+    fi
+}
+
+run_suite() {
+    local list
+    read -r -d '' -a list <<<"$tests" || true
+    "$python" "$here/suite.py" "$reference/python" "$ours/python" --logs "$work" --jobs "$jobs" ${list[@]+"${list[@]}"}
+}
+
+set_up_work
+if [ "$debug" = yes ]; then suffix=-debug; else suffix=''; fi
+reference=$work/reference$suffix ours=$work/ours$suffix
+tools=()
+[ -n "$header_option$clang_option" ] || tools+=(clang-19=clang-19)
+[ -n "$reference_option" ] || tools+=(clang-19=clang-19 llvm-readobj-19=llvm-19)
+phase "tools" set_up_tools ${tools[@]+"${tools[@]}"}
+phase "source" get_source
+[ -n "$header_option" ] || phase "mimeo" set_up_mimeo
+phase "configure" configure_build "$reference"
+phase "the reference" build_reference
+phase "ours" build_ours
+if [ "$suite" = yes ]; then
+    phase "both suites" run_suite
+else
+    phase "kernels" "$python" "$here/compare.py" "$reference/python" "$ours/python" ${compare[@]+"${compare[@]}"}
+fi

@@ -1,0 +1,289 @@
+# What ci/cpython.sh and ci/cpython-bench.sh share: where CPython 3.13's source comes from, how an interpreter with the JIT
+# is built of it, and how a header of stencils gets into it. Sourced by them; needs bash.
+# shellcheck shell=bash
+#
+# Sets nothing up on its own. The caller has set `program`, and the options: `require`, `source_option`, `header_option`,
+# `mimeo_option`, `clang_option`, `work_option`, `jobs`, `debug`.
+
+: "${program:?}" "${require:?}" "${jobs:?}" "${debug:?}"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+repository=${here%/ci/cpython}
+release=trixie # the first Debian release that has python3.13
+
+say() { printf '%s: %s\n' "$program" "$*"; }
+
+fail() {
+    printf '%s: %s\n' "$program" "$*" >&2
+    exit 1
+}
+
+usage_error() {
+    printf '%s: %s (--help says more)\n' "$program" "$*" >&2
+    exit 2
+}
+
+# Wrong options are found before the work starts.
+check_options() {
+    [[ $jobs =~ ^[1-9][0-9]*$ ]] || usage_error "--jobs is a number of processes, not $jobs"
+    [ -z "$source_option" ] || is_source_tree "$source_option" ||
+        usage_error "no source tree of CPython 3.13: $source_option"
+    [ -z "$header_option" ] || [ -s "$header_option" ] || usage_error "no header: $header_option"
+    [ -z "$mimeo_option" ] || [ -x "$mimeo_option" ] || usage_error "not a program: $mimeo_option"
+}
+
+# The source cannot be had. Plainly said; an error only for those who asked for one.
+skip() {
+    [ "$require" = no ] || fail "no source, and --require was given: $*"
+    printf '%s: SKIPPED: %s\n' "$program" "$*"
+    exit 0
+}
+
+# Runs a phase of the work and says how long it took.
+phase() {
+    local what=$1 start=$SECONDS
+    shift
+    say "$what ..."
+    "$@"
+    say "$what: $((SECONDS - start)) s"
+}
+
+# Runs a command with its output in a log, which is shown where it fails.
+logged() {
+    local log=$1
+    shift
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 40 "$log" >&2
+        fail "failed: $*"
+    fi
+}
+
+# --work DIR, which stays, or a temporary directory that goes when the script does. After kill -9 that directory is left
+# over, and nothing else: no file of the system is changed but by installing packages.
+set_up_work() {
+    if [ -n "$work_option" ]; then
+        mkdir -p "$work_option"
+        work=$(cd "$work_option" && pwd)
+    else
+        work=$(mktemp -d "${TMPDIR:-/tmp}/mimeo-cpython.XXXXXXXX")
+        trap 'rm -rf "$work"' EXIT
+        trap 'exit 129' HUP
+        trap 'exit 130' INT
+        trap 'exit 143' TERM
+        chmod 711 "$work" # apt downloads as a user of its own
+    fi
+}
+
+# Debian's and Ubuntu's packages, or false where they cannot be installed.
+install_packages() {
+    command -v apt-get >/dev/null 2>&1 || return 1
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null 2>&1 || return 1
+        as_root=(sudo)
+    fi
+    say "installing $*"
+    "${as_root[@]}" apt-get update -q &&
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
+}
+
+compiles_c() { echo '#include <stdio.h>' | gcc -x c -fsyntax-only - 2>/dev/null; }
+
+# A Python that runs (a version manager's stub may be there and not run) and is new enough for CPython's scripts.
+find_python() {
+    local candidate
+    for candidate in python3 python3.13 python3.12 python3.11; do
+        if "$candidate" -c 'import sys; assert sys.version_info >= (3, 11)' >/dev/null 2>&1; then
+            "$candidate" -c 'import sys; print(sys.executable)'
+            return 0
+        fi
+    done
+    return 1
+}
+
+# What the build needs, installed where it is missing. Arguments: further commands, each as COMMAND=PACKAGE. Sets `python`.
+set_up_tools() {
+    [ "$(uname -sm)" = "Linux x86_64" ] || skip "the stencils are for x86-64 Linux, and this is $(uname -sm)"
+    local missing=() pair
+    compiles_c || missing+=(gcc libc6-dev)
+    for pair in make=make xz=xz-utils tar=tar "$@"; do
+        command -v "${pair%%=*}" >/dev/null 2>&1 || missing+=("${pair#*=}")
+    done
+    find_python >/dev/null || missing+=(python3)
+    if [ "${#missing[@]}" -gt 0 ]; then
+        install_packages "${missing[@]}" || fail "cannot install what is missing: ${missing[*]}"
+    fi
+    compiles_c || fail "gcc compiles no C program"
+    python=$(find_python) || fail "no Python from 3.11 on is here (tried python3, python3.13, python3.12, python3.11)"
+}
+
+# Debian's mirrors: the one this machine installs from, if it is Debian, then the ordinary one.
+mirrors() {
+    {
+        # shellcheck disable=SC2016  # these are apt's variables
+        apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+            awk -F'|' '$1 == "Debian" { print $2 }
+                       $1 == "$(LABEL)" && $2 ~ /\/debian\/?$/ { unnamed = unnamed $2 "\n" }
+                       END { printf "%s", unnamed }' || true
+        echo http://deb.debian.org/debian/
+    } | awk '!seen[$0]++'
+}
+
+# Downloads the source package's files into $1 with an apt that has its own sources, lists and cache there, and shares with
+# the system's only how the network is reached. apt checks signatures and checksums.
+download_source() {
+    local apt=$1 keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror
+    command -v apt-get >/dev/null 2>&1 ||
+        skip "there is no apt-get to get Debian's source package python3.13 with; give a source tree with --source DIR"
+    if [ ! -r "$keyring" ]; then
+        install_packages debian-archive-keyring >"$work/keyring.log" 2>&1 || true
+        [ -r "$keyring" ] || skip "Debian's keyring is not here ($keyring, package debian-archive-keyring)"
+    fi
+    for mirror in $(mirrors); do
+        rm -rf "$apt"
+        mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/files"
+        if [ "$(id -u)" -eq 0 ] && id _apt >/dev/null 2>&1; then
+            chown _apt "$apt/files"
+        fi
+        echo "deb-src [signed-by=$keyring] $mirror $release main" >"$apt/sources.list"
+        cat >"$apt/apt.conf" <<TEXT
+#clear APT::Default-Release;
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+Dir::Etc::SourceList "$apt/sources.list";
+Dir::Etc::SourceParts "-";
+Dir::State::Lists "$apt/lists";
+Dir::Cache "$apt/cache";
+Acquire::Retries "2";
+Acquire::http::Timeout "30";
+TEXT
+        if apt-get -c="$apt/apt.conf" update >"$apt/log" 2>&1 &&
+            (cd "$apt/files" &&
+                apt-get -c="$apt/apt.conf" source --download-only --only-source -t "$release" python3.13) >>"$apt/log" 2>&1 &&
+            ls "$apt"/files/python3.13_*.orig.tar.xz >/dev/null 2>&1; then
+            say "Debian's python3.13 comes from $mirror"
+            return 0
+        fi
+        if grep -qi 'hash sum mismatch' "$apt/log"; then
+            tail -n 20 "$apt/log" >&2
+            fail "$mirror gave files that are not those it is signed for"
+        fi
+        say "no source from $mirror: $(grep -E '^[EW]:' "$apt/log" | head -n 1 || true)"
+    done
+    skip "no mirror of Debian gave the source package python3.13 of $release"
+}
+
+# The .dsc, which apt has checked against the signed index, names the tarball's checksum.
+check_tarball() {
+    local tarball=$1 dsc sum
+    dsc=$(ls "${tarball%/*}"/python3.13_*.dsc)
+    sum=$(awk -v file="${tarball##*/}" '/^[^ ]/ { sha256 = /^Checksums-Sha256:/ } sha256 && $3 == file { print $1 }' "$dsc")
+    [ -n "$sum" ] || fail "$dsc names no SHA-256 of ${tarball##*/}"
+    echo "$sum  $tarball" | sha256sum --check --quiet || fail "$tarball is not the file that $dsc names"
+}
+
+is_source_tree() {
+    [ -x "$1/configure" ] && [ -f "$1/Tools/jit/build.py" ] &&
+        grep -Eq '^#define PY_VERSION +"3\.13\.' "$1/Include/patchlevel.h"
+}
+
+# Puts CPython's source at $work/source: Debian's tarball as it came from CPython, without Debian's patches, or a copy of
+# --source DIR, because building and testing write beside the library's modules.
+get_source() {
+    local origin="Debian $release" tarball
+    [ -z "$source_option" ] || origin=$(cd "$source_option" && pwd)
+    if [ -e "$work/source.from" ]; then
+        [ "$(cat "$work/source.from")" = "$origin" ] ||
+            fail "$work has the source from $(cat "$work/source.from"), not from $origin: use another directory"
+        say "the source is there: $work/source"
+        return 0
+    fi
+    rm -rf "$work/source"
+    mkdir "$work/source"
+    if [ -n "$source_option" ]; then
+        [ ! -e "$origin/pyconfig.h" ] || fail "$origin has been built in: give a clean tree"
+        tar -C "$origin" --exclude=./.git -cf - . | tar -C "$work/source" -xf -
+    else
+        download_source "$work/apt"
+        tarball=$(ls "$work"/apt/files/python3.13_*.orig.tar.xz)
+        check_tarball "$tarball"
+        tar -C "$work/source" --strip-components=1 --no-same-owner -xf "$tarball"
+        rm -rf "$work/apt/lists" "$work/apt/cache"
+    fi
+    is_source_tree "$work/source" || fail "this is not a source tree of CPython 3.13: $origin"
+    echo "$origin" >"$work/source.from"
+    say "CPython $(sed -n 's/^#define PY_VERSION  *"\(.*\)"/\1/p' "$work/source/Include/patchlevel.h"), from $origin"
+}
+
+# Configures $1, a directory in $work, unless it is.
+configure_build() {
+    local build=$1 options=(--enable-experimental-jit)
+    [ "$debug" = no ] || options+=(--with-pydebug)
+    if [ -e "$build/configured" ]; then
+        say "configured already: $build"
+        return 0
+    fi
+    rm -rf "$build"
+    mkdir "$build"
+    (
+        cd "$build" || exit
+        # configure would take any python3.13 it sees, whether it runs or not.
+        export PYTHON_FOR_REGEN=$python
+        # No debugging information: it takes time, and makes no code.
+        export CFLAGS=-g0
+        logged configure.log ../source/configure "${options[@]}"
+    )
+    touch "$build/configured"
+}
+
+# Builds the mimeo command unless it was given. Sets `mimeo`.
+set_up_mimeo() {
+    if [ -n "$mimeo_option" ]; then
+        mimeo=$(realpath "$mimeo_option")
+        return 0
+    fi
+    local target
+    target=$(cd "$repository" && realpath -m "${CARGO_TARGET_DIR:-target}")
+    "$repository/ci/setup-llvm.sh" 19
+    (cd "$repository" && cargo build --locked --release -p mimeo-cli --features llvm19)
+    mimeo=$target/release/mimeo
+}
+
+# Puts our header into build directory $1: --header FILE, or what mimeo makes.
+put_our_header() {
+    local build=$1 options=()
+    if [ -n "$header_option" ]; then
+        put_header "$header_option" "$build"
+        return 0
+    fi
+    [ "$debug" = no ] || options+=(--debug)
+    [ -z "$clang_option" ] || options+=(--clang "$clang_option")
+    rm -f "$work/header.h"
+    "$mimeo" cpython --source "$work/source" --build "$build" --out "$work/header.h" --jobs "$jobs" "${options[@]}"
+    put_header "$work/header.h" "$build"
+}
+
+# Puts header $1 into build directory $2, newer than all that CPython's make would make a new one for, and remembers it.
+put_header() {
+    [ -s "$1" ] || fail "no header: $1"
+    cp "$1" "$2/expected_stencils.h"
+    cp "$1" "$2/jit_stencils.h"
+    make -s -C "$2" -q jit_stencils.h || fail "CPython's make would make another header in the place of $1"
+}
+
+check_header() {
+    cmp "$1/expected_stencils.h" "$1/jit_stencils.h" || fail "the header in $1 is not the one that was put there any more"
+}
+
+# Builds directory $1 with the header in it, and makes sure that the interpreter was built from just that header.
+make_build() {
+    local build=$1
+    logged "$build/make.log" make -C "$build" -j"$jobs"
+    check_header "$build"
+    if [ "$build/Python/jit.o" -ot "$build/jit_stencils.h" ] || [ "$build/python" -ot "$build/Python/jit.o" ]; then
+        fail "make did not build the interpreter in $build from the header"
+    fi
+    PYTHON_JIT=1 "$build/python" -B "$here/jit.py" some || fail "the interpreter in $build makes no machine code"
+    # Without the JIT the same check must find nothing, or it proves nothing.
+    PYTHON_JIT=0 "$build/python" -B "$here/jit.py" none || fail "the interpreter in $build makes machine code unasked"
+}
