@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod convert;
+mod cpython;
 mod documents;
 mod engines;
 mod failure;
@@ -38,6 +39,7 @@ enum Command {
     Run(run::Arguments),
     Build(build::Arguments),
     Convert(convert::Arguments),
+    Cpython(cpython::Arguments),
     Inspect(inspect::Arguments),
     Uops(uops::Arguments),
     Mine(mine::Arguments),
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments, &mut out),
         Command::Build(arguments) => build::run(&arguments, &mut out),
         Command::Convert(arguments) => convert::run(&arguments, &mut out),
+        Command::Cpython(arguments) => cpython::run(&arguments, &mut out),
         Command::Inspect(arguments) => inspect::run(&arguments, &mut out),
         Command::Uops(arguments) => uops::run(&arguments, &mut out),
         Command::Mine(arguments) => mine::run(&arguments, &mut out),

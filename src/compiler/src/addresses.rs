@@ -357,7 +357,6 @@ impl<'ctx> Saver<'_, 'ctx> {
     /// The same address, of which LLVM knows nothing but that it is in a register.
     fn in_register(&self, address: PointerValue<'ctx>) -> Built<PointerValue<'ctx>> {
         let pointer = self.context.ptr_type(Default::default());
-        use inkwell::types::BasicType;
         let signature = pointer.fn_type(&[pointer.into()], false);
         let nothing = self.context.create_inline_asm(
             signature,

@@ -18,6 +18,7 @@ use crate::module::pad_frame;
 use crate::target;
 use crate::verify::{Report, VerifyError, check_c_entry, check_c_stencil};
 use inkwell::builder::BuilderError;
+use iced_x86::{Code, Decoder, DecoderOptions, Register};
 use inkwell::attributes::AttributeLoc;
 use inkwell::context::Context;
 use inkwell::module::Module;
@@ -152,14 +153,28 @@ pub fn compile_entry(
     let distance = (code.bytes.len() - end) as u32;
     code.bytes[start..end].copy_from_slice(&distance.to_le_bytes());
     code.holes.retain(|hole| *hole != call);
-    code.bytes.extend(CALL_STENCILS);
+    code.bytes.extend(match saves_rbp(&code.bytes[..start]) {
+        true => CALL_STENCILS,
+        false => SAVE_RBP_AND_CALL_STENCILS,
+    });
     emitted.check(check_c_entry)?;
     Ok(emitted.into_stencil())
 }
 
-/// `push rbp; push rax; call STENCILS; pop rcx; pop rbp; ret`, at whose end the stencils stand. It is called with rsp at 8 mod
-/// 16; the first push saves rbp, the second is for the alignment. What the stencils return is in rax.
-const CALL_STENCILS: [u8; 10] = [0x55, 0x50, 0xe8, 3, 0, 0, 0, 0x59, 0x5d, 0xc3];
+/// `call STENCILS; ret`, at whose end the stencils stand. It is called with rsp at 8 mod 16, and so calls with rsp at 0 mod 16
+/// behind the return address. What the stencils return is in rax.
+const CALL_STENCILS: &[u8] = &[0xe8, 1, 0, 0, 0, 0xc3];
+
+/// `push rbp; push rax; call STENCILS; pop rcx; pop rbp; ret`, the same for who needs rbp.
+const SAVE_RBP_AND_CALL_STENCILS: &[u8] = &[0x55, 0x50, 0xe8, 3, 0, 0, 0, 0x59, 0x5d, 0xc3];
+
+/// Whether code that runs straight on pushes rbp: LLVM does where it knows that stencils do not keep it.
+fn saves_rbp(code: &[u8]) -> bool {
+    let mut instructions = Decoder::new(64, code, DecoderOptions::NONE).into_iter();
+    instructions.any(|instruction| {
+        instruction.code() == Code::Push_r64 && instruction.op0_register() == Register::RBP
+    })
+}
 
 fn compile_module(
     source: &IrSource,

@@ -128,6 +128,16 @@ impl Expression {
         }
     }
 
+    /// Whether the number depends on a hole of which this is so.
+    pub fn depends_on(&self, is: &impl Fn(HoleValue) -> bool) -> bool {
+        match self {
+            Self::Hole { value, .. } => is(*value),
+            Self::Constant(_) | Self::Address(_) => false,
+            Self::Low(number, _) | Self::SignedLow(number, _) => number.depends_on(is),
+            Self::Binary(_, left, right) => left.depends_on(is) || right.depends_on(is),
+        }
+    }
+
     /// The number, modulo 2^64, where holes are filled with these values and symbols have these addresses.
     pub fn evaluate(
         &self,

@@ -74,6 +74,8 @@ pub mod codegen;
 mod constants;
 #[cfg(feature = "llvm")]
 pub mod contract;
+#[cfg(feature = "llvm")]
+pub mod cpython;
 pub mod disassemble;
 pub mod error;
 pub mod expression;

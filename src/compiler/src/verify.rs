@@ -212,6 +212,14 @@ enum Kind {
     Handler,
     /// Those of stencils that C code copies: see [`check_c_stencil`].
     C,
+    /// Those of the code through which C enters such stencils: see [`check_c_entry`].
+    CEntry,
+}
+
+impl Kind {
+    fn is_for_c(self) -> bool {
+        matches!(self, Self::C | Self::CEntry)
+    }
 }
 
 /// What the stencil does with the value registers.

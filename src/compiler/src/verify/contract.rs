@@ -29,7 +29,7 @@ pub fn check_c_stencil(
         name,
         ..UopInfo::default()
     };
-    let checker = checker(&uop, group, symbols);
+    let checker = checker(&uop, group, symbols, Kind::C);
     let (graph, frames) = checker.code_is_sound()?;
     checker.registers_are_handed_over(&graph, &frames)?;
     Ok(graph.report(frames.deepest))
@@ -49,7 +49,7 @@ pub fn check_c_entry(
         name,
         ..UopInfo::default()
     };
-    let checker = checker(&uop, group, symbols);
+    let checker = checker(&uop, group, symbols, Kind::CEntry);
     checker.parts_and_holes_are_well_formed()?;
     checker.data_holes_are_addresses()?;
     let graph = checker.reachable_code_decodes()?;
@@ -63,6 +63,7 @@ fn checker<'a>(
     uop: &'a UopInfo<'a>,
     group: StencilGroup<'a>,
     symbols: &'a [&'a str],
+    kind: Kind,
 ) -> Checker<'a> {
     Checker {
         name: uop.name.to_owned(),
@@ -72,7 +73,7 @@ fn checker<'a>(
         },
         group,
         symbols,
-        kind: Kind::C,
+        kind,
     }
 }
 

@@ -289,7 +289,7 @@ impl<'a> Checker<'a> {
         let error = |violation| self.error_in(place, &instruction, violation);
         is_read_alike(bytes, place.offset, &instruction).map_err(error)?;
         let may_return =
-            self.kind == Kind::C && instruction.flow_control() == FlowControl::Return;
+            self.kind.is_for_c() && instruction.flow_control() == FlowControl::Return;
         if !may_return {
             is_permitted(&instruction).map_err(error)?;
         }
@@ -370,6 +370,9 @@ impl<'a> Checker<'a> {
             FlowControl::Return => (None, Some(Target::Out)),
             FlowControl::IndirectBranch if self.is_leave() => (None, Some(leave_target(node)?)),
             FlowControl::IndirectBranch => (None, Some(exit_record_target(node)?)),
+            FlowControl::Call if self.kind == Kind::CEntry => {
+                (Some(self.next_target(node)?), Some(self.jump_target(node)?))
+            }
             FlowControl::Call => {
                 calls_symbol(node)?;
                 (Some(self.next_target(node)?), None)
