@@ -16,6 +16,7 @@
 //! - `extract`, `symbol`: object files to stencils; what is not understood is an error;
 //! - `verify`: the independent checker, which proves a stencil's rules from its bytes alone;
 //! - `limit`: a trace's templates as one function, optimised by LLVM as a whole, to compare with;
+//! - `c_header`: stencils from C headers, to be compared;
 //! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is.
 //!
 //! # Features
@@ -63,6 +64,7 @@
 
 #[cfg(feature = "llvm")]
 pub mod builder;
+pub mod c_header;
 #[cfg(feature = "llvm")]
 pub mod codegen;
 #[cfg(feature = "llvm")]
