@@ -16,12 +16,12 @@
 //! - `extract`, `symbol`: object files to stencils; what is not understood is an error;
 //! - `verify`: the independent checker, which proves a stencil's rules from its bytes alone;
 //! - `limit`: a trace's templates as one function, optimised by LLVM as a whole, to compare with;
-//! - `c_header`: stencils from C headers, to be compared;
-//! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is.
+//! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is;
+//! - `diff`: two sets of stencils compared, of tables or of C headers, which `c_header` reads.
 //!
 //! # Features
 //! `llvm19` links LLVM 19 and adds the stages that need it: `template`, `builder`, `target` and `codegen`. Without a
-//! feature there are extraction, the checker and the disassembler, which need no LLVM. There is one feature for each
+//! feature there are extraction, the checker, the disassembler and the comparison, which need no LLVM. There is one feature for each
 //! version of LLVM, never two at once.
 //!
 //! # Example
@@ -69,6 +69,7 @@ pub mod c_header;
 pub mod codegen;
 #[cfg(feature = "llvm")]
 mod constants;
+pub mod diff;
 pub mod disassemble;
 pub mod error;
 pub mod extract;
