@@ -145,7 +145,8 @@ fn chosen(arguments: &Arguments, table: &StencilTable) -> Result<Vec<UopId>, Fai
     }
     let find = |name: &String| {
         table.find(name).ok_or_else(|| {
-            let problem = match similar(name, table) {
+            let names = table.uops().map(|uop| table.uop(uop).name);
+            let problem = match similar(name, names) {
                 Some(other) => format!("there is no uop {name}, did you mean {other}?"),
                 None => format!("there is no uop {name}; without a name, all are shown"),
             };
@@ -156,9 +157,8 @@ fn chosen(arguments: &Arguments, table: &StencilTable) -> Result<Vec<UopId>, Fai
 }
 
 /// The shortest name that has this one in it, whatever the case and without regard to the first underscore.
-fn similar<'a>(name: &str, table: &'a StencilTable) -> Option<&'a str> {
+pub(crate) fn similar<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.trim_start_matches('_').to_uppercase();
-    let names = table.uops().map(|uop| table.uop(uop).name);
     names
         .filter(|other| !wanted.is_empty() && other.contains(&wanted))
         .min_by_key(|other| other.len())

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod convert;
 mod cpython;
+mod diff;
 mod documents;
 mod engines;
 mod failure;
@@ -30,7 +31,7 @@ struct CommandLine {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  fine
-  1  the answer is no: a trace ended elsewhere, a table differs, a stencil breaks a rule, engines disagree
+  1  the answer is no: a trace ended elsewhere, tables differ, a stencil breaks a rule, engines disagree
   2  usage: the command line is wrong, or asks for what this build cannot do
   3  bad input: a file that cannot be read or written, or is not what it should be";
 
@@ -41,6 +42,7 @@ enum Command {
     Convert(convert::Arguments),
     Cpython(cpython::Arguments),
     Inspect(inspect::Arguments),
+    Diff(diff::Arguments),
     Uops(uops::Arguments),
     Mine(mine::Arguments),
     Verify(verify::Arguments),
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Convert(arguments) => convert::run(&arguments, &mut out),
         Command::Cpython(arguments) => cpython::run(&arguments, &mut out),
         Command::Inspect(arguments) => inspect::run(&arguments, &mut out),
+        Command::Diff(arguments) => diff::run(&arguments, &mut out),
         Command::Uops(arguments) => uops::run(&arguments, &mut out),
         Command::Mine(arguments) => mine::run(&arguments, &mut out),
         Command::Verify(arguments) => verify::run(&arguments, &mut out),

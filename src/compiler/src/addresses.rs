@@ -104,9 +104,8 @@ fn has_calls(function: FunctionValue<'_>) -> bool {
         CallSiteValue::try_from(instruction).is_ok_and(|call| {
             let callee = call.get_called_fn_value();
             let name = callee.map(|callee| callee.get_name().to_bytes().to_vec());
-            let is_known = name.is_some_and(|name| {
-                name.starts_with(b"llvm.") || name.starts_with(b"mimeo.")
-            });
+            let is_known =
+                name.is_some_and(|name| name.starts_with(b"llvm.") || name.starts_with(b"mimeo."));
             !is_known && call.get_call_convention() != crate::target::PRESERVE_NONE
         })
     })
@@ -132,8 +131,7 @@ impl<'ctx> Saver<'_, 'ctx> {
         let Ok(phi) = PhiValue::try_from(instruction) else {
             return Ok(());
         };
-        let incoming: Vec<(BasicValueEnum<'ctx>, BasicBlock<'ctx>)> =
-            phi.get_incomings().collect();
+        let incoming: Vec<(BasicValueEnum<'ctx>, BasicBlock<'ctx>)> = phi.get_incomings().collect();
         let mut addresses: Vec<PointerValue<'ctx>> = Vec::new();
         for (value, _) in &incoming {
             match self.outside(*value) {
@@ -309,8 +307,10 @@ impl<'ctx> Saver<'_, 'ctx> {
     fn opaque(&self, user: InstructionValue<'ctx>, name: &str) -> Built<IntValue<'ctx>> {
         let word = self.context.i64_type();
         let function = self.module.get_function(name);
-        let function = function
-            .unwrap_or_else(|| self.module.add_function(name, word.fn_type(&[], false), None));
+        let function = function.unwrap_or_else(|| {
+            self.module
+                .add_function(name, word.fn_type(&[], false), None)
+        });
         let entry = user
             .get_parent()
             .and_then(|block| block.get_parent())

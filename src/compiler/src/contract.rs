@@ -12,14 +12,16 @@ use crate::error::{CompileError, IrProblem};
 use crate::expression::Expression;
 use crate::extract::{ExtractError, ExtractProblem, ObjectReader, SymbolNames};
 use crate::fold::{Numbers, Style, fold};
-use crate::ir::{Entered, IrFunction, IrSource, forbid_jump_tables, lower_alignments, make_templates};
-use crate::symbol::SymbolMeanings;
+use crate::ir::{
+    Entered, IrFunction, IrSource, forbid_jump_tables, lower_alignments, make_templates,
+};
 use crate::module::pad_frame;
+use crate::symbol::SymbolMeanings;
 use crate::target;
 use crate::verify::{Report, VerifyError, check_c_entry, check_c_stencil};
-use inkwell::builder::BuilderError;
 use iced_x86::{Code, Decoder, DecoderOptions, Register};
 use inkwell::attributes::AttributeLoc;
+use inkwell::builder::BuilderError;
 use inkwell::context::Context;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
@@ -27,8 +29,8 @@ use inkwell::targets::FileType;
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{Stencil, StencilGroup, StencilGroupBuf};
-use std::rc::Rc;
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 
 /// What fills a place, but for the addend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,12 +144,22 @@ pub fn compile_entry(
         opcode.and_then(|at| code.bytes.get(at as usize)) == Some(&0xe8)
     };
     let [call] = places[..] else {
-        let problem = IrProblem::Entry { calls: places.len() };
-        return Err(CompileError::ir(source.name(), Some(&function.stencil), problem));
+        let problem = IrProblem::Entry {
+            calls: places.len(),
+        };
+        return Err(CompileError::ir(
+            source.name(),
+            Some(&function.stencil),
+            problem,
+        ));
     };
     if !is_call(&call) {
         let problem = IrProblem::Entry { calls: 0 };
-        return Err(CompileError::ir(source.name(), Some(&function.stencil), problem));
+        return Err(CompileError::ir(
+            source.name(),
+            Some(&function.stencil),
+            problem,
+        ));
     }
     let (start, end) = (call.offset() as usize, call.end() as usize);
     let distance = (code.bytes.len() - end) as u32;
@@ -181,7 +193,8 @@ fn compile_module(
     functions: &[&IrFunction],
     holes: &SymbolMeanings,
 ) -> Result<Vec<CStencil>, CompileError> {
-    let emit = |functions: &[&IrFunction], how: How| emit_as_possible(source, functions, holes, how);
+    let emit =
+        |functions: &[&IrFunction], how: How| emit_as_possible(source, functions, holes, how);
     let how = How {
         entered: Entered::AsStencil,
         padded: false,
@@ -195,7 +208,10 @@ fn compile_module(
         })
         .collect();
     let again: Vec<&IrFunction> = misaligned.iter().map(|&index| functions[index]).collect();
-    let padded = How { padded: true, ..how };
+    let padded = How {
+        padded: true,
+        ..how
+    };
     let padded = match again.is_empty() {
         true => Vec::new(),
         false => emit(&again, padded)?,
@@ -312,8 +328,7 @@ fn emit(
             message: message.to_string(),
         })?;
     let numbers = Rc::new(numbers);
-    let reader =
-        ObjectReader::new(object.as_slice())?.with_meanings(with_numbers(holes, &numbers));
+    let reader = ObjectReader::new(object.as_slice())?.with_meanings(with_numbers(holes, &numbers));
     functions
         .iter()
         .map(|function| {
@@ -399,11 +414,15 @@ fn stencil(
 /// filled with an address: `mov r64, [rip + x]`, `call [rip + x]`, `jmp [rip + x]`.
 fn is_relaxable(code: &[u8], hole: &Hole, data: Stencil<'_>) -> bool {
     let place = hole.offset() as usize;
-    let Some(word) = hole.addend().checked_add(4).and_then(|at| u32::try_from(at).ok()) else {
+    let Some(word) = hole
+        .addend()
+        .checked_add(4)
+        .and_then(|at| u32::try_from(at).ok())
+    else {
         return false;
     };
-    let is_word = hole.value() == HoleValue::Data
-        && data.holes.iter().any(|hole| hole.offset() == word);
+    let is_word =
+        hole.value() == HoleValue::Data && data.holes.iter().any(|hole| hole.offset() == word);
     let before = |back: usize| place.checked_sub(back).and_then(|at| code.get(at)).copied();
     let modrm = before(1).unwrap_or_default();
     let form = match (before(3), before(2)) {

@@ -48,7 +48,10 @@ pub enum CPythonError {
         problem: String,
     },
     /// The tree is of a version whose contract is not known.
-    #[error("{path} is of CPython {found}; there are contracts for {}", Version::names())]
+    #[error(
+        "{path} is of CPython {found}; there are contracts for {}",
+        Version::names()
+    )]
     Version {
         /// The file that says so.
         path: PathBuf,

@@ -6,7 +6,6 @@
 use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter};
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::stencil::{Part, Stencil};
-use std::iter::Peekable;
 
 /// How many bytes of data stand on one line: the size of what a hole in data holds.
 const DATA_ROW: usize = 8;
@@ -27,38 +26,72 @@ pub struct Line<'a> {
     pub holes: Vec<String>,
 }
 
+/// How bytes are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// As instructions.
+    Code,
+    /// In rows of eight bytes.
+    Data,
+}
+
+impl From<Part> for Content {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Hot | Part::Cold => Self::Code,
+            Part::Data => Self::Data,
+        }
+    }
+}
+
 /// The lines of one part of a stencil group, in order; together they hold every byte and every hole once.
 ///
 /// Holes that begin past the end stand on lines of their own, without bytes.
 pub fn disassemble<'a>(stencil: Stencil<'a>, part: Part, symbols: &[&str]) -> Vec<Line<'a>> {
+    let text = |hole: &Hole, end| hole_text(hole, end, symbols);
     let mut holes = stencil.holes.to_vec();
     holes.sort_by_key(Hole::offset);
+    let offset = |hole: &Hole| hole.offset() as usize;
+    disassemble_with(stencil.bytes, part.into(), &holes, offset, text)
+}
+
+/// As [`disassemble`], for holes of any kind, ascending by `hole_offset`. `text` renders a hole; it is also given the
+/// offset of the first byte behind the line.
+pub fn disassemble_with<'a, H>(
+    bytes: &'a [u8],
+    content: Content,
+    holes: &[H],
+    hole_offset: impl Fn(&H) -> usize,
+    text: impl Fn(&H, usize) -> String,
+) -> Vec<Line<'a>> {
     let mut holes = holes.iter().peekable();
+    let mut take_holes = |end: usize| -> Vec<String> {
+        let here = std::iter::from_fn(|| holes.next_if(|hole| hole_offset(hole) < end));
+        here.map(|hole| text(hole, end)).collect()
+    };
     let mut lines = Vec::new();
     let mut offset = 0;
-    while offset < stencil.bytes.len() {
-        let (len, text) = match part {
-            Part::Hot | Part::Cold => code_at(stencil.bytes, offset),
-            Part::Data => data_at(stencil.bytes, offset),
+    while offset < bytes.len() {
+        let (len, text) = match content {
+            Content::Code => code_at(bytes, offset),
+            Content::Data => data_at(bytes, offset),
         };
         let end = offset + len;
-        let bytes = &stencil.bytes[offset..end];
         lines.push(Line {
             offset,
-            bytes,
+            bytes: &bytes[offset..end],
             text,
-            holes: take_holes(&mut holes, end, symbols),
+            holes: take_holes(end),
         });
         offset = end;
     }
-    while let Some(offset) = holes.peek().map(|hole| hole.offset() as usize) {
-        let text = "(past the end)".to_owned();
-        let holes = take_holes(&mut holes, offset + 1, symbols);
+    while let Some(offset) = holes.peek().map(|hole| hole_offset(hole)) {
+        let here = std::iter::from_fn(|| holes.next_if(|hole| hole_offset(hole) <= offset));
         lines.push(Line {
             offset,
             bytes: &[],
-            text,
-            holes,
+            text: "(past the end)".to_owned(),
+            holes: here.map(|hole| text(hole, offset + 1)).collect(),
         });
     }
     lines
@@ -74,18 +107,7 @@ pub fn hole_text(hole: &Hole, end: usize, symbols: &[&str]) -> String {
     if let Err(problem) = hole.check(symbols.len()) {
         return format!("(bad hole: {problem})");
     }
-    let mut text = format!("{} ", hole.kind());
-    match hole.value() {
-        HoleValue::Symbol => text += symbols.get(hole.symbol() as usize).unwrap_or(&"SYMBOL"),
-        value => text += value.name(),
-    }
-    let is_input = matches!(hole.value(), HoleValue::Input | HoleValue::Pooled);
-    if is_input || hole.element() != 0 {
-        text += &format!("#{}", hole.element());
-    }
-    if hole.shift() != 0 {
-        text += &format!(" << {}", hole.shift());
-    }
+    let mut text = format!("{} {}", hole.kind(), value_text(hole, symbols));
     let mut addend = i64::from(hole.addend());
     if hole.kind().is_pc_relative() {
         addend += end as i64 - i64::from(hole.offset());
@@ -94,6 +116,23 @@ pub fn hole_text(hole: &Hole, end: usize, symbols: &[&str]) -> String {
         0 => {}
         1.. => text += &format!(" + {addend}"),
         _ => text += &format!(" - {}", addend.unsigned_abs()),
+    }
+    text
+}
+
+/// What a hole is filled with, before the addend: `OPARG << 3`, `INPUT#0`, a symbol's name.
+pub(crate) fn value_text(hole: &Hole, symbols: &[&str]) -> String {
+    let mut text = match hole.value() {
+        HoleValue::Symbol => *symbols.get(hole.symbol() as usize).unwrap_or(&"SYMBOL"),
+        value => value.name(),
+    }
+    .to_owned();
+    let is_input = matches!(hole.value(), HoleValue::Input | HoleValue::Pooled);
+    if is_input || hole.element() != 0 {
+        text += &format!("#{}", hole.element());
+    }
+    if hole.shift() != 0 {
+        text += &format!(" << {}", hole.shift());
     }
     text
 }
@@ -138,17 +177,6 @@ fn data_at(bytes: &[u8], offset: usize) -> (usize, String) {
             (rest.len(), format!(".byte {}", bytes.join(", ")))
         }
     }
-}
-
-/// Renders the holes that begin before `end`, and takes them from the iterator.
-fn take_holes<'a>(
-    holes: &mut Peekable<impl Iterator<Item = &'a Hole>>,
-    end: usize,
-    symbols: &[&str],
-) -> Vec<String> {
-    let begins_here = |hole: &&Hole| (hole.offset() as usize) < end;
-    let here = std::iter::from_fn(|| holes.next_if(begins_here));
-    here.map(|hole| hole_text(hole, end, symbols)).collect()
 }
 
 #[cfg(test)]

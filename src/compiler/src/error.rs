@@ -125,7 +125,9 @@ pub enum IrProblem {
         expected: String,
     },
     /// The parameters cannot be handed over in the order that was asked for.
-    #[error("its function is {found}, expected {count} parameters of which those that change places are of one type")]
+    #[error(
+        "its function is {found}, expected {count} parameters of which those that change places are of one type"
+    )]
     Parameters {
         /// What it is.
         found: String,

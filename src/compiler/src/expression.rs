@@ -306,11 +306,7 @@ mod tests {
                 "((uint64_t)instruction->oparg << 3)",
             ),
             (
-                with(
-                    Operation::And,
-                    with(Operation::ShiftRight, oparg(), 5),
-                    7,
-                ),
+                with(Operation::And, with(Operation::ShiftRight, oparg(), 5), 7),
                 "(((uint64_t)instruction->oparg >> 5) & 7)",
             ),
             (operand().low(32), "(uint32_t)instruction->operand"),
@@ -318,18 +314,12 @@ mod tests {
                 with(Operation::Add, operand().low(32), 1),
                 "((uint64_t)(uint32_t)instruction->operand + 1)",
             ),
-            (
-                operand().low(5),
-                "((uint64_t)instruction->operand & 0x1f)",
-            ),
+            (operand().low(5), "((uint64_t)instruction->operand & 0x1f)"),
             (
                 Expression::binary(Operation::Subtract, Expression::Constant(-16), oparg()),
                 "(-16 - (uint64_t)instruction->oparg)",
             ),
-            (
-                with(Operation::Add, Expression::Constant(2), 3),
-                "5",
-            ),
+            (with(Operation::Add, Expression::Constant(2), 3), "5"),
             (operand().signed_low(32), "(int32_t)instruction->operand"),
             (
                 Expression::binary(
@@ -375,8 +365,9 @@ mod tests {
             prop_oneof![
                 (inner.clone(), 1..64_u8).prop_map(|(number, bits)| number.low(bits)),
                 (inner.clone(), 1..64_u8).prop_map(|(number, bits)| number.signed_low(bits)),
-                (operation, inner.clone(), inner)
-                    .prop_map(|(operation, left, right)| Expression::binary(operation, left, right)),
+                (operation, inner.clone(), inner).prop_map(|(operation, left, right)| {
+                    Expression::binary(operation, left, right)
+                }),
             ]
         })
     }

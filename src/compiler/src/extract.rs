@@ -380,11 +380,7 @@ struct Extraction<'a, 'data> {
 }
 
 impl<'a, 'data> Extraction<'a, 'data> {
-    fn start(
-        reader: &'a ObjectReader<'data>,
-        uop: &'a str,
-        symbols: &'a mut SymbolNames,
-    ) -> Self {
+    fn start(reader: &'a ObjectReader<'data>, uop: &'a str, symbols: &'a mut SymbolNames) -> Self {
         Self {
             reader,
             uop,
@@ -837,9 +833,7 @@ fn is_through_slot(relocation: &object::Relocation) -> bool {
     matches!(
         relocation.flags(),
         RelocationFlags::Elf {
-            r_type: elf::R_X86_64_GOTPCREL
-                | elf::R_X86_64_GOTPCRELX
-                | elf::R_X86_64_REX_GOTPCRELX
+            r_type: elf::R_X86_64_GOTPCREL | elf::R_X86_64_GOTPCRELX | elf::R_X86_64_REX_GOTPCRELX
         }
     )
 }

@@ -14,6 +14,7 @@ use crate::error::IrProblem;
 use crate::expression::{Expression, Operation, fits_signed, fits_unsigned};
 use crate::ir::OPAQUE;
 use crate::symbol::{HoleSymbol, SymbolMeanings};
+use inkwell::GlobalVisibility;
 use inkwell::basic_block::BasicBlock;
 use inkwell::builder::{Builder, BuilderError};
 use inkwell::context::ContextRef;
@@ -21,10 +22,9 @@ use inkwell::module::Module;
 use inkwell::targets::TargetData;
 use inkwell::types::{BasicTypeEnum, IntType};
 use inkwell::values::{
-    BasicValue, BasicValueEnum, CallSiteValue, FunctionValue, InstructionOpcode,
-    InstructionValue, IntValue, PointerValue,
+    BasicValue, BasicValueEnum, CallSiteValue, FunctionValue, InstructionOpcode, InstructionValue,
+    IntValue, PointerValue,
 };
-use inkwell::GlobalVisibility;
 use mimeo::hole::MAX_SHIFT;
 use std::collections::{BTreeMap, HashMap};
 
@@ -95,7 +95,10 @@ fn left_over(module: &Module<'_>) -> Option<(String, String)> {
     };
     module.get_functions().find_map(|function| {
         let symbol = opaque(function.get_name().to_str().ok()?)?;
-        let used = function.as_global_value().as_pointer_value().get_first_use()?;
+        let used = function
+            .as_global_value()
+            .as_pointer_value()
+            .get_first_use()?;
         let user = InstructionValue::try_from(used.get_user()).ok();
         let function = user.and_then(|user| user.get_parent()?.get_parent());
         let name = function.map(|function| function.get_name().to_string_lossy().into_owned());
@@ -243,7 +246,10 @@ impl<'ctx> Folder<'_, 'ctx> {
             self.operand_or_constant(instruction, 0)?,
             self.operand_or_constant(instruction, 1)?,
         );
-        if matches!((&left, &right), (Expression::Constant(_), Expression::Constant(_))) {
+        if matches!(
+            (&left, &right),
+            (Expression::Constant(_), Expression::Constant(_))
+        ) {
             return None;
         }
         // Shifted left and back is the low part, with its sign.
@@ -455,7 +461,8 @@ impl<'ctx> Folder<'_, 'ctx> {
         }
         self.builder.position_before(&user);
         let word = self.context.i64_type();
-        let BasicValueEnum::IntValue(offset) = self.number(&offset, word.into(), true, words)? else {
+        let BasicValueEnum::IntValue(offset) = self.number(&offset, word.into(), true, words)?
+        else {
             return Ok(false);
         };
         let byte = self.context.i8_type();
@@ -498,13 +505,15 @@ impl<'ctx> Folder<'_, 'ctx> {
     /// stands beside it.
     fn stands_alone(&mut self, user: InstructionValue<'ctx>, index: u32) -> bool {
         use InstructionOpcode as Op;
-        let beside_number = (0..user.get_num_operands()).filter(|&other| other != index).any(
-            |other| match user.get_operand(other).and_then(|operand| operand.value()) {
-                Some(BasicValueEnum::IntValue(value)) => value.is_const(),
-                Some(BasicValueEnum::PointerValue(value)) => value.is_const(),
-                _ => false,
-            },
-        );
+        let beside_number = (0..user.get_num_operands())
+            .filter(|&other| other != index)
+            .any(
+                |other| match user.get_operand(other).and_then(|operand| operand.value()) {
+                    Some(BasicValueEnum::IntValue(value)) => value.is_const(),
+                    Some(BasicValueEnum::PointerValue(value)) => value.is_const(),
+                    _ => false,
+                },
+            );
         match user.get_opcode() {
             Op::Store => true,
             Op::Call => CallSiteValue::try_from(user)
@@ -531,9 +540,9 @@ impl<'ctx> Folder<'_, 'ctx> {
             return Ok(());
         }
         self.builder.position_before(&user);
-        let swapped =
-            self.builder
-                .build_int_compare(swapped(predicate), right, left, "")?;
+        let swapped = self
+            .builder
+            .build_int_compare(swapped(predicate), right, left, "")?;
         if let Some(swapped) = swapped.as_instruction_value() {
             user.replace_all_uses_with(&swapped);
             user.erase_from_basic_block();

@@ -18,8 +18,9 @@ use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::{FlagBehavior, Linkage, Module};
 use inkwell::types::FunctionType;
 use inkwell::values::{
-    AnyValue, AnyValueEnum, BasicValue, BasicValueEnum, BasicValueUse, CallSiteValue, FunctionValue,
-    GlobalValue, InstructionOpcode, InstructionValue, IntValue, LLVMTailCallKind, PointerValue,
+    AnyValue, AnyValueEnum, BasicValue, BasicValueEnum, BasicValueUse, CallSiteValue,
+    FunctionValue, GlobalValue, InstructionOpcode, InstructionValue, IntValue, LLVMTailCallKind,
+    PointerValue,
 };
 use inkwell::{DLLStorageClass, GlobalVisibility};
 use mimeo::hole::HoleValue;
@@ -150,7 +151,11 @@ pub(crate) fn make_templates<'ctx>(
                 .filter(|found| found.count_basic_blocks() > 0);
             let missing = || {
                 let function = wanted.function.clone();
-                CompileError::ir(source, Some(&wanted.stencil), IrProblem::NoFunction(function))
+                CompileError::ir(
+                    source,
+                    Some(&wanted.stencil),
+                    IrProblem::NoFunction(function),
+                )
             };
             Ok((wanted, found.ok_or_else(missing)?))
         })
@@ -249,7 +254,9 @@ fn leave_to_templates(module: &Module<'_>, keep: &impl Fn(&str) -> bool) {
         let name = function.get_name().to_string_lossy();
         if function.count_basic_blocks() > 0 && !keep(&name) {
             function.set_linkage(Linkage::Internal);
-            function.as_global_value().set_visibility(GlobalVisibility::Default);
+            function
+                .as_global_value()
+                .set_visibility(GlobalVisibility::Default);
         }
     }
 }
@@ -301,7 +308,10 @@ impl<'ctx> Unit<'_, 'ctx> {
                 if name.starts_with(PREFIX) && global.is_declaration() {
                     let user = function_using(global.as_pointer_value());
                     let known = holes.holes().map(|(name, _)| name.to_owned()).collect();
-                    let problem = IrProblem::UnknownHole { symbol: name, known };
+                    let problem = IrProblem::UnknownHole {
+                        symbol: name,
+                        known,
+                    };
                     return Err(CompileError::ir(source, user.as_deref(), problem));
                 }
                 continue;
@@ -367,7 +377,14 @@ impl<'ctx> Unit<'_, 'ctx> {
         if entered == Entered::AsStencil {
             function.set_call_conventions(PRESERVE_NONE);
         }
-        for unwanted in ["minsize", "optnone", "uwtable", "alwaysinline", "sspstrong", "ssp"] {
+        for unwanted in [
+            "minsize",
+            "optnone",
+            "uwtable",
+            "alwaysinline",
+            "sspstrong",
+            "ssp",
+        ] {
             let kind = Attribute::get_named_enum_kind_id(unwanted);
             function.remove_enum_attribute(AttributeLoc::Function, kind);
         }
@@ -379,10 +396,7 @@ impl<'ctx> Unit<'_, 'ctx> {
         for unwanted in ["target-cpu", "target-features", "tune-cpu"] {
             function.remove_string_attribute(AttributeLoc::Function, unwanted);
         }
-        for (key, value) in [
-            ("frame-pointer", "none"),
-            ("no-builtins", ""),
-        ] {
+        for (key, value) in [("frame-pointer", "none"), ("no-builtins", "")] {
             let attribute = self.context.create_string_attribute(key, value);
             function.add_attribute(AttributeLoc::Function, attribute);
         }
@@ -424,10 +438,16 @@ impl<'ctx> Unit<'_, 'ctx> {
         order: &[usize],
     ) -> Result<(), IrProblem> {
         let parameters = function.get_params();
-        let kinds: Vec<_> = parameters.iter().map(|parameter| parameter.get_type()).collect();
+        let kinds: Vec<_> = parameters
+            .iter()
+            .map(|parameter| parameter.get_type())
+            .collect();
         let is_permutation = order.len() == kinds.len()
             && (0..kinds.len()).all(|index| order.contains(&index))
-            && order.iter().zip(&kinds).all(|(&from, kind)| kinds.get(from) == Some(kind));
+            && order
+                .iter()
+                .zip(&kinds)
+                .all(|(&from, kind)| kinds.get(from) == Some(kind));
         if !is_permutation {
             let found = function.get_type().print_to_string().to_string();
             let count = order.len();
@@ -439,7 +459,9 @@ impl<'ctx> Unit<'_, 'ctx> {
             .flat_map(|block| block.get_instructions())
             .collect();
         let moved = |value: BasicValueEnum<'ctx>| {
-            let from = parameters.iter().position(|&parameter| parameter == value)?;
+            let from = parameters
+                .iter()
+                .position(|&parameter| parameter == value)?;
             let to = order.iter().position(|&index| index == from)?;
             parameters.get(to).copied()
         };
@@ -480,7 +502,12 @@ impl<'ctx> Unit<'_, 'ctx> {
     ) -> Result<(), (FunctionValue<'ctx>, IrProblem)> {
         let opaque = self.opaque_function(name);
         let mut known: BTreeMap<String, IntValue<'ctx>> = BTreeMap::new();
-        for Use { user, value, type_bits } in uses(global.as_pointer_value()) {
+        for Use {
+            user,
+            value,
+            type_bits,
+        } in uses(global.as_pointer_value())
+        {
             let Some(function) = user.get_parent().and_then(|block| block.get_parent()) else {
                 continue;
             };
@@ -512,11 +539,19 @@ impl<'ctx> Unit<'_, 'ctx> {
 
     fn opaque_function(&self, name: &str) -> FunctionValue<'ctx> {
         let signature = self.context.i64_type().fn_type(&[], false);
-        let function =
-            self.module
-                .add_function(&format!("{OPAQUE}{name}"), signature, Some(Linkage::External));
+        let function = self.module.add_function(
+            &format!("{OPAQUE}{name}"),
+            signature,
+            Some(Linkage::External),
+        );
         // Zero is "no memory".
-        for wanted in ["memory", "nounwind", "willreturn", "speculatable", "nocallback"] {
+        for wanted in [
+            "memory",
+            "nounwind",
+            "willreturn",
+            "speculatable",
+            "nocallback",
+        ] {
             let kind = Attribute::get_named_enum_kind_id(wanted);
             let attribute = self.context.create_enum_attribute(kind, 0);
             function.add_attribute(AttributeLoc::Function, attribute);
@@ -675,7 +710,11 @@ fn user(used: BasicValueUse<'_>) -> User<'_> {
         AnyValueEnum::InstructionValue(user) => User::Instruction(user),
         AnyValueEnum::IntValue(value) => match value.as_instruction_value() {
             Some(user) => User::Instruction(user),
-            None if value.print_to_string().to_string().contains(" ptrtoint (ptr @") => {
+            None if value
+                .print_to_string()
+                .to_string()
+                .contains(" ptrtoint (ptr @") =>
+            {
                 User::Number(value)
             }
             None => User::Other,
@@ -697,9 +736,7 @@ fn user(used: BasicValueUse<'_>) -> User<'_> {
     }
 }
 
-fn each_use<'ctx>(
-    first: Option<BasicValueUse<'ctx>>,
-) -> impl Iterator<Item = BasicValueUse<'ctx>> {
+fn each_use<'ctx>(first: Option<BasicValueUse<'ctx>>) -> impl Iterator<Item = BasicValueUse<'ctx>> {
     std::iter::successors(first, |used| used.get_next_use())
         .collect::<Vec<_>>()
         .into_iter()

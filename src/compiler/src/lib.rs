@@ -7,23 +7,27 @@
 //!
 //! The files are the stages:
 //! - `template`, `builder`: what authors of uops write, and what refuses wrong templates by name;
+//! - `ir`, `fold`, `addresses`: templates that come as LLVM IR from any front end, whose symbols are holes;
 //! - `forms`, `plumbing`: which [forms](mimeo::form) there are of each uop and sequence, and the uops that are added;
 //! - `module`, `constants`: templates to one IR module, with external symbols that stand for [holes](symbol), some of
 //!   which become immediates;
 //! - `target`, `codegen`: the LLVM that is linked, optimisation, object files in memory, and the driver,
 //!   [`compile`](codegen::compile);
 //! - `interpreter`: the same templates to an interpreter's image, [`compile_interpreter`](interpreter::compile_interpreter);
+//! - `contract`, `expression`: IR to stencils that somebody's C code copies and patches with what it computes;
+//! - `cpython`: CPython's uops to the header of its JIT compiler;
 //! - `extract`, `symbol`: object files to stencils; what is not understood is an error;
 //! - `verify`: the independent checker, which proves a stencil's rules from its bytes alone;
 //! - `limit`: a trace's templates as one function, optimised by LLVM as a whole, to compare with;
-//! - `disassemble`, `listing`: stencils as text, for people and for comments; `c_source`: stencil groups as C;
+//! - `c_source`, `listing`: stencil groups as C functions, with their disassembly as comments;
 //! - `format`: tables as C headers, JSON documents and Rust source;
-//! - `error`: what can go wrong, and whose fault it is.
+//! - `diff`: two sets of stencils compared, of tables or of C headers, which `c_header` reads;
+//! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is.
 //!
 //! # Features
-//! `llvm19` links LLVM 19 and adds the stages that need it: `template`, `builder`, `target` and `codegen`. Without a
-//! feature there are extraction, the checker, the disassembler and the writer of C, which need no LLVM. There is one
-//! feature for each version of LLVM, never two at once.
+//! `llvm19` links LLVM 19 and adds the stages that need it: `template`, `builder`, `target` and `codegen`, what comes as IR,
+//! and CPython's header. Without a feature there are extraction, the checker, the disassembler, the formats and the
+//! comparison, which need no LLVM. There is one feature for each version of LLVM, never two at once.
 //!
 //! # Example
 //! A uop that adds the top two values and leaves through its jump target where the sum overflows:
@@ -67,6 +71,7 @@
 mod addresses;
 #[cfg(feature = "llvm")]
 pub mod builder;
+pub mod c_header;
 pub mod c_source;
 #[cfg(feature = "llvm")]
 pub mod codegen;
@@ -76,15 +81,16 @@ mod constants;
 pub mod contract;
 #[cfg(feature = "llvm")]
 pub mod cpython;
+pub mod diff;
 pub mod disassemble;
+#[cfg(feature = "llvm")]
+mod dominance;
 pub mod error;
 pub mod expression;
 pub mod extract;
-pub mod format;
-#[cfg(feature = "llvm")]
-mod dominance;
 #[cfg(feature = "llvm")]
 mod fold;
+pub mod format;
 #[cfg(feature = "llvm")]
 mod forms;
 #[cfg(feature = "llvm")]

@@ -24,7 +24,9 @@ pub(super) fn find(asked: Option<&Path>) -> Result<Clang, CPythonError> {
     let mut problems = Vec::new();
     for path in candidates {
         match version(&path) {
-            Ok(version) if major(&version) == Some(LLVM_MAJOR) => return Ok(Clang { path, version }),
+            Ok(version) if major(&version) == Some(LLVM_MAJOR) => {
+                return Ok(Clang { path, version });
+            }
             Ok(version) => problems.push(format!("{} is clang {version}", path.display())),
             Err(problem) => problems.push(format!("{}: {problem}", path.display())),
         }

@@ -23,7 +23,11 @@ pub(super) fn digest(tree: &Tree) -> Result<String, CPythonError> {
             hasher.update(read(&file)?);
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CPythonError> {

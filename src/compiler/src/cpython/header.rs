@@ -54,10 +54,16 @@ pub fn header(
     line(&mut text, "");
     for stencil in sorted.iter().filter(|stencil| stencil.name == entry) {
         let group = group(version, stencil);
-        line(&mut text, &format!("static const StencilGroup {entry} = {group};"));
+        line(
+            &mut text,
+            &format!("static const StencilGroup {entry} = {group};"),
+        );
     }
     line(&mut text, "");
-    line(&mut text, "static const StencilGroup stencil_groups[MAX_UOP_ID + 1] = {");
+    line(
+        &mut text,
+        "static const StencilGroup stencil_groups[MAX_UOP_ID + 1] = {",
+    );
     for stencil in sorted.iter().filter(|stencil| stencil.name != entry) {
         let group = group(version, stencil);
         line(&mut text, &format!("    [{}] = {group},", stencil.name));
@@ -120,7 +126,9 @@ fn function(version: &Version, stencil: &CStencil) -> CFunction {
     );
     let patches = |part: &CBytes, is_code| {
         let patches = part.patches.iter();
-        patches.map(|one| patch(version, one, data, is_code)).collect()
+        patches
+            .map(|one| patch(version, one, data, is_code))
+            .collect()
     };
     let [first, second] = version.parameters;
     CFunction {
@@ -174,11 +182,7 @@ fn patch(version: &Version, patch: &Patch, data: &str, is_code: bool) -> CPatch 
 }
 
 /// A number and the addend, as the patch takes it: 32 bits are given as an unsigned number.
-fn number_with(
-    number: &Expression,
-    patch: &Patch,
-    name: &impl Fn(HoleValue) -> String,
-) -> String {
+fn number_with(number: &Expression, patch: &Patch, name: &impl Fn(HoleValue) -> String) -> String {
     let sum = match patch.addend {
         0 => number.clone(),
         addend => {
@@ -226,12 +230,14 @@ fn relocation<'a>(patch: &Patch, data: &CBytes) -> ListedRelocation<'a> {
     let in_word = data.patches.iter().find(|other| Some(other.offset) == word);
     let is_data = patch.filling == Filling::Value(HoleValue::Data);
     let (kind, target) = match in_word {
-        Some(other) if is_data && patch.relaxable => {
-            ("R_X86_64_GOTPCRELX", target_text(&described(&other.filling), -4))
-        }
-        Some(other) if is_data => {
-            ("R_X86_64_GOTPCREL", target_text(&described(&other.filling), -4))
-        }
+        Some(other) if is_data && patch.relaxable => (
+            "R_X86_64_GOTPCRELX",
+            target_text(&described(&other.filling), -4),
+        ),
+        Some(other) if is_data => (
+            "R_X86_64_GOTPCREL",
+            target_text(&described(&other.filling), -4),
+        ),
         _ => (
             patch.kind.name(),
             target_text(&described(&patch.filling), patch.addend),

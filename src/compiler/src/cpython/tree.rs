@@ -207,11 +207,15 @@ fn version(source: &Path) -> Result<(&'static Version, String), CPythonError> {
     })?;
     let define = |name: &str| {
         text.lines().find_map(|line| {
-            let value = line.strip_prefix("#define ")?.trim_start().strip_prefix(name)?;
+            let value = line
+                .strip_prefix("#define ")?
+                .trim_start()
+                .strip_prefix(name)?;
             value.starts_with(char::is_whitespace).then(|| value.trim())
         })
     };
-    let (Some(major), Some(minor)) = (define("PY_MAJOR_VERSION"), define("PY_MINOR_VERSION")) else {
+    let (Some(major), Some(minor)) = (define("PY_MAJOR_VERSION"), define("PY_MINOR_VERSION"))
+    else {
         let problem = "it does not define PY_MAJOR_VERSION and PY_MINOR_VERSION";
         return Err(CPythonError::tree(&path, problem));
     };
@@ -233,7 +237,9 @@ fn cases(path: &Path) -> Result<Vec<Case>, CPythonError> {
         .enumerate()
         .filter_map(|(index, line)| {
             let uop = line.strip_prefix("        case ")?.strip_suffix(": {")?;
-            let is_name = uop.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            let is_name = uop
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             (is_name && !uop.is_empty()).then_some((index, uop))
         })
         .collect();
@@ -248,7 +254,11 @@ fn cases(path: &Path) -> Result<Vec<Case>, CPythonError> {
         .map(|(&(start, uop), end)| {
             // What stands around the cases is not the last one's.
             let is_inside = |line: &&&str| !line.starts_with("#undef TIER_TWO");
-            let inside: Vec<&str> = lines[start..end].iter().take_while(is_inside).copied().collect();
+            let inside: Vec<&str> = lines[start..end]
+                .iter()
+                .take_while(is_inside)
+                .copied()
+                .collect();
             Case {
                 uop: uop.to_owned(),
                 line: start + 1,
@@ -267,12 +277,16 @@ fn configured(build: &Path) -> Result<(String, bool), CPythonError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(CPythonError::io(&path, error)),
     };
-    let call = text.lines().find_map(|line| line.split_once("/jit/build.py"));
+    let call = text
+        .lines()
+        .find_map(|line| line.split_once("/jit/build.py"));
     let Some((_, arguments)) = call else {
         return Ok((TRIPLE.to_owned(), false));
     };
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
-    let debug = arguments.iter().any(|&argument| argument == "--debug" || argument == "-d");
+    let debug = arguments
+        .iter()
+        .any(|&argument| argument == "--debug" || argument == "-d");
     let triple = arguments.iter().find(|argument| !argument.starts_with('-'));
     let triple = triple.copied().unwrap_or(TRIPLE);
     match triple.starts_with("x86_64-") && triple.ends_with("-linux-gnu") {

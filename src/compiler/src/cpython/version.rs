@@ -28,10 +28,16 @@ const fn number(value: HoleValue, bits: u8) -> HoleSymbol {
 /// As `template.c` declares them; those that are addresses have 64 bits.
 const HOLES: &[(&str, HoleSymbol)] = &[
     ("_JIT_CONTINUE", HoleSymbol::address(HoleValue::Continue)),
-    ("_JIT_ERROR_TARGET", HoleSymbol::address(HoleValue::ErrorTarget)),
+    (
+        "_JIT_ERROR_TARGET",
+        HoleSymbol::address(HoleValue::ErrorTarget),
+    ),
     ("_JIT_EXECUTOR", HoleSymbol::address(HoleValue::Executor)),
     ("_JIT_EXIT_INDEX", number(HoleValue::ExitIndex, 16)),
-    ("_JIT_JUMP_TARGET", HoleSymbol::address(HoleValue::JumpTarget)),
+    (
+        "_JIT_JUMP_TARGET",
+        HoleSymbol::address(HoleValue::JumpTarget),
+    ),
     ("_JIT_OPARG", number(HoleValue::Oparg, 16)),
     ("_JIT_OPERAND", HoleSymbol::address(HoleValue::Operand)),
     ("_JIT_TARGET", number(HoleValue::Target, 32)),
@@ -59,7 +65,12 @@ const VERSIONS: [Version; 2] = [
         starts: "state->instruction_starts",
         members: &[("symbol_mask trampoline_mask", "{0}")],
         // What trampolines there are for: none on x86-64.
-        footer: &["", "static const void * const symbols_map[1] = {", "    0", "};"],
+        footer: &[
+            "",
+            "static const void * const symbols_map[1] = {",
+            "    0",
+            "};",
+        ],
         holes: HOLES,
     },
 ];

@@ -114,7 +114,9 @@ impl<'a> Checker<'a> {
     ) -> Result<(), VerifyError> {
         let values = self.values(graph, &frames.before, Live::ALWAYS);
         for node in graph.nodes() {
-            let goes_on = node.targets().any(|target| !matches!(target, Target::Inside(_)));
+            let goes_on = node
+                .targets()
+                .any(|target| !matches!(target, Target::Inside(_)));
             if !goes_on || node.instruction.flow_control() == FlowControl::Return {
                 continue;
             }

@@ -3,10 +3,10 @@
 //!
 //! Depths are bytes between rsp and its value on entry, which is 0 mod 16. A depth of 8 is one word pushed.
 
-use super::{Checker, Kind};
 use super::graph::{Filled, Graph, Node, Place, Target};
 use super::instruction::{Access, Field, memory_access, writes};
 use super::violation::{VerifyError, Violation};
+use super::{Checker, Kind};
 use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 use std::collections::BTreeMap;
 use std::fmt;

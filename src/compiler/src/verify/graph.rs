@@ -288,8 +288,7 @@ impl<'a> Checker<'a> {
         };
         let error = |violation| self.error_in(place, &instruction, violation);
         is_read_alike(bytes, place.offset, &instruction).map_err(error)?;
-        let may_return =
-            self.kind.is_for_c() && instruction.flow_control() == FlowControl::Return;
+        let may_return = self.kind.is_for_c() && instruction.flow_control() == FlowControl::Return;
         if !may_return {
             is_permitted(&instruction).map_err(error)?;
         }
@@ -364,9 +363,7 @@ impl<'a> Checker<'a> {
             FlowControl::ConditionalBranch => {
                 (Some(self.next_target(node)?), Some(self.jump_target(node)?))
             }
-            FlowControl::IndirectBranch if self.kind != Kind::Stencil => {
-                (None, Some(Target::Out))
-            }
+            FlowControl::IndirectBranch if self.kind != Kind::Stencil => (None, Some(Target::Out)),
             FlowControl::Return => (None, Some(Target::Out)),
             FlowControl::IndirectBranch if self.is_leave() => (None, Some(leave_target(node)?)),
             FlowControl::IndirectBranch => (None, Some(exit_record_target(node)?)),

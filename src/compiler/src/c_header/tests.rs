@@ -1,0 +1,700 @@
+//! Headers that are read, headers that are refused, and that none makes the reader panic.
+
+use super::*;
+use proptest::prelude::*;
+use std::fmt::Write;
+
+/// The digest of the small header.
+const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+/// A header in the form of CPython 3.13's: two uops, one without bytes, and a trampoline.
+fn small() -> String {
+    format!(
+        "\
+// {DIGEST}
+// $ python build.py x86_64-pc-linux-gnu
+
+void
+emit__NOP(
+    unsigned char *code, unsigned char *data, _PyExecutorObject *executor,
+    const _PyUOpInstruction *instruction, uintptr_t instruction_starts[])
+{{
+    // 0:
+}}
+
+void
+emit__SET_IP(
+    unsigned char *code, unsigned char *data, _PyExecutorObject *executor,
+    const _PyUOpInstruction *instruction, uintptr_t instruction_starts[])
+{{
+    // 0: 48 8b 05 00 00 00 00          movq    (%rip), %rax
+    const unsigned char code_body[11] = {{
+        0x48, 0x8b, 0x05, 0x00, 0x00, 0x00, 0x00, 0x48,
+        0x89, 0x45, 0x38,
+    }};
+    // 0: OPERAND
+    const unsigned char data_body[8] = {{
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    }};
+    memcpy(data, data_body, sizeof(data_body));
+    patch_64(data + 0x0, instruction->operand);
+    memcpy(code, code_body, sizeof(code_body));
+    patch_x86_64_32rx(code + 0x3, (uintptr_t)data + -0x4);
+}}
+
+void
+emit_trampoline(
+    unsigned char *code, unsigned char *data, _PyExecutorObject *executor,
+    const _PyUOpInstruction *instruction, uintptr_t instruction_starts[])
+{{
+    const unsigned char code_body[1] = {{
+        0xc3,
+    }};
+    memcpy(code, code_body, sizeof(code_body));
+}}
+
+typedef struct {{
+    void (*emit)(
+        unsigned char *code, unsigned char *data, _PyExecutorObject *executor,
+        const _PyUOpInstruction *instruction, uintptr_t instruction_starts[]);
+    size_t code_size;
+    size_t data_size;
+}} StencilGroup;
+
+static const StencilGroup trampoline = {{emit_trampoline, 1, 0}};
+
+static const StencilGroup stencil_groups[MAX_UOP_ID + 1] = {{
+    [_NOP] = {{emit__NOP, 0, 0}},
+    [_SET_IP] = {{emit__SET_IP, 11, 8}},
+}};
+"
+    )
+}
+
+fn read(text: &str) -> Header {
+    match Header::parse(text.as_bytes()) {
+        Ok(header) => header,
+        Err(error) => panic!("{error}\n{text}"),
+    }
+}
+
+fn error(text: &str) -> String {
+    match Header::parse(text.as_bytes()) {
+        Ok(header) => panic!("it was read: {header:?}\n{text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn hole(offset: u32, function: &str, value: &str) -> HeaderHole {
+    HeaderHole {
+        offset,
+        function: function.to_owned(),
+        value: value.to_owned(),
+    }
+}
+
+fn part(name: &str, bytes: &[u8], holes: &[HeaderHole]) -> HeaderPart {
+    HeaderPart {
+        name: name.to_owned(),
+        bytes: bytes.to_vec(),
+        holes: holes.to_vec(),
+    }
+}
+
+fn group(name: &str, parts: Vec<HeaderPart>) -> HeaderGroup {
+    HeaderGroup {
+        name: name.to_owned(),
+        parts,
+        extra: Vec::new(),
+    }
+}
+
+/// A header with one uop, whose function has this body and whose element these values.
+fn one(body: &str, element: &str) -> String {
+    format!(
+        "void emit__X(void)\n{{\n{body}\n}}\nstatic const G groups[] = {{ [_X] = {element} }};\n"
+    )
+}
+
+/// The parts of the uop of [`one`].
+fn parts_of(body: &str, element: &str) -> Vec<HeaderPart> {
+    read(&one(body, element)).groups.remove(0).parts
+}
+
+#[test]
+fn the_form_of_cpython() {
+    let code = [0x48, 0x8b, 0x05, 0, 0, 0, 0, 0x48, 0x89, 0x45, 0x38];
+    let code_hole = hole(3, "patch_x86_64_32rx", "(uintptr_t)data + -0x4");
+    let data_hole = hole(0, "patch_64", "instruction->operand");
+    let expected = Header {
+        digest: Some(DIGEST.to_owned()),
+        comments: vec!["$ python build.py x86_64-pc-linux-gnu".to_owned()],
+        groups: vec![
+            group("_NOP", vec![]),
+            group(
+                "_SET_IP",
+                vec![
+                    part("code", &code, &[code_hole]),
+                    part("data", &[0; 8], &[data_hole]),
+                ],
+            ),
+        ],
+        others: vec![group("trampoline", vec![part("code", &[0xc3], &[])])],
+    };
+    assert_eq!(read(&small()), expected);
+}
+
+#[test]
+fn newer_groups_have_more_values() {
+    let text = small()
+        .replace(
+            "    size_t data_size;",
+            "    size_t data_size;\n    symbol_mask mask;\n    size_t got_size;",
+        )
+        .replace("11, 8}", "11, 8, {0x01, 0x80}, 16}")
+        .replace("emit__NOP, 0, 0}", "emit__NOP, 0, 0, {0}, 0}");
+    let header = read(&text);
+    assert_eq!(header.groups[0].extra, ["{0}", "0"]);
+    assert_eq!(header.groups[1].extra, ["{0x01, 0x80}", "16"]);
+    // Where the type is not defined, the first two numbers are the sizes.
+    let undefined = "{emit__X, 1, 0, {0}}";
+    let header = read(&one(
+        "const unsigned char code_body[1] = {0x90};",
+        undefined,
+    ));
+    assert_eq!(header.groups[0].extra, ["{0}"]);
+}
+
+#[test]
+fn parts_and_patches_of_any_name() {
+    let text = "
+#ifndef SET_H
+#define SET_H
+#include <string.h> /* for memcpy */
+#define LONG \\
+    emit_ {
+extern \"C\" {
+static inline void set_patch_pc32(unsigned char *place, uintptr_t value) { if (value) { *place = '}'; } }
+enum shape { PLAIN = 1, \"odd\" };
+struct set_group {
+    const char *name; int (*emit)(struct set_copy *copy);
+    unsigned hot_length, cold_length; uint32_t data_length, align[2];
+};
+__attribute__((unused)) static int set_emit_ADD(struct set_copy *copy) __attribute__((hot));
+__attribute__((unused)) static int set_emit_ADD(struct set_copy *copy)
+{
+    unsigned char *hot = copy->hot, *cold = copy->cold;
+    static const uint8_t hot_body[6] = {0x0F, 0x80, 0, 0, 0, 0}, other[1] = {1};
+    const unsigned char cold_body[2] = {235, 0x00,};
+    if (!memcpy(hot, hot_body, sizeof(hot_body))) { return 0; }
+    set_patch_pc32(hot + 0x2, (uintptr_t)cold - 4);
+    memcpy(cold, cold_body, sizeof(cold_body));
+    memcpy(copy->name, name, 3);
+    set_patch_8(cold + 1, copy->slots[0],  /* which */
+                3);
+    return 1;
+}
+static const struct set_group set_groups[] = {
+    {\"ADD {\", set_emit_ADD, 6, 2, 0, {1, 16}},
+};
+const char *const names[] = { \"emit_ADD\", };
+}
+#endif
+";
+    let expected = HeaderGroup {
+        name: "ADD".to_owned(),
+        parts: vec![
+            part(
+                "hot",
+                &[0x0f, 0x80, 0, 0, 0, 0],
+                &[hole(2, "set_patch_pc32", "(uintptr_t)cold - 4")],
+            ),
+            part(
+                "cold",
+                &[0xeb, 0],
+                &[hole(1, "set_patch_8", "copy->slots[0], 3")],
+            ),
+        ],
+        extra: vec!["\"ADD {\"".to_owned(), "{1, 16}".to_owned()],
+    };
+    let header = read(text);
+    assert_eq!(header.groups, [expected]);
+    assert_eq!(header.others, []);
+    assert_eq!((header.digest, header.comments), (None, vec![]));
+    let wrong = text.replace("6, 2, 0,", "6, 3, 0,");
+    assert_eq!(
+        error(&wrong),
+        "29:32: group ADD says 3 bytes of cold, but cold_body has 2"
+    );
+}
+
+#[test]
+fn places_that_are_computed() {
+    let expected = [part("data", &[7; 8], &[hole(0, "patch_64", "x")])];
+    for statements in [
+        // Copied to the variable, or patched through it, with steps between.
+        "unsigned char *aligned = data + (-(uintptr_t)data & 15); memcpy(aligned, data_body, 8); patch_64(aligned + 0x0, x);",
+        "memcpy(data, data_body, 8); uintptr_t first = (uintptr_t)data + 15; unsigned char *aligned = (unsigned char *)(first & ~15); \
+         patch_64(aligned + 0, x);",
+        "patch_64(ALIGN(data, 16) + 0x0, x); memcpy(ALIGN(data, 16), data_body, 8);",
+        "patch_64((unsigned char *)data, x);",
+    ] {
+        let body = format!("const unsigned char data_body[8] = {{7,7,7,7,7,7,7,7}}; {statements}");
+        assert_eq!(parts_of(&body, "{emit__X, 0, 8}"), expected, "{statements}");
+    }
+}
+
+#[test]
+fn what_is_moved_may_have_room() {
+    let body = "const unsigned char data_body[1] = {1}; memcpy(aligned, data_body, 1);";
+    for size in [1, 16, 65] {
+        parts_of(body, &format!("{{emit__X, 0, {size}}}"));
+    }
+    assert!(error(&one(body, "{emit__X, 0, 66}")).contains("group _X says 66 bytes"));
+    assert!(error(&one(body, "{emit__X, 0, 0}")).contains("group _X says 0 bytes"));
+    let body = body.replace("aligned", "data");
+    assert!(error(&one(&body, "{emit__X, 0, 2}")).contains("group _X says 2 bytes"));
+}
+
+#[test]
+fn the_name_of_a_patch_says_how_wide_it_is() {
+    for (function, width) in [
+        ("patch_64", 8),
+        ("patch_32r", 4),
+        ("patch_x86_64_32rx", 4),
+        ("patch_x86_64_trampoline", 1),
+        ("patch_aarch64_16a", 2),
+        ("mine_patch_abs8", 1),
+    ] {
+        assert_eq!(hole(0, function, "").width(), width, "{function}");
+    }
+}
+
+/// What is in the small header, what stands there instead, and what is said then.
+const BAD: &[(&str, &str, &str)] = &[
+    (
+        "code_body[11]",
+        "code_body[12]",
+        "18:35: code_body is declared with 12 bytes, but has 11",
+    ),
+    (
+        "code_body[11]",
+        "code_body[10]",
+        "18:35: code_body is declared with 10 bytes, but has 11",
+    ),
+    (
+        "code_body[11]",
+        "code_body[]",
+        "18:35: expected the number of bytes, found `]`",
+    ),
+    (
+        "code_body[11]",
+        "code_body[011]",
+        "18:35: expected the number of bytes, found `011`",
+    ),
+    (
+        "code_body[11] =",
+        "code_body[11] -",
+        "18:39: expected `=`, found `-`",
+    ),
+    (
+        "0x48, 0x8b",
+        "0x148, 0x8b",
+        "19:9: 328 is not a byte, expected 0 to 0xff",
+    ),
+    (
+        "0x48, 0x8b",
+        "0x48 0x8b",
+        "19:14: expected `,` or `}`, found `0x8b`",
+    ),
+    (
+        "0x48, 0x8b",
+        "0x48, -1",
+        "19:15: expected a byte or `}`, found `-`",
+    ),
+    (
+        "0x48, 0x8b",
+        "0x4g, 0x8b",
+        "19:9: expected a byte or `}`, found `0x4g`",
+    ),
+    (
+        "data_body[8]",
+        "code_body[8]",
+        "23:25: array code_body is defined twice, first in line 18",
+    ),
+    (
+        "emit__NOP(\n",
+        "emit__SET_IP(\n",
+        "13:1: function emit__SET_IP is defined twice, first in line 5",
+    ),
+    (
+        "data + 0x0,",
+        "data + 0x1,",
+        "27:5: patch_64 patches 8 bytes at 0x1, but data_body has 8: the hole is outside",
+    ),
+    (
+        "code + 0x3,",
+        "code + 0x8,",
+        "29:5: patch_x86_64_32rx patches 4 bytes at 0x8, but code_body has 11: the hole is outside",
+    ),
+    (
+        "code + 0x3,",
+        "code + 0xffffffffffffffff,",
+        "29:5: patch_x86_64_32rx patches 4 bytes at 0xffffffffffffffff, but code_body has 11: the hole is outside",
+    ),
+    (
+        "code + 0x3,",
+        "code + 0x10000000000000000,",
+        "29:30: expected an offset, found `0x10000000000000000`",
+    ),
+    (
+        "code + 0x3,",
+        "code + three,",
+        "29:30: expected an offset, found `three`",
+    ),
+    (
+        "code + 0x3,",
+        ",",
+        "29:23: expected a place and `+` an offset, found `,`",
+    ),
+    (
+        "code + 0x3,",
+        "cold + 0x3,",
+        "29:5: patch_x86_64_32rx patches `cold`, expected a place that one of the function's arrays is copied to",
+    ),
+    (
+        ", instruction->operand)",
+        ")",
+        "27:24: expected `,` and the value of the hole, found `)`",
+    ),
+    (
+        "instruction->operand)",
+        "instruction->operand]",
+        "27:46: expected `)`, found `]`",
+    ),
+    (
+        "memcpy(code, code_body",
+        "memcpy(code, cold_body",
+        "28:18: emit__SET_IP copies cold_body, which it does not define",
+    ),
+    (
+        "{emit__NOP, 0, 0}",
+        "{emit__POP, 0, 0}",
+        "54:15: group _NOP names the function emit__POP, which the file does not define",
+    ),
+    (
+        "{emit__NOP, 0, 0}",
+        "{0, 0, 0}",
+        "54:15: expected the name of a stencil function, `emit_NAME`, found `0`",
+    ),
+    (
+        "{emit__NOP, 0, 0}",
+        "{}",
+        "54:15: expected the name of a stencil function, `emit_NAME`, found `}`",
+    ),
+    (
+        "{emit__NOP, 0, 0}",
+        "emit__NOP",
+        "54:14: expected `{`, found `emit__NOP`",
+    ),
+    (
+        "{emit__NOP, 0, 0}",
+        "{emit__NOP, 0, 1}",
+        "54:29: group _NOP says 1 bytes of data, but data_body has 0",
+    ),
+    (
+        "{emit__NOP, 0, 0}",
+        "{emit__NOP, none, 0}",
+        "54:26: expected a number, the size of code, found `none`",
+    ),
+    (
+        "{emit__NOP, 0, 0}",
+        "{emit__NOP, 0, 0",
+        "56:2: expected `,` or `}`, found `;`",
+    ),
+    (
+        "{emit__NOP, 0, 0},",
+        "{emit__NOP, 0, 0}",
+        "55:5: expected `,`, found `[`",
+    ),
+    ("[_NOP] =", "[_NOP]", "54:12: expected `=`, found `{`"),
+    (
+        "[_NOP]",
+        "[_SET_IP]",
+        "55:6: group _SET_IP is defined twice, first in line 54",
+    ),
+    (
+        "{emit__NOP, 0, 0}",
+        "{emit__SET_IP, 11, 8}",
+        "55:18: the group of emit__SET_IP is defined twice, first in line 54",
+    ),
+    (
+        "{emit__SET_IP, 11, 8}",
+        "{emit__SET_IP, 8, 11}",
+        "55:32: group _SET_IP says 8 bytes of code, but code_body has 11",
+    ),
+    (
+        "{emit_trampoline, 1, 0}",
+        "{emit_trampoline, 2, 0}",
+        "51:58: group trampoline says 2 bytes of code, but code_body has 1",
+    ),
+    (
+        "    // 0:\n",
+        "    /* 0:\n",
+        "9:5: the comment does not end, expected `*/`",
+    ),
+    (
+        "    // 0:\n",
+        "    char *name = \"_NOP;\n",
+        "9:18: the literal does not end on its line, expected its closing quote",
+    ),
+    (
+        "    // 0:\n",
+        "    \u{3bb}();\n",
+        "9:5: unexpected character 'λ'",
+    ),
+    (
+        "typedef struct {",
+        "typedef struct",
+        "49:1: expected a declaration, found `}`",
+    ),
+    (
+        "typedef",
+        "} typedef",
+        "43:1: expected a declaration, found `}`",
+    ),
+];
+
+#[test]
+fn bad_headers() {
+    for (old, new, expected) in BAD {
+        let text = small();
+        assert!(text.contains(old), "{old}");
+        assert_eq!(
+            error(&text.replacen(old, new, 1)),
+            *expected,
+            "{old} as {new}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_header() {
+    let no_stencils =
+        "1:1: no function is called `emit_NAME`, as those of a header of stencils are";
+    for text in [
+        "",
+        "[package]\nname = \"mimeo\"\n",
+        "int main(void) { return 0; }\n",
+    ] {
+        assert_eq!(error(text), no_stencils, "{text}");
+    }
+    let no_groups = "expected an array of stencil groups before the end of the file";
+    assert_eq!(
+        error("void emit__X(void) {}\n"),
+        format!("2:1: {no_groups}")
+    );
+    assert_eq!(error("// emit_ nothing\n"), format!("2:1: {no_groups}"));
+    let not_text = Header::parse(b"// a\n// \xc3\xa9 \xff\n").unwrap_err();
+    assert_eq!(
+        not_text.to_string(),
+        "2:6: byte 0xff is not UTF-8, expected text"
+    );
+    let deep = format!("int emit_ = {}", "{".repeat(MAX_DEPTH + 1));
+    assert_eq!(error(&deep), "1:77: brackets are nested more than 64 deep");
+    let arrays: String = (0..=MAX_PARTS)
+        .map(|index| format!("char p{index}_body[0] = {{}};"))
+        .collect();
+    assert!(
+        error(&one(&arrays, "{emit__X}"))
+            .ends_with("the function has more than 16 arrays of bytes")
+    );
+}
+
+#[test]
+fn a_file_that_is_too_long_is_not_read() {
+    let mut text = small();
+    text.extend(std::iter::repeat_n('\n', MAX_LENGTH as usize));
+    assert_eq!(error(&text), "1:1: the file has more than 16777216 bytes");
+}
+
+#[test]
+fn a_header_that_ends_early_is_an_error() {
+    let text = small();
+    // The last line's end is not needed.
+    for length in 0..text.len() - 1 {
+        let message = error(&text[..length]);
+        let is_explained = ["expected", "no function is called"]
+            .iter()
+            .any(|text| message.contains(text));
+        assert!(is_explained, "{length} bytes: {message}");
+    }
+}
+
+/// The header as it would be generated.
+fn write(header: &Header, with_type: bool) -> String {
+    let mut out = String::new();
+    for line in header.digest.iter().chain(&header.comments) {
+        writeln!(out, "// {line}").unwrap();
+    }
+    for group in header.groups.iter().chain(&header.others) {
+        writeln!(
+            out,
+            "static void\nemit_{}(unsigned char *code)\n{{",
+            group.name
+        )
+        .unwrap();
+        for HeaderPart { name, bytes, holes } in &group.parts {
+            writeln!(
+                out,
+                "    const unsigned char {name}_body[{}] = {{",
+                bytes.len()
+            )
+            .unwrap();
+            for row in bytes.chunks(8) {
+                let row: Vec<String> = row.iter().map(|byte| format!("{byte:#04x},")).collect();
+                writeln!(out, "        {}", row.join(" ")).unwrap();
+            }
+            writeln!(
+                out,
+                "    }};\n    memcpy({name}, {name}_body, sizeof({name}_body));"
+            )
+            .unwrap();
+            for hole in holes {
+                let HeaderHole {
+                    offset,
+                    function,
+                    value,
+                } = hole;
+                writeln!(out, "    {function}({name} + {offset:#x}, {value});").unwrap();
+            }
+        }
+        writeln!(out, "}}\n").unwrap();
+    }
+    if with_type {
+        out += "typedef struct { emitter *emit; size_t code_size; size_t data_size; size_t cold_bytes; } Group;\n";
+    }
+    let element = |group: &HeaderGroup| {
+        let size = |name| group.parts.iter().find(|part| part.name == name);
+        let size = |name| size(name).map_or(0, |part| part.bytes.len());
+        let sizes = match with_type {
+            true => format!(", {}, {}, {}", size("code"), size("data"), size("cold")),
+            false => String::new(),
+        };
+        let extra: String = group
+            .extra
+            .iter()
+            .map(|value| format!(", {value}"))
+            .collect();
+        format!("{{emit_{}{sizes}{extra}}}", group.name)
+    };
+    for group in &header.others {
+        writeln!(
+            out,
+            "static const Group {} = {};",
+            group.name,
+            element(group)
+        )
+        .unwrap();
+    }
+    writeln!(out, "static const Group groups[MAX + 1] = {{").unwrap();
+    for group in &header.groups {
+        writeln!(out, "    [{}] = {},", group.name, element(group)).unwrap();
+    }
+    out + "};\n"
+}
+
+fn any_part(name: &'static str) -> impl Strategy<Value = HeaderPart> {
+    let values = prop::sample::select(vec![
+        "instruction->oparg",
+        "(uintptr_t)data + -0x4",
+        "names[\"a;)}\"], ';', 3",
+        "a ? b : (c, d)",
+        "&symbol",
+    ]);
+    let functions = prop::sample::select(vec!["patch_64", "patch_x86_64_32rx", "set_patch_8"]);
+    let any_hole = (any::<prop::sample::Index>(), functions, values);
+    let bytes = prop::collection::vec(any::<u8>(), 8..40);
+    (bytes, prop::collection::vec(any_hole, 0..6)).prop_map(move |(bytes, holes)| {
+        let holes = holes.into_iter().map(|(offset, function, value)| {
+            let offset = offset.index(bytes.len() - 7) as u32;
+            hole(offset, function, value)
+        });
+        let mut holes: Vec<HeaderHole> = holes.collect();
+        holes.sort_by_key(|hole| hole.offset);
+        HeaderPart {
+            name: name.to_owned(),
+            bytes,
+            holes,
+        }
+    })
+}
+
+fn any_group() -> impl Strategy<Value = HeaderGroup> {
+    let part = |name| prop::option::of(any_part(name));
+    let extra = prop::sample::subsequence(
+        vec!["{0}", "{0x1, {2, 3}}", "\"name, {\"", "SIZE + 2"],
+        0..=4,
+    );
+    (part("code"), part("cold"), part("data"), extra).prop_map(|(code, cold, data, extra)| {
+        HeaderGroup {
+            name: String::new(),
+            parts: [code, cold, data].into_iter().flatten().collect(),
+            extra: extra.into_iter().map(str::to_owned).collect(),
+        }
+    })
+}
+
+fn any_header() -> impl Strategy<Value = Header> {
+    let groups = |first: char| {
+        let groups = prop::collection::vec(any_group(), 1..6);
+        groups.prop_map(move |mut groups| {
+            for (index, group) in groups.iter_mut().enumerate() {
+                group.name = format!("{first}UOP_{index}");
+            }
+            groups
+        })
+    };
+    let comments = prop::collection::vec("[a-z$*/;{}\"' ]{0,20}[a-z]", 0..3);
+    let digest = prop::option::of("[0-9a-f]{64}");
+    (digest, comments, groups('_'), groups('t')).prop_map(|(digest, comments, groups, others)| {
+        Header {
+            digest,
+            comments: comments.iter().map(|line| line.trim().to_owned()).collect(),
+            groups,
+            others,
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(header in any_header()) {
+        prop_assert_eq!(read(&write(&header, true)), header);
+    }
+
+    #[test]
+    fn what_is_written_without_a_type_is_read(mut header in any_header()) {
+        // So that there is another part than code and data: no value is taken for a size.
+        header.groups[0].parts = vec![part("cold", &[0], &[])];
+        prop_assert_eq!(read(&write(&header, false)), header);
+    }
+
+    #[test]
+    fn changed_headers_do_not_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        let mut bytes = small().into_bytes();
+        for (index, byte) in changes {
+            let index = index.index(bytes.len());
+            bytes[index] = byte;
+        }
+        drop(Header::parse(&bytes));
+    }
+
+    #[test]
+    fn shuffled_tokens_do_not_panic(words in prop::collection::vec(prop::sample::select(vec![
+        "emit_x", "(", ")", "{", "}", "[", "]", ";", ",", "=", "+", "0x1", "9", "patch_64", "memcpy", "code_body", "unsigned", "char",
+        "struct", "typedef", "enum", "extern", "\"C\"", "*", ".", "code_size", "//", "\n", "#", "data",
+    ]), 0..60)) {
+        drop(Header::parse(words.join(" ").as_bytes()));
+    }
+}

@@ -1,0 +1,361 @@
+//! What is compared of a file: groups of parts with bytes and holes, and facts about them, whether they came from a table
+//! or from a C header.
+
+use crate::c_header::{Header, HeaderGroup, HeaderPart};
+use crate::disassemble::{disassemble, value_text};
+use mimeo::form::{Form as VariantForm, Register, RegisterField, RegisterHole};
+use mimeo::hole::Hole;
+use mimeo::stencil::{Part, Stencil, StencilGroup, UopInfo};
+use mimeo::table::{StencilTable, Variant};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The form of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// A stencil table.
+    Table,
+    /// A C header.
+    Header,
+}
+
+/// Something that a file says, of the whole or of a group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Fact {
+    /// What it is about: `cpu`, `flags`.
+    pub what: String,
+    /// What is said.
+    pub value: String,
+}
+
+/// The name of the facts that a set of stencils refers to a symbol.
+pub(super) const SYMBOL: &str = "symbol";
+
+/// The name of the facts that a variant has a register hole.
+pub(super) const REGISTER_HOLE: &str = "register hole";
+
+impl Fact {
+    fn new(what: impl Into<String>, value: impl ToString) -> Self {
+        Self {
+            what: what.into(),
+            value: value.to_string(),
+        }
+    }
+}
+
+/// All stencils of a table or header, as they are compared.
+#[derive(Clone, Debug)]
+pub struct Stencils {
+    pub(super) form: Form,
+    /// Whether all groups are there, so that it can be compared what is said of the whole.
+    pub(super) complete: bool,
+    pub(super) facts: Vec<Fact>,
+    pub(super) uops: BTreeMap<String, Group>,
+    pub(super) variants: BTreeMap<String, Group>,
+    pub(super) others: BTreeMap<String, Group>,
+}
+
+/// The stencils of one uop, variant or other group.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Group {
+    /// Of a variant, the uop that it begins with.
+    first_uop: String,
+    pub(super) facts: Vec<Fact>,
+    pub(super) parts: Vec<PartBytes>,
+}
+
+/// Bytes with holes.
+#[derive(Clone, Debug)]
+pub(super) struct PartBytes {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+    /// Ascending by offset.
+    pub(super) holes: Vec<PlacedHole>,
+}
+
+impl PartBytes {
+    /// The part where it has no bytes.
+    pub(super) fn empty(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            bytes: Vec::new(),
+            holes: Vec::new(),
+        }
+    }
+}
+
+/// A hole and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PlacedHole {
+    pub(super) offset: u32,
+    pub(super) hole: HoleText,
+}
+
+/// A hole as text, without its offset.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct HoleText {
+    /// What it is filled with, without the addend: two holes with the same are one that changed.
+    pub(super) value: String,
+    /// All of it: how it is filled, value and addend.
+    pub(super) text: String,
+}
+
+/// Whether a part holds data; all others hold code.
+pub(super) fn is_data(part: &str) -> bool {
+    part.contains("data")
+}
+
+impl Stencils {
+    /// The names of uops and of groups that are no uops, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.uops
+            .keys()
+            .chain(self.others.keys())
+            .map(String::as_str)
+    }
+
+    /// Leaves only the groups with these names, and the variants that begin with one of them. What is said of the whole is
+    /// not compared then.
+    pub fn retain(&mut self, names: &BTreeSet<String>) {
+        self.complete = false;
+        self.uops.retain(|name, _| names.contains(name));
+        self.others.retain(|name, _| names.contains(name));
+        self.variants
+            .retain(|_, group| names.contains(&group.first_uop));
+    }
+
+    pub(super) fn groups(&self) -> impl Iterator<Item = &Group> {
+        let all = [&self.uops, &self.variants, &self.others];
+        all.into_iter().flat_map(BTreeMap::values)
+    }
+}
+
+// ---- Tables ----------------------------------------------------------------------------------------------------
+
+impl From<&StencilTable> for Stencils {
+    fn from(table: &StencilTable) -> Self {
+        let symbols: Vec<&str> = table.symbols().collect();
+        let (major, minor, patch) = table.llvm_version();
+        let digest: String = table
+            .digest()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let mut facts = vec![
+            Fact::new("set", table.set()),
+            Fact::new("triple", table.triple()),
+            Fact::new("cpu", table.cpu()),
+            Fact::new("llvm_version", format!("{major}.{minor}.{patch}")),
+            Fact::new("digest", digest),
+        ];
+        facts.extend(symbols.iter().map(|symbol| Fact::new(SYMBOL, symbol)));
+        let uops = table.uops().map(|uop| {
+            let info = table.uop(uop);
+            (
+                info.name.to_owned(),
+                base_form(info, table.group(uop), &symbols),
+            )
+        });
+        let variants = table.variants().map(|variant| {
+            let variant = table.variant(variant);
+            (variant.to_string(), variant_form(&variant, &symbols))
+        });
+        Self {
+            form: Form::Table,
+            complete: true,
+            facts,
+            uops: uops.collect(),
+            variants: variants.collect(),
+            others: BTreeMap::new(),
+        }
+    }
+}
+
+fn base_form(info: UopInfo<'_>, group: StencilGroup<'_>, symbols: &[&str]) -> Group {
+    let flags: Vec<&str> = info.flags.iter_names().map(|(name, _)| name).collect();
+    let mut facts = vec![
+        Fact::new("stack effect", info.effect),
+        Fact::new("leaving effect", info.leaving_effect),
+        Fact::new("flags", flags.join(" ")),
+        Fact::new("oparg_max", info.oparg_max),
+        Fact::new("operand_max", info.operand_max),
+        Fact::new("locals", info.locals),
+    ];
+    facts.extend(alignments(group));
+    Group {
+        first_uop: String::new(),
+        facts,
+        parts: parts(group, symbols),
+    }
+}
+
+fn variant_form(variant: &Variant<'_>, symbols: &[&str]) -> Group {
+    let mut facts = Vec::new();
+    for (position, info) in variant.infos().enumerate() {
+        let of = |limit| format!("{limit} of {} #{position}", info.name);
+        facts.push(Fact::new(of("oparg_max"), info.oparg_max));
+        facts.push(Fact::new(of("operand_max"), info.operand_max));
+    }
+    if let VariantForm::Operands(form) = variant.form {
+        facts.push(Fact::new("intact", form.intact));
+        let renameable = form.renameable.registers().map(Register::name);
+        facts.push(Fact::new(
+            "renameable",
+            renameable.collect::<Vec<_>>().join(" "),
+        ));
+    }
+    let register_holes = variant.register_holes.iter().map(register_hole);
+    facts.extend(register_holes.map(|text| Fact::new(REGISTER_HOLE, text)));
+    facts.extend(alignments(variant.group));
+    Group {
+        first_uop: variant
+            .infos()
+            .next()
+            .map_or_else(String::new, |info| info.name.to_owned()),
+        facts,
+        parts: parts(variant.group, symbols),
+    }
+}
+
+fn register_hole(hole: &RegisterHole) -> String {
+    let part = if hole.cold { Part::Cold } else { Part::Hot };
+    let field = match hole.field {
+        RegisterField::Reg => "reg",
+        RegisterField::Base => "base",
+        RegisterField::Index => "index",
+    };
+    let rex = hole.rex.map_or(String::new(), |rex| format!(", {rex:#x}"));
+    format!(
+        "{} as {field} in {} at {:#x}{rex}",
+        hole.register,
+        part_name(part),
+        hole.offset
+    )
+}
+
+fn alignments(group: StencilGroup<'_>) -> impl Iterator<Item = Fact> {
+    let parts = group.parts().into_iter();
+    parts
+        .filter(|(_, stencil)| !stencil.bytes.is_empty())
+        .map(|(part, stencil)| {
+            Fact::new(format!("alignment of {}", part_name(part)), stencil.align)
+        })
+}
+
+/// What a part is called in headers.
+fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::Hot => "hot",
+        Part::Cold => "cold",
+        Part::Data => "data",
+    }
+}
+
+fn parts(group: StencilGroup<'_>, symbols: &[&str]) -> Vec<PartBytes> {
+    let parts = group.parts().into_iter();
+    parts
+        .filter(|(_, stencil)| !stencil.bytes.is_empty())
+        .map(|(part, stencil)| PartBytes {
+            name: part_name(part).to_owned(),
+            bytes: stencil.bytes.to_vec(),
+            holes: holes(stencil, part, symbols),
+        })
+        .collect()
+}
+
+/// A table's holes as they are listed: what is PC-relative counts from the end of its instruction.
+fn holes(stencil: Stencil<'_>, part: Part, symbols: &[&str]) -> Vec<PlacedHole> {
+    let lines = disassemble(stencil, part, symbols);
+    let texts = lines.into_iter().flat_map(|line| line.holes);
+    let mut holes = stencil.holes.to_vec();
+    holes.sort_by_key(Hole::offset);
+    let placed = holes.iter().zip(texts).map(|(hole, text)| PlacedHole {
+        offset: hole.offset(),
+        hole: HoleText {
+            value: value_text(hole, symbols),
+            text,
+        },
+    });
+    placed.collect()
+}
+
+// ---- Headers ---------------------------------------------------------------------------------------------------
+
+impl From<Header> for Stencils {
+    fn from(header: Header) -> Self {
+        let digest = header
+            .digest
+            .iter()
+            .map(|digest| Fact::new("digest", digest));
+        let comments = header.comments.iter();
+        let comments = comments.map(|comment| Fact::new("comment", comment));
+        Self {
+            form: Form::Header,
+            complete: true,
+            facts: digest.chain(comments).collect(),
+            uops: header.groups.into_iter().map(header_group).collect(),
+            variants: BTreeMap::new(),
+            others: header.others.into_iter().map(header_group).collect(),
+        }
+    }
+}
+
+fn header_group(group: HeaderGroup) -> (String, Group) {
+    let extra = (!group.extra.is_empty()).then(|| Fact::new("initialiser", group.extra.join(", ")));
+    let parts = group.parts.into_iter().map(header_part);
+    let compared = Group {
+        first_uop: String::new(),
+        facts: extra.into_iter().collect(),
+        parts: parts.collect(),
+    };
+    (group.name, compared)
+}
+
+fn header_part(part: HeaderPart) -> PartBytes {
+    let holes = part.holes.into_iter().map(|hole| PlacedHole {
+        offset: hole.offset,
+        hole: HoleText {
+            text: format!("{} {}", hole.function, hole.value),
+            value: without_addend(&hole.value).to_owned(),
+        },
+    });
+    PartBytes {
+        name: part.name,
+        bytes: part.bytes,
+        holes: holes.collect(),
+    }
+}
+
+/// An expression without the number that is added to it at its end: `(uintptr_t)data` of `(uintptr_t)data + -0x4`.
+fn without_addend(expression: &str) -> &str {
+    let Some((value, addend)) = expression.rsplit_once(" + ") else {
+        return expression;
+    };
+    let digits = addend.strip_prefix('-').unwrap_or(addend);
+    let is_number = digits.starts_with(|char: char| char.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_number { value } else { expression }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_addend_is_a_number_at_the_end() {
+        for (expression, value) in [
+            ("(uintptr_t)data + -0x4", "(uintptr_t)data"),
+            ("(uintptr_t)data + 12", "(uintptr_t)data"),
+            (
+                "(uintptr_t)code + sizeof(code_body)",
+                "(uintptr_t)code + sizeof(code_body)",
+            ),
+            ("table[index + 0x4]", "table[index + 0x4]"),
+            ("instruction->oparg", "instruction->oparg"),
+            ("a + -", "a + -"),
+        ] {
+            assert_eq!(without_addend(expression), value);
+        }
+    }
+}
