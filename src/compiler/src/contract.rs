@@ -23,9 +23,10 @@ use iced_x86::{Code, Decoder, DecoderOptions, Register};
 use inkwell::attributes::AttributeLoc;
 use inkwell::builder::BuilderError;
 use inkwell::context::Context;
-use inkwell::module::Module;
+use inkwell::GlobalVisibility;
+use inkwell::module::{Linkage, Module};
 use inkwell::passes::PassBuilderOptions;
-use inkwell::targets::FileType;
+use inkwell::targets::{FileType, TargetMachine};
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{Stencil, StencilGroup, StencilGroupBuf};
@@ -94,74 +95,67 @@ const PIPELINE: &str = "globaldce,\
 /// the thread, which is used least, in r12.
 const ORDER: [usize; 3] = [2, 0, 1];
 
-/// Stencils per module: see [`crate::codegen`].
-const STENCILS_PER_MODULE: usize = 64;
+/// Stencils per module. Every module is read whole, whatever part of it is wanted; two let two threads work.
+const STENCILS_PER_MODULE: usize = 120;
 
-/// Compiles functions of a module to stencils, in the order in which they are given.
+/// Compiles functions of a module to stencils, in the order in which they are given; the first is that of `entry`, if there
+/// is one, through which C enters the others.
+///
+/// The entry calls the continuation, which is where the first stencil stands. Stencils are entered with rsp at 0 mod 16, and
+/// use rbp; what calls C functions, as the entry does, has rsp at 0 mod 16 itself. So its call goes through a few
+/// instructions behind it, which move rsp, and save rbp where it has not.
 ///
 /// # Errors
-/// The module is not what it should be, the linked LLVM is not the one this build is for, or a stencil breaks a rule. The
-/// error names the stencil.
+/// The module is not what it should be, the linked LLVM is not the one this build is for, the entry does not call the
+/// continuation in one place, or a stencil breaks a rule. The error names the stencil.
 pub fn compile_stencils(
     source: &IrSource,
+    entry: Option<&IrFunction>,
     functions: &[IrFunction],
     holes: &SymbolMeanings,
     threads: NonZeroUsize,
 ) -> Result<Vec<CStencil>, CompileError> {
     target::check_version()?;
-    let chunks: Vec<&[IrFunction]> = functions.chunks(STENCILS_PER_MODULE).collect();
-    let compiled = in_parallel(&chunks, threads, |functions| {
-        let wanted: Vec<&IrFunction> = functions.iter().collect();
-        compile_module(source, &wanted, holes)
+    let chunks = functions.chunks(STENCILS_PER_MODULE).map(Work::Stencils);
+    // The large ones first: who is done with them has time for the small one.
+    let work: Vec<Work<'_>> = chunks.chain(entry.map(Work::Entry)).collect();
+    let mut compiled = in_parallel(&work, threads, |work| match work {
+        Work::Stencils(functions) => compile_module(source, functions, holes),
+        Work::Entry(function) => Ok(vec![compile_entry(source, function, holes)?]),
     })?;
+    if entry.is_some() {
+        compiled.rotate_right(1);
+    }
     Ok(compiled.into_iter().flatten().collect())
 }
 
-/// Compiles the function through which C enters stencils, which calls the continuation where the first stencil stands.
-///
-/// Stencils are entered with rsp at 0 mod 16, and use rbp; what calls C functions, as this one does, has rsp at 0 mod 16
-/// itself. So the call goes through a few instructions behind it, which save rbp and move rsp.
-///
-/// # Errors
-/// As [`compile_stencils`]; besides, the function may not call the continuation, or twice.
-pub fn compile_entry(
+/// What one thread does at a time.
+enum Work<'a> {
+    Stencils(&'a [IrFunction]),
+    Entry(&'a IrFunction),
+}
+
+fn compile_entry(
     source: &IrSource,
     function: &IrFunction,
     holes: &SymbolMeanings,
 ) -> Result<CStencil, CompileError> {
-    target::check_version()?;
-    let how = How {
-        entered: Entered::FromC,
-        padded: false,
-        wide_operands: true,
+    let wrong = |calls| {
+        let problem = IrProblem::Entry { calls };
+        CompileError::ir(source.name(), Some(&function.stencil), problem)
     };
-    let mut emitted = emit_as_possible(source, &[function], holes, how)?.swap_remove(0);
+    let mut emitted = emit_as_possible(source, &[function], holes, Entered::FromC)?.swap_remove(0);
     let code = &mut emitted.group.hot;
-    let calls = |hole: &&Hole| hole.value() == HoleValue::Continue;
-    let places: Vec<Hole> = code.holes.iter().filter(calls).copied().collect();
-    let is_call = |hole: &Hole| {
-        let opcode = hole.offset().checked_sub(1);
-        opcode.and_then(|at| code.bytes.get(at as usize)) == Some(&0xe8)
-    };
+    let continues = |hole: &&Hole| hole.value() == HoleValue::Continue;
+    let places: Vec<Hole> = code.holes.iter().filter(continues).copied().collect();
     let [call] = places[..] else {
-        let problem = IrProblem::Entry {
-            calls: places.len(),
-        };
-        return Err(CompileError::ir(
-            source.name(),
-            Some(&function.stencil),
-            problem,
-        ));
+        return Err(wrong(places.len()));
     };
-    if !is_call(&call) {
-        let problem = IrProblem::Entry { calls: 0 };
-        return Err(CompileError::ir(
-            source.name(),
-            Some(&function.stencil),
-            problem,
-        ));
-    }
     let (start, end) = (call.offset() as usize, call.end() as usize);
+    let opcode = start.checked_sub(1).and_then(|at| code.bytes.get(at));
+    if opcode != Some(&0xe8) {
+        return Err(wrong(0));
+    }
     let distance = (code.bytes.len() - end) as u32;
     code.bytes[start..end].copy_from_slice(&distance.to_le_bytes());
     code.holes.retain(|hole| *hole != call);
@@ -190,35 +184,11 @@ fn saves_rbp(code: &[u8]) -> bool {
 
 fn compile_module(
     source: &IrSource,
-    functions: &[&IrFunction],
+    functions: &[IrFunction],
     holes: &SymbolMeanings,
 ) -> Result<Vec<CStencil>, CompileError> {
-    let emit =
-        |functions: &[&IrFunction], how: How| emit_as_possible(source, functions, holes, how);
-    let how = How {
-        entered: Entered::AsStencil,
-        padded: false,
-        wide_operands: true,
-    };
-    let mut emitted = emit(functions, how)?;
-    let misaligned: Vec<usize> = (0..emitted.len())
-        .filter(|&index| {
-            let checked = emitted[index].check(check_c_stencil);
-            checked.is_err_and(|error| error.is_misaligned_call())
-        })
-        .collect();
-    let again: Vec<&IrFunction> = misaligned.iter().map(|&index| functions[index]).collect();
-    let padded = How {
-        padded: true,
-        ..how
-    };
-    let padded = match again.is_empty() {
-        true => Vec::new(),
-        false => emit(&again, padded)?,
-    };
-    for (index, stencil) in misaligned.into_iter().zip(padded) {
-        emitted[index] = stencil;
-    }
+    let functions: Vec<&IrFunction> = functions.iter().collect();
+    let emitted = emit_as_possible(source, &functions, holes, Entered::AsStencil)?;
     emitted
         .into_iter()
         .map(|emitted| {
@@ -226,16 +196,6 @@ fn compile_module(
             Ok(emitted.into_stencil())
         })
         .collect()
-}
-
-/// How functions are emitted.
-#[derive(Clone, Copy)]
-struct How {
-    entered: Entered,
-    /// Whether each gets a word of stack more than it needs.
-    padded: bool,
-    /// See [`Style::Numbers`].
-    wide_operands: bool,
 }
 
 /// A stencil as it was extracted.
@@ -264,71 +224,117 @@ fn emit_as_possible(
     source: &IrSource,
     functions: &[&IrFunction],
     holes: &SymbolMeanings,
-    how: How,
+    entered: Entered,
 ) -> Result<Vec<Emitted>, CompileError> {
-    match emit(source, functions, holes, how) {
+    match compile_functions(source, functions, holes, entered, true) {
         // LLVM put a number where only a positive one fits: then none are operands but those that are.
         Err(CompileError::Extract(ExtractError { problem, .. }))
-            if matches!(*problem, ExtractProblem::Narrow { .. }) && how.wide_operands =>
+            if matches!(*problem, ExtractProblem::Narrow { .. }) =>
         {
-            let narrow = How {
-                wide_operands: false,
-                ..how
-            };
-            emit(source, functions, holes, narrow)
+            compile_functions(source, functions, holes, entered, false)
         }
         result => result,
     }
 }
 
-fn emit(
+/// The stages from IR to stencils that call C functions with an aligned stack; `wide_operands` as in [`Style::Numbers`].
+fn compile_functions(
     source: &IrSource,
     functions: &[&IrFunction],
     holes: &SymbolMeanings,
-    how: How,
+    entered: Entered,
+    wide_operands: bool,
 ) -> Result<Vec<Emitted>, CompileError> {
     let context = Context::create();
     let machine = target::position_independent_machine()?;
     let module = source.parse(&context)?;
     let order = Some(ORDER.as_slice());
-    make_templates(&module, source.name(), functions, holes, how.entered, order)?;
+    make_templates(&module, source.name(), functions, holes, entered, order)?;
     forget_saved_registers(&module);
     optimise(&machine, &module, PIPELINE, PassBuilderOptions::create())?;
-    let built = |error: BuilderError| CompileError::Llvm {
-        stage: "build an instruction",
-        message: error.to_string(),
-    };
     forbid_jump_tables(&module);
-    save_words(&module).map_err(built)?;
-    if how.entered == Entered::AsStencil {
+    save_words(&module).map_err(not_built)?;
+    if entered == Entered::AsStencil {
         lower_alignments(&module);
     }
-    let style = Style::Numbers {
-        wide_operands: how.wide_operands,
-    };
+    let style = Style::Numbers { wide_operands };
     let numbers = fold(&module, &machine.get_target_data(), holes, style)
         .map_err(|(function, problem)| CompileError::ir(source.name(), Some(&function), problem))?;
-    sink_addresses(&module).map_err(built)?;
-    if how.padded {
-        let builder = context.create_builder();
-        for function in functions {
-            if let Some(function) = module.get_function(&function.function) {
-                pad_frame(module.get_context(), &builder, function).map_err(built)?;
-            }
+    let numbers = Rc::new(numbers);
+    sink_addresses(&module).map_err(not_built)?;
+    // Emitting changes a module.
+    let spare = module.clone();
+    let mut emitted = emit(&machine, &module, source, functions, holes, &numbers)?;
+    if entered == Entered::FromC {
+        return Ok(emitted);
+    }
+    let misaligned: Vec<usize> = (0..emitted.len())
+        .filter(|&index| {
+            let checked = emitted[index].check(check_c_stencil);
+            checked.is_err_and(|error| error.is_misaligned_call())
+        })
+        .collect();
+    if !misaligned.is_empty() {
+        let again: Vec<&IrFunction> = misaligned.iter().map(|&index| functions[index]).collect();
+        leave_padded(&machine, &spare, &again)?;
+        let padded = emit(&machine, &spare, source, &again, holes, &numbers)?;
+        for (index, padded) in misaligned.into_iter().zip(padded) {
+            emitted[index] = padded;
         }
     }
+    Ok(emitted)
+}
+
+fn not_built(error: BuilderError) -> CompileError {
+    CompileError::Llvm {
+        stage: "build an instruction",
+        message: error.to_string(),
+    }
+}
+
+/// Leaves these functions in a module, each with a word of stack more than it needs.
+fn leave_padded(
+    machine: &TargetMachine,
+    module: &Module<'_>,
+    functions: &[&IrFunction],
+) -> Result<(), CompileError> {
+    let context = module.get_context();
+    let builder = context.create_builder();
+    for function in module.get_functions() {
+        let name = function.get_name().to_string_lossy();
+        match functions.iter().any(|wanted| wanted.function == name) {
+            true => pad_frame(context, &builder, function).map_err(not_built)?,
+            false if function.count_basic_blocks() > 0 => {
+                let global = function.as_global_value();
+                global.set_visibility(GlobalVisibility::Default);
+                function.set_linkage(Linkage::Internal);
+            }
+            false => {}
+        }
+    }
+    optimise(machine, module, "globaldce", PassBuilderOptions::create())
+}
+
+/// Emits a module to an object file, and extracts the stencils.
+fn emit(
+    machine: &TargetMachine,
+    module: &Module<'_>,
+    source: &IrSource,
+    functions: &[&IrFunction],
+    holes: &SymbolMeanings,
+    numbers: &Rc<Numbers>,
+) -> Result<Vec<Emitted>, CompileError> {
     module.verify().map_err(|message| {
         let problem = IrProblem::Invalid(message.to_string());
         CompileError::ir(source.name(), None, problem)
     })?;
     let object = machine
-        .write_to_memory_buffer(&module, FileType::Object)
+        .write_to_memory_buffer(module, FileType::Object)
         .map_err(|message| CompileError::Llvm {
             stage: "emit an object file",
             message: message.to_string(),
         })?;
-    let numbers = Rc::new(numbers);
-    let reader = ObjectReader::new(object.as_slice())?.with_meanings(with_numbers(holes, &numbers));
+    let reader = ObjectReader::new(object.as_slice())?.with_meanings(with_numbers(holes, numbers));
     functions
         .iter()
         .map(|function| {
@@ -338,7 +344,7 @@ fn emit(
                 name: function.stencil.clone(),
                 group: extracted.group,
                 symbols,
-                numbers: Rc::clone(&numbers),
+                numbers: Rc::clone(numbers),
             })
         })
         .collect()

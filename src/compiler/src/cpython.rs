@@ -5,7 +5,7 @@
 //! - `tree`: the source tree: which version it is, its uops, and one translation unit that holds all of them;
 //! - `clang`: that unit to IR, by one call of clang;
 //! - `version`: what the contract is, by version: data, for `header` to follow;
-//! - [`compile_stencils`] and [`compile_entry`]: the IR to stencils;
+//! - [`compile_stencils`]: the IR to stencils;
 //! - `header`: stencils to C;
 //! - `digest`: what lets CPython's own generator tell whether the header is up to date.
 
@@ -18,7 +18,7 @@ mod version;
 pub use header::header;
 pub use version::Version;
 
-use crate::contract::{CStencil, compile_entry, compile_stencils};
+use crate::contract::{CStencil, compile_stencils};
 use crate::error::CompileError;
 use crate::ir::{IrFunction, IrSource};
 use crate::target;
@@ -153,13 +153,13 @@ pub fn generate(options: &Options) -> Result<Header, CPythonError> {
     let source = IrSource::from_bytes(tree.name(), bitcode);
     let holes = tree.version.holes();
     let functions: Vec<IrFunction> = tree.uops.iter().map(|uop| tree::function_of(uop)).collect();
-    let mut stencils = vec![compile_entry(&source, &tree.entry_function(), &holes)?];
-    stencils.extend(compile_stencils(
+    let stencils = compile_stencils(
         &source,
+        Some(&tree.entry_function()),
         &functions,
         &holes,
         options.threads,
-    )?);
+    )?;
     let digest = digest::digest(&tree)?;
     let comment = format!(
         "mimeo {} with LLVM {}.{}.{} and clang {}, for CPython {}, {}{}",
