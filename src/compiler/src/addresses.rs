@@ -209,8 +209,11 @@ impl<'ctx> Saver<'_, 'ctx> {
         }
         use InstructionOpcode as Op;
         let is_large = instructions(function).len() >= LARGE;
+        let calls = has_calls(function);
         let is_read = |used: &Use<'ctx>| match used.user.get_opcode() {
-            Op::Load | Op::Store => true,
+            Op::Load => true,
+            // Code without calls is short, whatever else it does.
+            Op::Store => calls,
             Op::Call => used.offset == 0,
             Op::ICmp => used.offset == 0 && is_large,
             _ => false,

@@ -493,13 +493,32 @@ impl Code {
             let shortest = candidates
                 .into_iter()
                 .map(|code| (code.length(), code))
-                .min_by_key(|(length, _)| *length);
-            if let Some((length, code)) = shortest
-                && length < before
-            {
+                .min_by_key(|(length, _)| *length)
+                .filter(|(length, _)| *length < before);
+            let shared = shortest.or_else(|| self.around(target));
+            if let Some((_, code)) = shared {
                 *self = code;
             }
         }
+    }
+
+    /// The code with one jump to the target, around which a branch leads that is taken: where no other place is for it, and
+    /// a tenth of the code is worth that.
+    fn around(&self, target: Target) -> Option<(usize, Self)> {
+        let last = (0..self.steps.len()).rev().find(|&index| {
+            matches!(self.steps[index], Step::Branch(Some(_), found) if found == target)
+        })?;
+        let Step::Branch(Some(condition), _) = self.steps[last] else {
+            return None;
+        };
+        let mut code = self.with_jump(last + 1, target);
+        // Behind the jump now, where it was behind the branch.
+        let behind = code.behind(last + 1);
+        code.steps[last] = Step::Branch(Some(condition ^ 1), behind);
+        let code = code.through(target, last + 1);
+        let (before, after) = (self.length(), code.length());
+        let saved = before.checked_sub(after)?;
+        (10 * saved >= before).then_some((after, code))
     }
 
     /// The code with conditional branches to the target through a jump there, if the jump is near.
