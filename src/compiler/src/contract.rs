@@ -20,13 +20,14 @@ use crate::symbol::SymbolMeanings;
 use crate::target;
 use crate::verify::{Report, VerifyError, check_c_entry, check_c_stencil};
 use iced_x86::{Code, Decoder, DecoderOptions, Register};
+use inkwell::GlobalVisibility;
 use inkwell::attributes::AttributeLoc;
 use inkwell::builder::BuilderError;
 use inkwell::context::Context;
-use inkwell::GlobalVisibility;
 use inkwell::module::{Linkage, Module};
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::{FileType, TargetMachine};
+use inkwell::values::InstructionOpcode;
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{Stencil, StencilGroup, StencilGroupBuf};
@@ -262,6 +263,7 @@ fn compile_functions(
         .map_err(|(function, problem)| CompileError::ir(source.name(), Some(&function), problem))?;
     let numbers = Rc::new(numbers);
     sink_addresses(&module).map_err(not_built)?;
+    end_where_nobody_comes(&module).map_err(not_built)?;
     // Emitting changes a module.
     let spare = module.clone();
     let mut emitted = emit(&machine, &module, source, functions, holes, &numbers)?;
@@ -283,6 +285,32 @@ fn compile_functions(
         }
     }
     Ok(emitted)
+}
+
+/// Puts an instruction behind calls of functions that do not return: LLVM would put nothing there, and the code run on into
+/// whatever follows, for all that the checker can see. A function that is nothing but such a call needs none.
+fn end_where_nobody_comes(module: &Module<'_>) -> Result<(), BuilderError> {
+    let context = module.get_context();
+    let builder = context.create_builder();
+    let signature = context.void_type().fn_type(&[], false);
+    for function in module.get_functions() {
+        if function.count_basic_blocks() < 2 {
+            continue;
+        }
+        for block in function.get_basic_blocks() {
+            let Some(end) = block.get_terminator() else {
+                continue;
+            };
+            if end.get_opcode() == InstructionOpcode::Unreachable {
+                let (text, none) = ("ud2".to_owned(), String::new());
+                let trap =
+                    context.create_inline_asm(signature, text, none, true, false, None, false);
+                builder.position_before(&end);
+                builder.build_indirect_call(signature, trap, &[], "")?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn not_built(error: BuilderError) -> CompileError {

@@ -248,16 +248,25 @@ pub(crate) fn lower_alignments(module: &Module<'_>) {
     }
 }
 
-/// What nobody outside needs: functions that are not kept are for those that are.
+/// What nobody outside needs: functions that are not kept are for those that are, and become part of them, for a stencil
+/// has no others.
 fn leave_to_templates(module: &Module<'_>, keep: &impl Fn(&str) -> bool) {
+    let context = module.get_context();
     for function in module.get_functions() {
         let name = function.get_name().to_string_lossy();
-        if function.count_basic_blocks() > 0 && !keep(&name) {
-            function.set_linkage(Linkage::Internal);
-            function
-                .as_global_value()
-                .set_visibility(GlobalVisibility::Default);
+        if function.count_basic_blocks() == 0 || keep(&name) {
+            continue;
         }
+        function.set_linkage(Linkage::Internal);
+        let global = function.as_global_value();
+        global.set_visibility(GlobalVisibility::Default);
+        for unwanted in ["noinline", "optnone"] {
+            let kind = Attribute::get_named_enum_kind_id(unwanted);
+            function.remove_enum_attribute(AttributeLoc::Function, kind);
+        }
+        let kind = Attribute::get_named_enum_kind_id("alwaysinline");
+        let attribute = context.create_enum_attribute(kind, 0);
+        function.add_attribute(AttributeLoc::Function, attribute);
     }
 }
 

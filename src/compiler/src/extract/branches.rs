@@ -505,9 +505,9 @@ impl Code {
     /// The code with one jump to the target, around which a branch leads that is taken: where no other place is for it, and
     /// a tenth of the code is worth that.
     fn around(&self, target: Target) -> Option<(usize, Self)> {
-        let last = (0..self.steps.len()).rev().find(|&index| {
-            matches!(self.steps[index], Step::Branch(Some(_), found) if found == target)
-        })?;
+        let last = (0..self.steps.len()).rev().find(
+            |&index| matches!(self.steps[index], Step::Branch(Some(_), found) if found == target),
+        )?;
         let Step::Branch(Some(condition), _) = self.steps[last] else {
             return None;
         };
@@ -783,7 +783,9 @@ fn read_step(
         FlowControl::Next | FlowControl::IndirectCall => plain(holes, false),
         // A call inside the code would have to be a step with a target.
         FlowControl::Call if !holes.is_empty() => plain(holes, false),
-        FlowControl::Return | FlowControl::IndirectBranch => plain(holes, true),
+        FlowControl::Return | FlowControl::IndirectBranch | FlowControl::Exception => {
+            plain(holes, true)
+        }
         FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => {
             let (condition, field) = match *bytes {
                 [0xeb, _] | [0xe9, _, _, _, _] => (None, 1),

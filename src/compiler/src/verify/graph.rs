@@ -288,8 +288,11 @@ impl<'a> Checker<'a> {
         };
         let error = |violation| self.error_in(place, &instruction, violation);
         is_read_alike(bytes, place.offset, &instruction).map_err(error)?;
-        let may_return = self.kind.is_for_c() && instruction.flow_control() == FlowControl::Return;
-        if !may_return {
+        let ends = matches!(
+            instruction.flow_control(),
+            FlowControl::Return | FlowControl::Exception
+        );
+        if !(ends && self.kind.is_for_c()) {
             is_permitted(&instruction).map_err(error)?;
         }
         let filled = self.filled(place, &instruction, &offsets).map_err(error)?;
@@ -365,6 +368,8 @@ impl<'a> Checker<'a> {
             }
             FlowControl::IndirectBranch if self.kind != Kind::Stencil => (None, Some(Target::Out)),
             FlowControl::Return => (None, Some(Target::Out)),
+            // Nobody comes here: behind a function that does not return.
+            FlowControl::Exception => (None, None),
             FlowControl::IndirectBranch if self.is_leave() => (None, Some(leave_target(node)?)),
             FlowControl::IndirectBranch => (None, Some(exit_record_target(node)?)),
             FlowControl::Call if self.kind == Kind::CEntry => {
