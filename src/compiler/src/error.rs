@@ -124,6 +124,23 @@ pub enum IrProblem {
         /// What it should be.
         expected: String,
     },
+    /// A template of a table is not entered with what stencils are.
+    #[error(
+        "its function is {found}, expected three pointers (frame, stack pointer, thread state), and nothing or a pointer \
+         as result"
+    )]
+    TableSignature {
+        /// What it is.
+        found: String,
+    },
+    /// The module is for another machine.
+    #[error("the module is for {found}, expected {expected}")]
+    Machine {
+        /// Its target triple.
+        found: String,
+        /// That of tables.
+        expected: &'static str,
+    },
     /// The parameters cannot be handed over in the order that was asked for.
     #[error(
         "its function is {found}, expected {count} parameters of which those that change places are of one type"

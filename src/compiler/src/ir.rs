@@ -7,6 +7,11 @@
 //! the symbol for an address, which is not null, different from any other, and aligned. After optimisation `fold` puts
 //! the numbers where they are used.
 
+mod table;
+
+pub use table::IrTemplates;
+pub(crate) use table::{is_number, seen};
+
 use crate::error::{CompileError, IrProblem};
 use crate::module::hot_section;
 use crate::symbol::{HoleSymbol, PREFIX, SymbolMeanings};
@@ -128,6 +133,32 @@ pub(crate) enum Entered {
     FromC,
 }
 
+/// What templates are made for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose<'a> {
+    /// Stencils of a table: see `table`.
+    Table,
+    /// Stencils that somebody's C code patches.
+    Contract {
+        entered: Entered,
+        /// In which order parameters are handed over.
+        order: &'a [usize],
+    },
+}
+
+impl Purpose<'_> {
+    fn entered(self) -> Entered {
+        match self {
+            Self::Table => Entered::AsStencil,
+            Self::Contract { entered, .. } => entered,
+        }
+    }
+
+    fn is_table(self) -> bool {
+        matches!(self, Self::Table)
+    }
+}
+
 /// Makes the functions of a module templates, and the module's other functions and the symbols what templates need.
 ///
 /// Functions that are not templates are kept for those to call, and go when nobody does.
@@ -139,8 +170,7 @@ pub(crate) fn make_templates<'ctx>(
     source: &str,
     functions: &[&IrFunction],
     holes: &SymbolMeanings,
-    entered: Entered,
-    order: Option<&[usize]>,
+    purpose: Purpose<'_>,
 ) -> Result<(), CompileError> {
     let names: BTreeSet<&str> = functions.iter().map(|f| f.function.as_str()).collect();
     let templates: Vec<(&IrFunction, FunctionValue<'ctx>)> = functions
@@ -160,6 +190,9 @@ pub(crate) fn make_templates<'ctx>(
             Ok((wanted, found.ok_or_else(missing)?))
         })
         .collect::<Result<_, CompileError>>()?;
+    if purpose.is_table() {
+        table::check(module, source, &templates, holes)?;
+    }
     let signature = match templates.first() {
         Some((_, first)) => first.get_type(),
         None => return Ok(()),
@@ -181,31 +214,47 @@ pub(crate) fn make_templates<'ctx>(
         builder: module.get_context().create_builder(),
         signature,
     };
+    let entered = purpose.entered();
     unit.align_stack(entered);
     let mut declared = Declared::default();
-    unit.declare_holes(source, holes, &mut declared)?;
+    unit.declare_holes(source, holes, purpose, &mut declared)?;
     for (wanted, function) in &templates {
         unit.make_template(*function, &wanted.stencil, entered)
             .and_then(|()| unit.convert_calls(*function, &declared))
-            .and_then(|()| match order {
-                Some(order) => unit.reorder_parameters(*function, entered, order),
-                None => Ok(()),
+            .and_then(|()| match purpose {
+                Purpose::Contract { order, .. } => {
+                    unit.reorder_parameters(*function, entered, order)
+                }
+                Purpose::Table => Ok(()),
             })
             .map_err(|problem| error(&wanted.stencil, problem))?;
+    }
+    if purpose.is_table() {
+        let functions: Vec<_> = templates.iter().map(|(_, function)| *function).collect();
+        unit.fit_for_table(&functions, &declared)
+            .map_err(|(function, problem)| error(&stencil_of(&templates, function), problem))?;
     }
     lower_alignments(module);
     for (name, (global, hole)) in &declared.numbers {
         unit.make_opaque(name, *global, *hole)
-            .map_err(|(function, problem)| {
-                let wanted = templates.iter().find(|(_, template)| *template == function);
-                let stencil = wanted.map(|(wanted, _)| wanted.stencil.as_str());
-                CompileError::ir(source, stencil, problem)
-            })?;
+            .map_err(|(function, problem)| error(&stencil_of(&templates, function), problem))?;
     }
     module.verify().map_err(|message| {
         let problem = IrProblem::Invalid(message.to_string().trim().into());
         CompileError::ir(source, None, problem)
     })
+}
+
+/// What a function's stencil is called; a function that is no template has its own name.
+fn stencil_of(
+    templates: &[(&IrFunction, FunctionValue<'_>)],
+    function: FunctionValue<'_>,
+) -> String {
+    let wanted = templates.iter().find(|(_, template)| *template == function);
+    match wanted {
+        Some((wanted, _)) => wanted.stencil.clone(),
+        None => function.get_name().to_string_lossy().into_owned(),
+    }
 }
 
 /// The stack of stencils is aligned to words. What a front end or LLVM held for aligned further because it lies there is not.
@@ -267,6 +316,8 @@ struct Declared<'ctx> {
     /// Those that are jumped to, as functions.
     control: BTreeMap<String, FunctionValue<'ctx>>,
     numbers: BTreeMap<String, (GlobalValue<'ctx>, HoleSymbol)>,
+    /// Those of tables that are addresses of data.
+    addresses: BTreeMap<String, (GlobalValue<'ctx>, HoleSymbol)>,
 }
 
 struct Unit<'m, 'ctx> {
@@ -296,6 +347,7 @@ impl<'ctx> Unit<'_, 'ctx> {
         &self,
         source: &str,
         holes: &SymbolMeanings,
+        purpose: Purpose<'_>,
         declared: &mut Declared<'ctx>,
     ) -> Result<(), CompileError> {
         let functions = self.module.get_functions();
@@ -327,6 +379,10 @@ impl<'ctx> Unit<'_, 'ctx> {
                 true => {
                     let function = self.control_hole(&name, hole.value, global);
                     declared.control.insert(name, function);
+                }
+                false if purpose.is_table() && table::is_address(hole.value) => {
+                    global.set_visibility(GlobalVisibility::Hidden);
+                    declared.addresses.insert(name, (global, hole));
                 }
                 false => {
                     declared.numbers.insert(name, (global, hole));

@@ -1,0 +1,395 @@
+//! What a module of IR needs besides to give stencils of a table, and what is refused because tables do not have it.
+//!
+//! A trace is left through an exit record, whose first word says where to, with the record's address in r15: the fourth
+//! parameter of the convention. The templates' functions have three. So a call through the record is given the address
+//! in memory, and is an ordinary tail call, which need not have the caller's parameters.
+
+use super::{Declared, IrFunction, IrSource, Unit};
+use crate::builder::Facts;
+use crate::error::{CompileError, IrProblem};
+use crate::symbol::{HoleSymbol, SymbolMeanings};
+use crate::target::{PRESERVE_NONE, TRIPLE};
+use crate::template::Template;
+use inkwell::GlobalVisibility;
+use inkwell::attributes::{Attribute, AttributeLoc};
+use inkwell::builder::BuilderError;
+use inkwell::module::{Linkage, Module};
+use inkwell::types::{BasicMetadataTypeEnum, BasicTypeEnum};
+use inkwell::values::{
+    AnyValue, BasicMetadataValueEnum, BasicValue, BasicValueEnum, CallSiteValue, FunctionValue,
+    GlobalValue, InstructionOpcode, InstructionValue, LLVMTailCallKind, PointerValue,
+};
+use mimeo::hole::HoleValue;
+use mimeo::stencil::{StackEffect, UopFlags};
+use std::fmt;
+use std::sync::Arc;
+
+/// A module of IR whose functions are templates of a table, and which of its symbols mean which hole:
+/// [`Template::from_ir`] makes a template of each. A clone is the same module.
+#[derive(Clone)]
+pub struct IrTemplates(Arc<(IrSource, SymbolMeanings)>);
+
+impl IrTemplates {
+    /// The module, and its holes.
+    ///
+    /// Tables have these: continue, jump target, error target and top, to which tail calls go; oparg, operand, target and
+    /// exit index, which are numbers as wide as is said here; exit and executor, which are addresses of data. Numbers are
+    /// unsigned, and not shifted: what the code does with them is found in the code.
+    pub fn new(source: IrSource, holes: SymbolMeanings) -> Self {
+        Self(Arc::new((source, holes)))
+    }
+
+    /// The module.
+    pub fn source(&self) -> &IrSource {
+        &self.0.0
+    }
+
+    /// The holes.
+    pub fn holes(&self) -> &SymbolMeanings {
+        &self.0.1
+    }
+
+    /// Whether this is a clone of the other.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for IrTemplates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let holes: Vec<&str> = self.holes().holes().map(|(name, _)| name).collect();
+        write!(f, "IrTemplates({:?}, {holes:?})", self.source())
+    }
+}
+
+/// Whether a hole is the address of data, which code reads or hands over.
+pub(super) fn is_address(value: HoleValue) -> bool {
+    matches!(value, HoleValue::Exit | HoleValue::Executor)
+}
+
+/// Whether a hole is a number, with which code computes.
+pub(crate) fn is_number(value: HoleValue) -> bool {
+    use HoleValue::{ExitIndex, Oparg, Operand, Target};
+    matches!(value, Oparg | Operand | Target | ExitIndex)
+}
+
+/// Whether a template may jump to a hole: other control is for the compiler.
+fn is_way_out(value: HoleValue) -> bool {
+    use HoleValue::{Continue, ErrorTarget, JumpTarget, Top};
+    matches!(value, Continue | JumpTarget | ErrorTarget | Top)
+}
+
+/// Checks what does not depend on the code.
+///
+/// # Errors
+/// The module is for another machine, a function has another signature than stencils, or a hole is one that templates of
+/// tables do not have.
+pub(super) fn check(
+    module: &Module<'_>,
+    source: &str,
+    templates: &[(&IrFunction, FunctionValue<'_>)],
+    holes: &SymbolMeanings,
+) -> Result<(), CompileError> {
+    let triple = module.get_triple();
+    let triple = triple.as_str().to_string_lossy();
+    if !triple.is_empty() && !triple.starts_with("x86_64") {
+        let problem = IrProblem::Machine {
+            found: triple.into_owned(),
+            expected: TRIPLE,
+        };
+        return Err(CompileError::ir(source, None, problem));
+    }
+    for (name, hole) in holes.holes() {
+        check_hole(hole).map_err(|reason| {
+            let symbol = name.to_owned();
+            CompileError::ir(source, None, IrProblem::Hole { symbol, reason })
+        })?;
+    }
+    for (wanted, function) in templates {
+        let kind = function.get_type();
+        let is_pointer = |kind: &BasicMetadataTypeEnum<'_>| kind.is_pointer_type();
+        let parameters = kind.get_param_types();
+        let result = kind.get_return_type();
+        let fits = parameters.len() == 3
+            && parameters.iter().all(is_pointer)
+            && result.is_none_or(|result| result.is_pointer_type())
+            && !kind.is_var_arg();
+        if !fits {
+            let found = kind.print_to_string().to_string();
+            let problem = IrProblem::TableSignature { found };
+            return Err(CompileError::ir(source, Some(&wanted.stencil), problem));
+        }
+    }
+    Ok(())
+}
+
+fn check_hole(hole: HoleSymbol) -> Result<(), String> {
+    let value = hole.value;
+    let plain = match value {
+        value if is_number(value) => {
+            let bits = (1..=64).contains(&hole.bits);
+            bits && HoleSymbol::number(value, hole.bits) == hole
+        }
+        value if is_address(value) || is_way_out(value) => HoleSymbol::address(value) == hole,
+        value => return Err(format!("templates have no {value}")),
+    };
+    match plain {
+        true => Ok(()),
+        false if is_number(value) => Err(format!(
+            "{value} is unsigned, of 1 to 64 bits, not shifted, and of no element"
+        )),
+        false => Err(format!("{value} is an address")),
+    }
+}
+
+/// What was seen of a template in an optimised module, for the checks that templates of the builder undergo.
+pub(crate) fn seen(
+    function: FunctionValue<'_>,
+    holes: &SymbolMeanings,
+    template: &Template,
+) -> Facts {
+    let mut facts = Facts::default();
+    for call in instructions(function).filter_map(|found| CallSiteValue::try_from(found).ok()) {
+        let Some(callee) = call.get_called_fn_value() else {
+            // Only what goes through an exit record has the convention of stencils.
+            facts.exits |= call.get_call_convention() == PRESERVE_NONE;
+            continue;
+        };
+        let name = callee.get_name().to_string_lossy();
+        let hole = holes.holes().find(|(hole, _)| *hole == name);
+        match hole.map(|(_, hole)| hole.value) {
+            Some(HoleValue::Continue) => facts.continues = true,
+            Some(HoleValue::ErrorTarget) => facts.errors = true,
+            Some(HoleValue::JumpTarget) => facts.jumps = true,
+            Some(HoleValue::Top) => facts.restarts = true,
+            _ => {}
+        }
+    }
+    let flags = template.flags();
+    // The checker sees in the machine code whether it does.
+    facts.switches = flags.intersects(UopFlags::SWITCHES_FRAME);
+    if flags.needs_jump() || flags.contains(UopFlags::EXIT_RECORD) {
+        let popped = template.effect().popped;
+        let unchanged = StackEffect {
+            popped,
+            pushed: popped,
+        };
+        facts.leaving_effect = Some(template.leaving().unwrap_or(unchanged));
+    }
+    facts
+}
+
+fn instructions(function: FunctionValue<'_>) -> impl Iterator<Item = InstructionValue<'_>> {
+    let blocks = function.get_basic_blocks().into_iter();
+    blocks.flat_map(|block| block.get_instructions())
+}
+
+impl<'ctx> Unit<'_, 'ctx> {
+    /// Makes of the module what stencils of tables need.
+    ///
+    /// # Errors
+    /// The function that uses a hole as none can be, and how.
+    pub(super) fn fit_for_table(
+        &self,
+        templates: &[FunctionValue<'ctx>],
+        declared: &Declared<'ctx>,
+    ) -> Result<(), (FunctionValue<'ctx>, IrProblem)> {
+        self.hide_symbols(templates);
+        self.share_convention(templates);
+        let functions = || self.module.get_functions();
+        for function in functions() {
+            for instruction in instructions(function).collect::<Vec<_>>() {
+                let called = refuse_called_number(instruction, declared);
+                called
+                    .and_then(|()| self.leave_through_record(instruction, declared))
+                    .map_err(|problem| (function, problem))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is outside is reached without a global offset table, which traces do not have: the runtime keeps helpers and
+    /// data near. What the module has besides templates is its own.
+    fn hide_symbols(&self, templates: &[FunctionValue<'ctx>]) {
+        let is_llvm = |name: &[u8]| name.starts_with(b"llvm.");
+        let hide = |global: GlobalValue<'ctx>| {
+            if global.is_declaration() {
+                global.set_linkage(Linkage::External);
+                global.set_visibility(GlobalVisibility::Hidden);
+            } else if global.get_linkage() != Linkage::Private {
+                global.set_visibility(GlobalVisibility::Default);
+                global.set_linkage(Linkage::Internal);
+            }
+        };
+        let lazy = Attribute::get_named_enum_kind_id("nonlazybind");
+        for global in self.module.get_globals() {
+            if !is_llvm(global.get_name().to_bytes()) {
+                hide(global);
+            }
+        }
+        for function in self.module.get_functions() {
+            if is_llvm(function.get_name().to_bytes()) || templates.contains(&function) {
+                continue;
+            }
+            hide(function.as_global_value());
+            function.remove_enum_attribute(AttributeLoc::Function, lazy);
+        }
+        let functions = self.module.get_functions();
+        for call in functions
+            .flat_map(instructions)
+            .filter_map(|found| CallSiteValue::try_from(found).ok())
+        {
+            call.remove_enum_attribute(AttributeLoc::Function, lazy);
+        }
+    }
+
+    /// Functions to which templates must tail-call have their convention, and so do all calls of whatever has it.
+    fn share_convention(&self, templates: &[FunctionValue<'ctx>]) {
+        let mut left = templates.to_vec();
+        while let Some(function) = left.pop() {
+            for instruction in instructions(function).filter(|&found| must_tail(found)) {
+                let Ok(call) = CallSiteValue::try_from(instruction) else {
+                    continue;
+                };
+                call.set_call_convention(PRESERVE_NONE);
+                let callee = call.get_called_fn_value();
+                if let Some(callee) = callee.filter(|callee| {
+                    callee.count_basic_blocks() > 0
+                        && callee.get_call_conventions() != PRESERVE_NONE
+                }) {
+                    callee.set_call_conventions(PRESERVE_NONE);
+                    left.push(callee);
+                }
+            }
+        }
+        for call in self
+            .module
+            .get_functions()
+            .flat_map(instructions)
+            .filter_map(|found| CallSiteValue::try_from(found).ok())
+        {
+            let callee = call.get_called_fn_value();
+            if callee.is_some_and(|callee| callee.get_call_conventions() == PRESERVE_NONE) {
+                call.set_call_convention(PRESERVE_NONE);
+            }
+        }
+    }
+
+    /// Gives a call through an exit record the record's address.
+    fn leave_through_record(
+        &self,
+        call: InstructionValue<'ctx>,
+        declared: &Declared<'ctx>,
+    ) -> Result<(), IrProblem> {
+        let Some((name, record, entry)) = exit_record(call, declared) else {
+            return Ok(());
+        };
+        let refuse = |reason: String| IrProblem::Hole {
+            symbol: name.to_owned(),
+            reason,
+        };
+        let arguments: Vec<BasicValueEnum<'ctx>> = (0..call.get_num_operands().saturating_sub(1))
+            .filter_map(|index| call.get_operand(index)?.value())
+            .collect();
+        let state = self.signature.get_param_types().len();
+        let fits = arguments.len() == state && arguments.iter().all(|a| a.is_pointer_value());
+        if !fits {
+            let text = call.print_to_string();
+            return Err(refuse(format!(
+                "its entry is not called as stencils are: {text}"
+            )));
+        }
+        self.call_with_record(call, entry, &arguments, record)
+            .map_err(|error| refuse(error.to_string()))
+    }
+
+    fn call_with_record(
+        &self,
+        old: InstructionValue<'ctx>,
+        entry: PointerValue<'ctx>,
+        arguments: &[BasicValueEnum<'ctx>],
+        record: PointerValue<'ctx>,
+    ) -> Result<(), BuilderError> {
+        let pointer = self.context.ptr_type(Default::default());
+        let arguments: Vec<BasicMetadataValueEnum<'ctx>> = arguments
+            .iter()
+            .map(|&argument| argument.into())
+            .chain([record.into()])
+            .collect();
+        let kinds = vec![BasicMetadataTypeEnum::from(pointer); arguments.len()];
+        let signature = match self.signature.get_return_type() {
+            Some(BasicTypeEnum::PointerType(result)) => result.fn_type(&kinds, false),
+            _ => self.context.void_type().fn_type(&kinds, false),
+        };
+        self.builder.position_before(&old);
+        let new = self
+            .builder
+            .build_indirect_call(signature, entry, &arguments, "")?;
+        new.set_call_convention(PRESERVE_NONE);
+        new.set_tail_call_kind(LLVMTailCallKind::LLVMTailCallKindTail);
+        let result = new.try_as_basic_value().basic();
+        if let Some(result) = result.and_then(|result| result.as_instruction_value()) {
+            old.replace_all_uses_with(&result);
+        }
+        old.erase_from_basic_block();
+        Ok(())
+    }
+}
+
+fn must_tail(instruction: InstructionValue<'_>) -> bool {
+    let kind = instruction.get_tail_call_kind();
+    kind.is_ok_and(|kind| kind == LLVMTailCallKind::LLVMTailCallKindMustTail)
+}
+
+/// What a call calls.
+fn callee(call: InstructionValue<'_>) -> Option<PointerValue<'_>> {
+    if call.get_opcode() != InstructionOpcode::Call {
+        return None;
+    }
+    let last = call.get_num_operands().checked_sub(1)?;
+    match call.get_operand(last)?.value()? {
+        BasicValueEnum::PointerValue(callee) => Some(callee),
+        _ => None,
+    }
+}
+
+/// The hole's name, the record and the address that was loaded from it, where a call goes through an exit record.
+fn exit_record<'d, 'ctx>(
+    call: InstructionValue<'ctx>,
+    declared: &'d Declared<'ctx>,
+) -> Option<(&'d str, PointerValue<'ctx>, PointerValue<'ctx>)> {
+    let entry = callee(call)?;
+    let load = entry.as_instruction_value()?;
+    if load.get_opcode() != InstructionOpcode::Load {
+        return None;
+    }
+    let BasicValueEnum::PointerValue(from) = load.get_operand(0)?.value()? else {
+        return None;
+    };
+    let (name, (record, _)) = declared.addresses.iter().find(|(_, (record, hole))| {
+        hole.value == HoleValue::Exit && record.as_pointer_value() == from
+    })?;
+    Some((name, record.as_pointer_value(), entry))
+}
+
+/// # Errors
+/// A number is called.
+fn refuse_called_number(
+    call: InstructionValue<'_>,
+    declared: &Declared<'_>,
+) -> Result<(), IrProblem> {
+    let Some(callee) = callee(call) else {
+        return Ok(());
+    };
+    let numbers = &mut declared.numbers.iter();
+    match numbers.find(|(_, (global, _))| global.as_pointer_value() == callee) {
+        Some((name, _)) => Err(IrProblem::Hole {
+            symbol: name.clone(),
+            reason: format!(
+                "it is a number, but it is called: {}",
+                call.print_to_string()
+            ),
+        }),
+        None => Ok(()),
+    }
+}
