@@ -11,7 +11,7 @@ use crate::extract::{ObjectReader, SymbolNames};
 use crate::fold::{Style, fold};
 use crate::ir::{
     IrFunction, IrTemplates, Purpose, forbid_jump_tables, is_number, lower_alignments,
-    make_templates, seen,
+    make_templates, name_constants, seen,
 };
 use crate::module::{Externals, pad_frame};
 use crate::symbol::SymbolMeanings;
@@ -195,6 +195,7 @@ impl Group<'_> {
         optimise(machine, &module, PIPELINE, PassBuilderOptions::create())?;
         forbid_jump_tables(&module);
         lower_alignments(&module);
+        name_constants(&module);
         let holes = self.ir.holes();
         fold(&module, &machine.get_target_data(), holes, Style::Holes).map_err(
             |(function, problem)| {

@@ -195,7 +195,7 @@ impl<'ctx> Unit<'_, 'ctx> {
         declared: &Declared<'ctx>,
     ) -> Result<(), (FunctionValue<'ctx>, IrProblem)> {
         self.hide_symbols(templates);
-        self.share_convention(templates);
+        self.share_convention();
         let functions = || self.module.get_functions();
         for function in functions() {
             for instruction in instructions(function).collect::<Vec<_>>() {
@@ -243,33 +243,38 @@ impl<'ctx> Unit<'_, 'ctx> {
         }
     }
 
-    /// Functions to which templates must tail-call have their convention, and so do all calls of whatever has it.
-    fn share_convention(&self, templates: &[FunctionValue<'ctx>]) {
-        let mut left = templates.to_vec();
-        while let Some(function) = left.pop() {
-            for instruction in instructions(function).filter(|&found| must_tail(found)) {
-                let Ok(call) = CallSiteValue::try_from(instruction) else {
-                    continue;
-                };
-                call.set_call_convention(PRESERVE_NONE);
-                let callee = call.get_called_fn_value();
-                if let Some(callee) = callee.filter(|callee| {
-                    callee.count_basic_blocks() > 0
-                        && callee.get_call_conventions() != PRESERVE_NONE
-                }) {
-                    callee.set_call_conventions(PRESERVE_NONE);
-                    left.push(callee);
-                }
-            }
-        }
-        for call in self
-            .module
-            .get_functions()
-            .flat_map(instructions)
-            .filter_map(|found| CallSiteValue::try_from(found).ok())
+    /// Where a call must be a tail call, caller and callee have one convention: that of stencils, if either has it. So do
+    /// all calls of what has it. This is so for templates, for what they call, and for templates that are compiled apart.
+    fn share_convention(&self) {
+        let is_stencil =
+            |function: FunctionValue<'ctx>| function.get_call_conventions() == PRESERVE_NONE;
+        let calls = || {
+            let found = self.module.get_functions().flat_map(instructions);
+            found.filter_map(|found| Some((found, CallSiteValue::try_from(found).ok()?)))
+        };
+        let pairs: Vec<(FunctionValue<'ctx>, FunctionValue<'ctx>)> = calls()
+            .filter(|(instruction, _)| must_tail(*instruction))
+            .filter_map(|(instruction, call)| {
+                let caller = instruction.get_parent()?.get_parent()?;
+                Some((caller, call.get_called_fn_value()?))
+            })
+            .collect();
+        while let Some(&(caller, callee)) = pairs
+            .iter()
+            .find(|(caller, callee)| is_stencil(*caller) != is_stencil(*callee))
         {
-            let callee = call.get_called_fn_value();
-            if callee.is_some_and(|callee| callee.get_call_conventions() == PRESERVE_NONE) {
+            caller.set_call_conventions(PRESERVE_NONE);
+            callee.set_call_conventions(PRESERVE_NONE);
+        }
+        for (instruction, call) in calls() {
+            let caller = instruction
+                .get_parent()
+                .and_then(|block| block.get_parent());
+            let has_it = match call.get_called_fn_value() {
+                Some(callee) => is_stencil(callee),
+                None => must_tail(instruction) && caller.is_some_and(is_stencil),
+            };
+            if has_it {
                 call.set_call_convention(PRESERVE_NONE);
             }
         }
@@ -311,20 +316,27 @@ impl<'ctx> Unit<'_, 'ctx> {
         record: PointerValue<'ctx>,
     ) -> Result<(), BuilderError> {
         let pointer = self.context.ptr_type(Default::default());
+        self.builder.position_before(&old);
+        let address = self.record_address(record)?;
         let arguments: Vec<BasicMetadataValueEnum<'ctx>> = arguments
             .iter()
-            .map(|&argument| argument.into())
-            .chain([record.into()])
+            .copied()
+            .chain([address])
+            .map(BasicMetadataValueEnum::from)
             .collect();
         let kinds = vec![BasicMetadataTypeEnum::from(pointer); arguments.len()];
         let signature = match self.signature.get_return_type() {
             Some(BasicTypeEnum::PointerType(result)) => result.fn_type(&kinds, false),
             _ => self.context.void_type().fn_type(&kinds, false),
         };
-        self.builder.position_before(&old);
-        let new = self
-            .builder
-            .build_indirect_call(signature, entry, &arguments, "")?;
+        // The last load before the jump becomes one with it.
+        let last = self.builder.build_load(pointer, record, "")?;
+        let new = self.builder.build_indirect_call(
+            signature,
+            last.into_pointer_value(),
+            &arguments,
+            "",
+        )?;
         new.set_call_convention(PRESERVE_NONE);
         new.set_tail_call_kind(LLVMTailCallKind::LLVMTailCallKindTail);
         let result = new.try_as_basic_value().basic();
@@ -332,7 +344,49 @@ impl<'ctx> Unit<'_, 'ctx> {
             old.replace_all_uses_with(&result);
         }
         old.erase_from_basic_block();
+        let unused = entry
+            .as_instruction_value()
+            .filter(|load| load.get_first_use().is_none());
+        if let Some(load) = unused {
+            load.erase_from_basic_block();
+        }
         Ok(())
+    }
+
+    /// The record's address, which is computed where it is handed over.
+    fn record_address(
+        &self,
+        record: PointerValue<'ctx>,
+    ) -> Result<BasicValueEnum<'ctx>, BuilderError> {
+        let pointer = self.context.ptr_type(Default::default());
+        let signature = pointer.fn_type(&[pointer.into()], false);
+        let assembly = self.context.create_inline_asm(
+            signature,
+            "leaq ${1:c}(%rip), $0".to_owned(),
+            "=r,i".to_owned(),
+            false,
+            false,
+            None,
+            false,
+        );
+        let call = self
+            .builder
+            .build_indirect_call(signature, assembly, &[record.into()], "")?;
+        let address = call.try_as_basic_value().basic();
+        Ok(address.unwrap_or_else(|| record.into()))
+    }
+}
+
+/// Gives the module's constants, after optimisation, names that stand in the object file: relocations against others name
+/// the section alone.
+pub(crate) fn name_constants(module: &Module<'_>) {
+    let constants = module
+        .get_globals()
+        .filter(|global| !global.is_declaration() && global.is_constant());
+    for (index, constant) in constants.enumerate() {
+        constant.set_linkage(Linkage::External);
+        constant.set_visibility(GlobalVisibility::Hidden);
+        constant.set_name(&format!("mimeo.constant.{index}"));
     }
 }
 
