@@ -133,6 +133,17 @@ pub enum IrProblem {
         /// What it is.
         found: String,
     },
+    /// A way out goes to an address of which nothing is known.
+    #[error(
+        "a tail call goes to an address that is not, right in front of it, loaded from the exit record (a front end must \
+         optimise for that): {0}"
+    )]
+    Elsewhere(String),
+    /// A function of the module is still called after optimisation.
+    #[error(
+        "its function {0} is called, but could not be inlined (a front end must not mark it as noinline)"
+    )]
+    NotInlined(String),
     /// The module is for another machine.
     #[error("the module is for {found}, expected {expected}")]
     Machine {

@@ -333,7 +333,7 @@ fn check_section<'data>(
     };
     let known = match name {
         "" | ".strtab" | ".shstrtab" | ".symtab" | ".comment" | ".note.GNU-stack"
-        | ".symtab_shndx" | ".llvm_addrsig" => true,
+        | ".note.gnu.property" | ".symtab_shndx" | ".llvm_addrsig" => true,
         ".text" => section.size() == 0,
         _ => {
             name.starts_with(CODE)

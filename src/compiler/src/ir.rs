@@ -10,7 +10,7 @@
 mod table;
 
 pub use table::IrTemplates;
-pub(crate) use table::{is_number, name_constants, seen};
+pub(crate) use table::{is_number, name_constants, not_inlined, seen};
 
 use crate::error::{CompileError, IrProblem};
 use crate::module::hot_section;

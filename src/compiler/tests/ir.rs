@@ -674,7 +674,35 @@ fn templates_that_end_otherwise_than_stencils_are_refused() {
           ret void
         }";
     let nowhere = "define void @f(ptr %frame, ptr %sp, ptr %thread) { unreachable }";
-    for text in [returns, comes_back, elsewhere, nowhere] {
+    let unoptimised = "
+        define void @f(ptr %frame, ptr %sp, ptr %thread) {
+          %variable = alloca ptr
+          %loaded = load ptr, ptr @_JIT_EXIT
+          store ptr %loaded, ptr %variable
+          %entry = load ptr, ptr %variable
+          musttail call void %entry(ptr %frame, ptr %sp, ptr %thread)
+          ret void
+        }";
+    for text in [elsewhere, unoptimised] {
+        let error = error_in(text, |template| template.side_exits().terminal());
+        assert!(
+            error.contains("template UOP: a tail call goes to an address"),
+            "{error}"
+        );
+    }
+    let calls = "
+        define internal void @own() noinline { store i64 1, ptr @some_data ret void }
+        define void @f(ptr %frame, ptr %sp, ptr %thread) {
+          call void @own()
+          musttail call void @_JIT_CONTINUE(ptr %frame, ptr %sp, ptr %thread)
+          ret void
+        }";
+    let error = error_in(calls, |template| template);
+    assert!(
+        error.contains("function own is called, but could not be inlined"),
+        "{error}"
+    );
+    for text in [returns, comes_back, nowhere] {
         let error = error_in(text, |template| template);
         assert!(error.contains("UOP"), "{error}");
         let error = error_in(text, Template::terminal);

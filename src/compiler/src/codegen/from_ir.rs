@@ -11,7 +11,7 @@ use crate::extract::{ObjectReader, SymbolNames};
 use crate::fold::{Style, fold};
 use crate::ir::{
     IrFunction, IrTemplates, Purpose, forbid_jump_tables, is_number, lower_alignments,
-    make_templates, name_constants, seen,
+    make_templates, name_constants, not_inlined, seen,
 };
 use crate::module::{Externals, pad_frame};
 use crate::symbol::SymbolMeanings;
@@ -193,6 +193,9 @@ impl Group<'_> {
             *text += &module.print_to_string().to_string();
         }
         optimise(machine, &module, PIPELINE, PassBuilderOptions::create())?;
+        if let Some(left) = not_inlined(&module, &functions) {
+            return Err(CompileError::ir(source, None, IrProblem::NotInlined(left)));
+        }
         forbid_jump_tables(&module);
         lower_alignments(&module);
         name_constants(&module);

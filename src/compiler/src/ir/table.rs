@@ -142,6 +142,17 @@ fn check_hole(hole: HoleSymbol) -> Result<(), String> {
     }
 }
 
+/// A function of an optimised module that is called, which stencils cannot do.
+pub(crate) fn not_inlined(module: &Module<'_>, templates: &[IrFunction]) -> Option<String> {
+    module.get_functions().find_map(|function| {
+        let name = function.get_name().to_string_lossy().into_owned();
+        let is_left = function.count_basic_blocks() > 0
+            && templates.iter().all(|template| template.function != name);
+        let address = function.as_global_value().as_pointer_value();
+        (is_left && address.get_first_use().is_some()).then_some(name)
+    })
+}
+
 /// What was seen of a template in an optimised module, for the checks that templates of the builder undergo.
 pub(crate) fn seen(
     function: FunctionValue<'_>,
@@ -195,6 +206,12 @@ impl<'ctx> Unit<'_, 'ctx> {
         declared: &Declared<'ctx>,
     ) -> Result<(), (FunctionValue<'ctx>, IrProblem)> {
         self.hide_symbols(templates);
+        // No other code jumps to a stencil's start.
+        let kind = Attribute::get_named_enum_kind_id("nocf_check");
+        let unmarked = self.context.create_enum_attribute(kind, 0);
+        for template in templates {
+            template.add_attribute(AttributeLoc::Function, unmarked);
+        }
         self.share_convention();
         let functions = || self.module.get_functions();
         for function in functions() {
@@ -202,6 +219,10 @@ impl<'ctx> Unit<'_, 'ctx> {
                 let called = refuse_called_number(instruction, declared);
                 called
                     .and_then(|()| self.leave_through_record(instruction, declared))
+                    .and_then(|left| match left {
+                        true => Ok(()),
+                        false => refuse_other_address(instruction),
+                    })
                     .map_err(|problem| (function, problem))?;
             }
         }
@@ -280,14 +301,14 @@ impl<'ctx> Unit<'_, 'ctx> {
         }
     }
 
-    /// Gives a call through an exit record the record's address.
+    /// Gives a call through an exit record the record's address. `false` is one that is no such call.
     fn leave_through_record(
         &self,
         call: InstructionValue<'ctx>,
         declared: &Declared<'ctx>,
-    ) -> Result<(), IrProblem> {
+    ) -> Result<bool, IrProblem> {
         let Some((name, record, entry)) = exit_record(call, declared) else {
-            return Ok(());
+            return Ok(false);
         };
         let refuse = |reason: String| IrProblem::Hole {
             symbol: name.to_owned(),
@@ -305,6 +326,7 @@ impl<'ctx> Unit<'_, 'ctx> {
             )));
         }
         self.call_with_record(call, entry, &arguments, record)
+            .map(|()| true)
             .map_err(|error| refuse(error.to_string()))
     }
 
@@ -424,6 +446,21 @@ fn exit_record<'d, 'ctx>(
         hole.value == HoleValue::Exit && record.as_pointer_value() == from
     })?;
     Some((name, record.as_pointer_value(), entry))
+}
+
+/// # Errors
+/// A stencil is left to an address that does not come from the exit record, or not visibly.
+fn refuse_other_address(call: InstructionValue<'_>) -> Result<(), IrProblem> {
+    let Some(callee) = callee(call) else {
+        return Ok(());
+    };
+    let leaves = must_tail(call)
+        || CallSiteValue::try_from(call)
+            .is_ok_and(|call| call.get_call_convention() == PRESERVE_NONE);
+    match leaves && callee.as_instruction_value().is_some() {
+        true => Err(IrProblem::Elsewhere(call.print_to_string().to_string())),
+        false => Ok(()),
+    }
 }
 
 /// # Errors
