@@ -6,6 +6,63 @@
 //! convention; and a hole that is a number becomes the result of a function that nobody defines. LLVM would else take
 //! the symbol for an address, which is not null, different from any other, and aligned. After optimisation `fold` puts
 //! the numbers where they are used.
+//!
+//! [`Template::from_ir`](crate::template::Template::from_ir) makes templates of a table of such functions:
+//!
+//! - A function takes three pointers: frame, stack pointer (one past the top value; values have 8 bytes) and thread state.
+//!   It returns nothing, or, where the front end wants that for its tail calls, a pointer. All that are compiled together
+//!   return alike.
+//! - Every path ends in a tail call (`musttail`) of the continuation, the jump target, the error target or the top; or of
+//!   the address that is loaded from the exit record right there, `((Entry *)_JIT_EXIT)(frame, sp, thread)` with
+//!   `extern void *_JIT_EXIT`, where the record's address is put into its register. The checker refuses what returns.
+//! - Oparg, operand, target and exit index are the addresses of symbols, used as numbers. What is computed with them is
+//!   known when a trace is patched: an oparg that is an index becomes a displacement.
+//! - The executor's header is the data at a symbol.
+//! - Other undefined symbols are functions and data of the program. They are reached directly, whatever code model the front
+//!   end had in mind.
+//! - Static functions must be inlined, and constants go into the stencil's data. Data that changes is refused.
+//!
+//! The module must be optimised to the point where variables are no longer in memory; clang's `-O1` does that. The stack
+//! effects are declared as the builder's are, and the checker compares, as far as the code shows it. A stack effect on the
+//! way to jump target or exit is declared by
+//! [`leaving_stack`](crate::template::Template::leaving_stack), where it is not "as at entry".
+//!
+//! There are base forms only: register variants, fused sequences, handlers for
+//! [`compile_interpreter`](crate::interpreter::compile_interpreter) and [`limit`](crate::limit) all need the builder, and asking
+//! for them is an error that names the template.
+//!
+//! ```
+//! use mimeo::hole::HoleValue;
+//! use mimeo::table::StencilTable;
+//! use mimeo_compiler::codegen::{Options, compile_to_bytes};
+//! use mimeo_compiler::ir::{IrSource, IrTemplates};
+//! use mimeo_compiler::symbol::{HoleSymbol, SymbolMeanings};
+//! use mimeo_compiler::template::{FrameLayout, Template, TemplateSet};
+//!
+//! let text = "
+//!     declare void @_JIT_CONTINUE(ptr, ptr, ptr)
+//!     @_JIT_OPARG = external global i8
+//!
+//!     define void @push_small(ptr %frame, ptr %sp, ptr %thread) {
+//!       store i64 ptrtoint (ptr @_JIT_OPARG to i64), ptr %sp
+//!       %next = getelementptr i64, ptr %sp, i64 1
+//!       musttail call void @_JIT_CONTINUE(ptr %frame, ptr %next, ptr %thread)
+//!       ret void
+//!     }";
+//! let holes = SymbolMeanings::default()
+//!     .hole("_JIT_CONTINUE", HoleSymbol::address(HoleValue::Continue))
+//!     .hole("_JIT_OPARG", HoleSymbol::number(HoleValue::Oparg, 16));
+//! let module = IrTemplates::new(IrSource::from_bytes("uops.ll", text), holes);
+//! let push = Template::from_ir("PUSH_SMALL", &module, "push_small").stack(0, 1);
+//!
+//! let set = TemplateSet::new("small", FrameLayout::default()).with([push]);
+//! let table = StencilTable::from_bytes(compile_to_bytes(&set, Options::default())?)?;
+//!
+//! // The oparg is the immediate of a store, and there is no jump to the next uop.
+//! let push = table.find("PUSH_SMALL").expect("it was just compiled");
+//! assert_eq!(table.group(push).hot.holes.len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod table;
 

@@ -414,23 +414,27 @@ fn one_function_may_be_several_uops() {
 
 #[test]
 fn frames_of_odd_size_are_made_even() {
-    // rbx has the loop's count across the calls: an odd number of words is saved.
+    // Three values are kept across a call: in rbx, r15, and rbp, which alone is saved.
     let text = continues(
         "f",
-        "%at = getelementptr i64, ptr %sp, i64 -1
-         %other_at = getelementptr i64, ptr %sp, i64 -2
-         %a = load i64, ptr %at
-         %b = load i64, ptr %other_at
-         %c = call i64 @helper_word(i64 %a)
-         %d = call i64 @helper_word(i64 %b)
-         %e = add i64 %c, %d
-         %g = add i64 %e, %a
-         store i64 %g, ptr %other_at
-         %next = getelementptr i64, ptr %sp, i64 -1",
+        "%a_at = getelementptr i64, ptr %sp, i64 -1
+         %b_at = getelementptr i64, ptr %sp, i64 -2
+         %c_at = getelementptr i64, ptr %sp, i64 -3
+         %a = load i64, ptr %a_at
+         %b = load i64, ptr %b_at
+         %c = load i64, ptr %c_at
+         %d = call i64 @helper_word(i64 %a)
+         %e = add i64 %d, %a
+         %g = mul i64 %e, %b
+         %h = xor i64 %g, %c
+         store i64 %h, ptr %a_at
+         %next = getelementptr i64, ptr %sp, i64 0",
     );
     let ir = module(&(DECLARATIONS.to_owned() + &text));
-    // The checker has seen that it is.
-    compiled([Template::from_ir("UOP", &ir, "f").stack(2, 1)]);
+    let (uop, symbols) = uop(Template::from_ir("UOP", &ir, "f").stack(1, 1));
+    let hot = support::text(&uop, &symbols, Part::Hot);
+    assert!(hot.starts_with("push rbp\npush rax\n"), "{hot}");
+    assert!(hot.ends_with("add rsp, 8\npop rbp"), "{hot}");
 }
 
 #[test]
@@ -712,31 +716,41 @@ fn templates_that_end_otherwise_than_stencils_are_refused() {
 
 #[test]
 fn templates_do_what_they_declare() {
-    let guard = guard().replace("@guard", "@f");
-    let rows: Vec<(&str, Template, &str)> = vec![
+    let ir = module(&all());
+    let guard = || Template::from_ir("UOP", &ir, "guard").stack(1, 0);
+    for (template, expected) in [
+        (guard().leaving_stack(1, 0), "JUMP_TARGET"),
         (
-            &guard,
-            Template::from_ir("UOP", &module(&(DECLARATIONS.to_owned() + &guard)), "f").stack(1, 0),
-            "JUMP_TARGET",
+            guard().may_deopt(),
+            "the stack pointer moves by -8 bytes on the way to JUMP_TARGET",
         ),
         (
-            &guard,
-            Template::from_ir("UOP", &module(&(DECLARATIONS.to_owned() + &guard)), "f")
-                .stack(1, 0)
-                .may_deopt(),
-            "UOP",
+            guard().leaving_stack(1, 0).may_deopt().stack(1, 1),
+            "on the way to CONTINUE",
         ),
         (
-            &guard,
-            Template::from_ir("UOP", &module(&(DECLARATIONS.to_owned() + &guard)), "f")
-                .stack(1, 0)
-                .leaving_stack(1, 0)
-                .may_deopt()
-                .may_error(),
+            guard().leaving_stack(1, 0).may_deopt().may_error(),
             "declares may_error(), but never raises an error",
         ),
-    ];
-    for (_, template, expected) in rows {
+        (
+            guard().leaving_stack(1, 0).may_deopt().restarts(),
+            "declares restarts(), but never goes to the trace's top",
+        ),
+        (
+            Template::from_ir("UOP", &ir, "exit").side_exits(),
+            "does not declare terminal(), but never continues",
+        ),
+        (
+            Template::from_ir("UOP", &ir, "push")
+                .stack(0, 1)
+                .side_exits(),
+            "declares side_exits(), but never leaves through one",
+        ),
+        (
+            Template::from_ir("a.b", &ir, "push").stack(0, 1),
+            "may hold only letters",
+        ),
+    ] {
         let declared = format!("{template:?}");
         let error = error_of(&set([template]));
         assert!(error.contains(expected), "{declared}: {error}");
