@@ -6,6 +6,8 @@
 //! What goes into a module does not depend on the number of threads, and results are put together in the order of the
 //! names: the same templates give the same bytes.
 
+mod from_ir;
+
 use crate::builder::{Facts, Mode};
 use crate::constants;
 use crate::error::CompileError;
@@ -63,6 +65,9 @@ pub fn compile(set: &TemplateSet, options: Options) -> Result<TableContents, Com
     let llvm_version = target::check_version()?;
     let added = added(set);
     let templates = sorted(set, &added)?;
+    let (from_ir, templates): (Vec<&Template>, Vec<&Template>) = templates
+        .into_iter()
+        .partition(|template| template.ir().is_some());
     let base: Vec<Job<'_>> = templates.iter().copied().map(Job::base).collect();
     let mut modules = compile_jobs(set, &base, &Known::default(), options)?;
     let facts: Vec<Facts> = modules
@@ -73,6 +78,7 @@ pub fn compile(set: &TemplateSet, options: Options) -> Result<TableContents, Com
     let known = known(&modules);
     let variants = compile_jobs(set, &variants, &known, options)?;
     drop(known);
+    modules.extend(from_ir::compile(set, &from_ir, options)?);
     modules.extend(variants);
     let mut externals = Externals::default();
     for module in &mut modules {
@@ -142,16 +148,21 @@ pub fn compile_to_bytes(set: &TemplateSet, options: Options) -> Result<Vec<u8>, 
     Ok(compile(set, options)?.to_bytes()?)
 }
 
-/// The templates' base forms as LLVM sees them before any optimisation, as text: for reading and for tests.
+/// The templates' base forms as LLVM sees them before any optimisation, as text: for reading and for tests. Those that come
+/// as IR stand behind those that the builder makes.
 ///
 /// # Errors
 /// A template is wrong.
 pub fn ir_text(set: &TemplateSet) -> Result<String, CompileError> {
     target::check_version()?;
     let context = Context::create();
-    let jobs: Vec<Job<'_>> = sorted(set, &[])?.into_iter().map(Job::base).collect();
+    let (from_ir, templates): (Vec<&Template>, Vec<&Template>) = sorted(set, &[])?
+        .into_iter()
+        .partition(|template| template.ir().is_some());
+    let jobs: Vec<Job<'_>> = templates.into_iter().map(Job::base).collect();
     let built = build_module(&context, set, &jobs, &Padded::new(), Mode::Stencils)?;
-    Ok(built.module.print_to_string().to_string())
+    let text = built.module.print_to_string().to_string();
+    Ok(text + &from_ir::text(set, &from_ir)?)
 }
 
 pub(crate) fn sorted<'t>(
@@ -511,6 +522,7 @@ fn join(modules: Vec<CompiledModule>) -> Joined {
             }
         }
     }
+    uops.sort_by(|a: &UopContents, b| a.name.cmp(&b.name));
     Joined {
         symbols: names,
         uops,

@@ -13,7 +13,7 @@ use crate::expression::Expression;
 use crate::extract::{ExtractError, ExtractProblem, ObjectReader, SymbolNames};
 use crate::fold::{Numbers, Style, fold};
 use crate::ir::{
-    Entered, IrFunction, IrSource, forbid_jump_tables, lower_alignments, make_templates,
+    Entered, IrFunction, IrSource, Purpose, forbid_jump_tables, lower_alignments, make_templates,
 };
 use crate::module::pad_frame;
 use crate::symbol::SymbolMeanings;
@@ -83,9 +83,9 @@ pub struct CStencil {
     pub data: CBytes,
 }
 
-/// LLVM's passes for templates of a contract. Each is a function in which much is inlined: unlike those for tables, they
-/// are worth all that there is.
-const PIPELINE: &str = "globaldce,\
+/// LLVM's passes for templates from IR. Each is a function in which much is inlined: unlike those that the builder makes,
+/// they are worth all that there is.
+pub(crate) const PIPELINE: &str = "globaldce,\
     cgscc(devirt<4>(inline,function(sroa<modify-cfg>,early-cse<memssa>,simplifycfg,instcombine<no-verify-fixpoint>))),\
     function(jump-threading,correlated-propagation,simplifycfg,instcombine<no-verify-fixpoint>,gvn,dse,\
     jump-threading,correlated-propagation,sccp,bdce,adce,instcombine<no-verify-fixpoint>,\
@@ -249,8 +249,11 @@ fn compile_functions(
     let context = Context::create();
     let machine = target::position_independent_machine()?;
     let module = source.parse(&context)?;
-    let order = Some(ORDER.as_slice());
-    make_templates(&module, source.name(), functions, holes, entered, order)?;
+    let purpose = Purpose::Contract {
+        entered,
+        order: &ORDER,
+    };
+    make_templates(&module, source.name(), functions, holes, purpose)?;
     forget_saved_registers(&module);
     optimise(&machine, &module, PIPELINE, PassBuilderOptions::create())?;
     forbid_jump_tables(&module);

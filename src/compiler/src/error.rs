@@ -124,6 +124,34 @@ pub enum IrProblem {
         /// What it should be.
         expected: String,
     },
+    /// A template of a table is not entered with what stencils are.
+    #[error(
+        "its function is {found}, expected three pointers (frame, stack pointer, thread state), and nothing or a pointer \
+         as result"
+    )]
+    TableSignature {
+        /// What it is.
+        found: String,
+    },
+    /// A way out goes to an address of which nothing is known.
+    #[error(
+        "a tail call goes to an address that is not, right in front of it, loaded from the exit record (a front end must \
+         optimise for that): {0}"
+    )]
+    Elsewhere(String),
+    /// A function of the module is still called after optimisation.
+    #[error(
+        "its function {0} is called, but could not be inlined (a front end must not mark it as noinline)"
+    )]
+    NotInlined(String),
+    /// The module is for another machine.
+    #[error("the module is for {found}, expected {expected}")]
+    Machine {
+        /// Its target triple.
+        found: String,
+        /// That of tables.
+        expected: &'static str,
+    },
     /// The parameters cannot be handed over in the order that was asked for.
     #[error(
         "its function is {found}, expected {count} parameters of which those that change places are of one type"

@@ -333,7 +333,7 @@ fn check_section<'data>(
     };
     let known = match name {
         "" | ".strtab" | ".shstrtab" | ".symtab" | ".comment" | ".note.GNU-stack"
-        | ".symtab_shndx" | ".llvm_addrsig" => true,
+        | ".note.gnu.property" | ".symtab_shndx" | ".llvm_addrsig" => true,
         ".text" => section.size() == 0,
         _ => {
             name.starts_with(CODE)
@@ -395,6 +395,8 @@ impl<'a, 'data> Extraction<'a, 'data> {
     fn run(mut self, placeholders: RegisterSet) -> Result<Extracted, ExtractError> {
         let (hot_name, hot) = self.hot_section()?;
         let cold = self.find_cold_sections();
+        let sections = cold.iter().map(|(_, section)| *section);
+        self.reserve_slots(&hot_name, std::iter::once(hot).chain(sections))?;
         let improved = branches::improve_hot(self.read_code(&hot_name, hot)?);
         self.extracted.group.hot = improved.code;
         // In front of the cold functions: what stands there belongs to the hot function.
@@ -414,7 +416,7 @@ impl<'a, 'data> Extraction<'a, 'data> {
 
     fn run_whole(mut self) -> Result<Extracted, ExtractError> {
         let (name, section) = self.hot_section()?;
-        self.reserve_slots(&name, section)?;
+        self.reserve_slots(&name, [section])?;
         let code = self.read_code(&name, section)?;
         self.extracted.group.hot = branches::improve_whole(code);
         self.sort_data_holes();
@@ -518,14 +520,20 @@ impl<'a, 'data> Extraction<'a, 'data> {
     }
 
     /// Makes room in the data for the slots of the code's symbols, in front of everything else, which is less aligned.
-    fn reserve_slots(&mut self, name: &str, section: SectionIndex) -> Result<(), ExtractError> {
-        let read = self.reader.file.section_by_index(section);
-        let read = read.map_err(|error| self.error(name, error))?;
+    fn reserve_slots(
+        &mut self,
+        name: &str,
+        sections: impl IntoIterator<Item = SectionIndex>,
+    ) -> Result<(), ExtractError> {
         let mut symbols = Vec::new();
-        for (_, relocation) in read.relocations() {
-            if is_through_slot(&relocation) {
-                let symbol = self.symbol_name(&relocation);
-                symbols.push(symbol.map_err(|problem| self.error(name, problem))?);
+        for section in sections {
+            let read = self.reader.file.section_by_index(section);
+            let read = read.map_err(|error| self.error(name, error))?;
+            for (_, relocation) in read.relocations() {
+                if is_through_slot(&relocation) {
+                    let symbol = self.symbol_name(&relocation);
+                    symbols.push(symbol.map_err(|problem| self.error(name, problem))?);
+                }
             }
         }
         symbols.sort();

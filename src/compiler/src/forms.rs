@@ -120,7 +120,7 @@ fn input_name(input: Input) -> String {
 /// The most values in registers as slots.
 const MAX_SLOTS: u8 = 3;
 
-/// The variants of a set, given what was seen of its templates' base forms.
+/// The variants of a set, given the templates that the builder makes, and what was seen of their base forms.
 ///
 /// # Errors
 /// A sequence that is to be fused names a uop that does not exist, or cannot be fused.
@@ -154,6 +154,13 @@ pub(crate) fn variants<'t>(
             sequence: sequence.join(" "),
             problem,
         };
+        let from_ir = |name: &String| {
+            let template = set.templates.iter().find(|known| known.name() == name);
+            template.is_some_and(|template| template.ir().is_some())
+        };
+        if let Some(name) = sequence.iter().find(|name| from_ir(name)) {
+            return Err(wrong(format!("{name} comes as IR, which is not fused")));
+        }
         let uops = find(sequence, &known).map_err(wrong)?;
         let entries = entries(&uops);
         if entries.is_empty() && set.registers != Registers::None {

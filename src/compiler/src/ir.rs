@@ -6,6 +6,68 @@
 //! convention; and a hole that is a number becomes the result of a function that nobody defines. LLVM would else take
 //! the symbol for an address, which is not null, different from any other, and aligned. After optimisation `fold` puts
 //! the numbers where they are used.
+//!
+//! [`Template::from_ir`](crate::template::Template::from_ir) makes templates of a table of such functions:
+//!
+//! - A function takes three pointers: frame, stack pointer (one past the top value; values have 8 bytes) and thread state.
+//!   It returns nothing, or, where the front end wants that for its tail calls, a pointer. All that are compiled together
+//!   return alike.
+//! - Every path ends in a tail call (`musttail`) of the continuation, the jump target, the error target or the top; or of
+//!   the address that is loaded from the exit record right there, `((Entry *)_JIT_EXIT)(frame, sp, thread)` with
+//!   `extern void *_JIT_EXIT`, where the record's address is put into its register. The checker refuses what returns.
+//! - Oparg, operand, target and exit index are the addresses of symbols, used as numbers. What is computed with them is
+//!   known when a trace is patched: an oparg that is an index becomes a displacement.
+//! - The executor's header is the data at a symbol.
+//! - Other undefined symbols are functions and data of the program. They are reached directly, whatever code model the front
+//!   end had in mind.
+//! - Static functions must be inlined, and constants go into the stencil's data. Data that changes is refused.
+//!
+//! The module must be optimised to the point where variables are no longer in memory; clang's `-O1` does that. The stack
+//! effects are declared as the builder's are, and the checker compares, as far as the code shows it. A stack effect on the
+//! way to jump target or exit is declared by
+//! [`leaving_stack`](crate::template::Template::leaving_stack), where it is not "as at entry".
+//!
+//! There are base forms only: register variants, fused sequences, handlers for
+//! [`compile_interpreter`](crate::interpreter::compile_interpreter) and [`limit`](crate::limit) all need the builder, and asking
+//! for them is an error that names the template.
+//!
+//! ```
+//! use mimeo::hole::HoleValue;
+//! use mimeo::table::StencilTable;
+//! use mimeo_compiler::codegen::{Options, compile_to_bytes};
+//! use mimeo_compiler::ir::{IrSource, IrTemplates};
+//! use mimeo_compiler::symbol::{HoleSymbol, SymbolMeanings};
+//! use mimeo_compiler::template::{FrameLayout, Template, TemplateSet};
+//!
+//! let text = "
+//!     declare void @_JIT_CONTINUE(ptr, ptr, ptr)
+//!     @_JIT_OPARG = external global i8
+//!
+//!     define void @push_small(ptr %frame, ptr %sp, ptr %thread) {
+//!       store i64 ptrtoint (ptr @_JIT_OPARG to i64), ptr %sp
+//!       %next = getelementptr i64, ptr %sp, i64 1
+//!       musttail call void @_JIT_CONTINUE(ptr %frame, ptr %next, ptr %thread)
+//!       ret void
+//!     }";
+//! let holes = SymbolMeanings::default()
+//!     .hole("_JIT_CONTINUE", HoleSymbol::address(HoleValue::Continue))
+//!     .hole("_JIT_OPARG", HoleSymbol::number(HoleValue::Oparg, 16));
+//! let module = IrTemplates::new(IrSource::from_bytes("uops.ll", text), holes);
+//! let push = Template::from_ir("PUSH_SMALL", &module, "push_small").stack(0, 1);
+//!
+//! let set = TemplateSet::new("small", FrameLayout::default()).with([push]);
+//! let table = StencilTable::from_bytes(compile_to_bytes(&set, Options::default())?)?;
+//!
+//! // The oparg is the immediate of a store, and there is no jump to the next uop.
+//! let push = table.find("PUSH_SMALL").expect("it was just compiled");
+//! assert_eq!(table.group(push).hot.holes.len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod table;
+
+pub use table::IrTemplates;
+pub(crate) use table::{is_number, name_constants, not_inlined, seen};
 
 use crate::error::{CompileError, IrProblem};
 use crate::module::hot_section;
@@ -128,6 +190,32 @@ pub(crate) enum Entered {
     FromC,
 }
 
+/// What templates are made for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose<'a> {
+    /// Stencils of a table: see `table`.
+    Table,
+    /// Stencils that somebody's C code patches.
+    Contract {
+        entered: Entered,
+        /// In which order parameters are handed over.
+        order: &'a [usize],
+    },
+}
+
+impl Purpose<'_> {
+    fn entered(self) -> Entered {
+        match self {
+            Self::Table => Entered::AsStencil,
+            Self::Contract { entered, .. } => entered,
+        }
+    }
+
+    fn is_table(self) -> bool {
+        matches!(self, Self::Table)
+    }
+}
+
 /// Makes the functions of a module templates, and the module's other functions and the symbols what templates need.
 ///
 /// Functions that are not templates are kept for those to call, and go when nobody does.
@@ -139,8 +227,7 @@ pub(crate) fn make_templates<'ctx>(
     source: &str,
     functions: &[&IrFunction],
     holes: &SymbolMeanings,
-    entered: Entered,
-    order: Option<&[usize]>,
+    purpose: Purpose<'_>,
 ) -> Result<(), CompileError> {
     let names: BTreeSet<&str> = functions.iter().map(|f| f.function.as_str()).collect();
     let templates: Vec<(&IrFunction, FunctionValue<'ctx>)> = functions
@@ -160,6 +247,9 @@ pub(crate) fn make_templates<'ctx>(
             Ok((wanted, found.ok_or_else(missing)?))
         })
         .collect::<Result<_, CompileError>>()?;
+    if purpose.is_table() {
+        table::check(module, source, &templates, holes)?;
+    }
     let signature = match templates.first() {
         Some((_, first)) => first.get_type(),
         None => return Ok(()),
@@ -181,31 +271,47 @@ pub(crate) fn make_templates<'ctx>(
         builder: module.get_context().create_builder(),
         signature,
     };
+    let entered = purpose.entered();
     unit.align_stack(entered);
     let mut declared = Declared::default();
-    unit.declare_holes(source, holes, &mut declared)?;
+    unit.declare_holes(source, holes, purpose, &mut declared)?;
     for (wanted, function) in &templates {
         unit.make_template(*function, &wanted.stencil, entered)
             .and_then(|()| unit.convert_calls(*function, &declared))
-            .and_then(|()| match order {
-                Some(order) => unit.reorder_parameters(*function, entered, order),
-                None => Ok(()),
+            .and_then(|()| match purpose {
+                Purpose::Contract { order, .. } => {
+                    unit.reorder_parameters(*function, entered, order)
+                }
+                Purpose::Table => Ok(()),
             })
             .map_err(|problem| error(&wanted.stencil, problem))?;
+    }
+    if purpose.is_table() {
+        let functions: Vec<_> = templates.iter().map(|(_, function)| *function).collect();
+        unit.fit_for_table(&functions, &declared)
+            .map_err(|(function, problem)| error(&stencil_of(&templates, function), problem))?;
     }
     lower_alignments(module);
     for (name, (global, hole)) in &declared.numbers {
         unit.make_opaque(name, *global, *hole)
-            .map_err(|(function, problem)| {
-                let wanted = templates.iter().find(|(_, template)| *template == function);
-                let stencil = wanted.map(|(wanted, _)| wanted.stencil.as_str());
-                CompileError::ir(source, stencil, problem)
-            })?;
+            .map_err(|(function, problem)| error(&stencil_of(&templates, function), problem))?;
     }
     module.verify().map_err(|message| {
         let problem = IrProblem::Invalid(message.to_string().trim().into());
         CompileError::ir(source, None, problem)
     })
+}
+
+/// What a function's stencil is called; a function that is no template has its own name.
+fn stencil_of(
+    templates: &[(&IrFunction, FunctionValue<'_>)],
+    function: FunctionValue<'_>,
+) -> String {
+    let wanted = templates.iter().find(|(_, template)| *template == function);
+    match wanted {
+        Some((wanted, _)) => wanted.stencil.clone(),
+        None => function.get_name().to_string_lossy().into_owned(),
+    }
 }
 
 /// The stack of stencils is aligned to words. What a front end or LLVM held for aligned further because it lies there is not.
@@ -276,6 +382,8 @@ struct Declared<'ctx> {
     /// Those that are jumped to, as functions.
     control: BTreeMap<String, FunctionValue<'ctx>>,
     numbers: BTreeMap<String, (GlobalValue<'ctx>, HoleSymbol)>,
+    /// Those of tables that are addresses of data.
+    addresses: BTreeMap<String, (GlobalValue<'ctx>, HoleSymbol)>,
 }
 
 struct Unit<'m, 'ctx> {
@@ -305,6 +413,7 @@ impl<'ctx> Unit<'_, 'ctx> {
         &self,
         source: &str,
         holes: &SymbolMeanings,
+        purpose: Purpose<'_>,
         declared: &mut Declared<'ctx>,
     ) -> Result<(), CompileError> {
         let functions = self.module.get_functions();
@@ -336,6 +445,10 @@ impl<'ctx> Unit<'_, 'ctx> {
                 true => {
                     let function = self.control_hole(&name, hole.value, global);
                     declared.control.insert(name, function);
+                }
+                false if purpose.is_table() && table::is_address(hole.value) => {
+                    global.set_visibility(GlobalVisibility::Hidden);
+                    declared.addresses.insert(name, (global, hole));
                 }
                 false => {
                     declared.numbers.insert(name, (global, hole));

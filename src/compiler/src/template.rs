@@ -3,6 +3,7 @@
 
 use crate::builder::{Done, TemplateBuilder};
 use crate::error::TemplateError;
+use crate::ir::IrTemplates;
 use crate::symbol::is_identifier;
 use mimeo::stencil::{Count, StackEffect, UopFlags};
 use std::fmt;
@@ -17,9 +18,17 @@ pub type Build =
 pub struct Template {
     name: String,
     effect: StackEffect,
+    leaving: Option<StackEffect>,
     flags: UopFlags,
     locals: u32,
-    build: Arc<Build>,
+    body: Body,
+}
+
+/// Where a template's code comes from.
+#[derive(Clone)]
+enum Body {
+    Builder(Arc<Build>),
+    Ir(IrTemplates, Arc<str>),
 }
 
 impl Template {
@@ -33,12 +42,34 @@ impl Template {
             + Sync
             + 'static,
     {
+        Self::with_body(name.into(), Body::Builder(Arc::new(build)))
+    }
+
+    /// A template whose code is a function of a module of IR: see [`ir`](crate::ir). It takes nothing from the stack, pushes
+    /// nothing, and always continues, unless more is declared, as with [`new`](Self::new). What the declarations say of
+    /// the builder's methods holds for the holes: a template that jumps to the error target declares
+    /// [`may_error`](Self::may_error), and so on.
+    ///
+    /// Such a template has its base form only, in sets with [`Registers::None`] or [`Registers::Slots`]. It cannot be fused
+    /// with others, and there are neither handlers of interpreters nor whole traces as one function with it: whoever asks
+    /// for these gets an error that names it.
+    pub fn from_ir(
+        name: impl Into<String>,
+        templates: &IrTemplates,
+        function: impl Into<String>,
+    ) -> Self {
+        let function: String = function.into();
+        Self::with_body(name.into(), Body::Ir(templates.clone(), function.into()))
+    }
+
+    fn with_body(name: String, body: Body) -> Self {
         Self {
-            name: name.into(),
+            name,
             effect: StackEffect::default(),
+            leaving: None,
             flags: UopFlags::empty(),
             locals: 0,
-            build: Arc::new(build),
+            body,
         }
     }
 
@@ -52,6 +83,23 @@ impl Template {
     #[must_use]
     pub fn stack_counts(mut self, popped: Count, pushed: Count) -> Self {
         self.effect = StackEffect { popped, pushed };
+        self
+    }
+
+    /// Declares the stack effect on the way to the jump target or out of the trace: of the values that the template takes,
+    /// `pushed` stand there instead.
+    ///
+    /// The builder sees that by itself, and refuses another declaration. A template from IR that does not declare it
+    /// leaves with the stack as at entry.
+    #[must_use]
+    pub fn leaving_stack(self, popped: u8, pushed: u8) -> Self {
+        self.leaving_stack_counts(Count::fixed(popped), Count::fixed(pushed))
+    }
+
+    /// [`leaving_stack`](Self::leaving_stack), where it depends on the oparg.
+    #[must_use]
+    pub fn leaving_stack_counts(mut self, popped: Count, pushed: Count) -> Self {
+        self.leaving = Some(StackEffect { popped, pushed });
         self
     }
 
@@ -200,8 +248,28 @@ impl Template {
         self.locals
     }
 
+    /// The declared stack effect on the way to the jump target or out of the trace.
+    pub(crate) fn leaving(&self) -> Option<StackEffect> {
+        self.leaving
+    }
+
+    /// The module and the function that the template's code is, if it comes as IR.
+    pub(crate) fn ir(&self) -> Option<(&IrTemplates, &str)> {
+        match &self.body {
+            Body::Builder(_) => None,
+            Body::Ir(templates, function) => Some((templates, function)),
+        }
+    }
+
     pub(crate) fn build(&self, builder: TemplateBuilder<'_, '_>) -> Result<Done, TemplateError> {
-        (self.build)(builder)
+        match &self.body {
+            Body::Builder(build) => build(builder),
+            Body::Ir(templates, function) => Err(TemplateError::Misuse(format!(
+                "is the function {function} of {}: of templates from IR there are stencils only, neither handlers of an \
+                 interpreter nor traces as one function",
+                templates.source().name()
+            ))),
+        }
     }
 
     /// Whether the declaration makes sense by itself.
@@ -232,6 +300,12 @@ impl Template {
         if !switches.is_empty() && registers == Registers::Operands {
             return misuse(
                 "goes to another frame, but locals of this set may be in registers".to_owned(),
+            );
+        }
+        if self.ir().is_some() && registers == Registers::Operands {
+            return misuse(
+                "comes as IR, but in this set every uop must keep locals in registers, of which IR knows nothing"
+                    .to_owned(),
             );
         }
         if switches == UopFlags::SWITCHES_FRAME {

@@ -8,6 +8,8 @@
 //! rule over the graph in a pass of its own. [`check_group`] is the list of what is proven. As with regalloc2's
 //! checker, nothing is taken from the producer but the result.
 //!
+//! Where a trace is left, r15 must hold the address of the exit record: what is there writes through it.
+//!
 //! What is assumed, because it cannot be seen in a stencil: C functions follow the System V ABI (they return, keep rbx,
 //! rbp and r12 to r15, and leave their caller's frame alone but for what it passed them); addresses in registers other
 //! than rsp are used within what they point to; the values that fill holes fit their fields, which the patcher checks.

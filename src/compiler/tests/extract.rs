@@ -223,13 +223,10 @@ fn relocations_that_are_not_understood_are_named() {
         elf::R_X86_64_NONE,
         elf::R_X86_64_GOT32,
         elf::R_X86_64_COPY,
-        elf::R_X86_64_GOTPCREL,
         elf::R_X86_64_PC16,
         elf::R_X86_64_PC8,
         elf::R_X86_64_TPOFF64,
         elf::R_X86_64_PC64,
-        elf::R_X86_64_GOTPCRELX,
-        elf::R_X86_64_REX_GOTPCRELX,
         RelocationType(0xffff_ffff),
     ];
     for kind in kinds {
@@ -241,6 +238,34 @@ fn relocations_that_are_not_understood_are_named() {
                 kind.0
             )
         );
+    }
+}
+
+#[test]
+fn what_goes_through_a_global_offset_table_goes_through_a_word_of_the_data() {
+    use HoleValue::{Data, Operand, Symbol};
+    use RelocationKind::{Abs64, Pc32};
+    for kind in [
+        elf::R_X86_64_GOTPCREL,
+        elf::R_X86_64_GOTPCRELX,
+        elf::R_X86_64_REX_GOTPCRELX,
+    ] {
+        for (symbol, value) in [("_JIT_OPERAND", Operand), ("helper", Symbol)] {
+            let (extracted, _) = relocated(symbol, kind, -4).unwrap();
+            let [code] = extracted.group.hot.holes[..] else {
+                panic!("one hole in the code");
+            };
+            assert_eq!((code.value(), code.kind(), code.addend()), (Data, Pc32, -4));
+            let data = &extracted.group.data;
+            let [word] = data.holes[..] else {
+                panic!("one hole in the data");
+            };
+            assert_eq!(
+                (word.offset(), word.kind(), word.value()),
+                (0, Abs64, value)
+            );
+            assert_eq!((&data.bytes[..], data.align), (&[0; 8][..], 8));
+        }
     }
 }
 

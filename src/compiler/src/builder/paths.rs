@@ -619,6 +619,13 @@ impl Facts {
     /// Whether everything that the template declares is there.
     pub(crate) fn check(&self, template: &Template) -> Result<(), TemplateError> {
         let flags = template.flags();
+        if let (Some(declared), Some(found)) = (template.leaving(), self.leaving_effect)
+            && declared != found
+        {
+            return Err(TemplateError::Misuse(format!(
+                "declares to leave with the stack effect {declared}, but leaves with {found}"
+            )));
+        }
         let rules = [
             (
                 !flags.contains(UopFlags::TERMINAL),

@@ -52,8 +52,14 @@ fn rip(opcode: &[u8], value: HoleValue, destination: i32) -> Piece {
     ends_with(opcode, Pc32, value, destination - 4)
 }
 
+/// `lea r15, [rip + EXIT]; jmp [rip + EXIT]`.
 fn jmp_through_exit() -> Piece {
-    rip(&[0xff, 0x25], HoleValue::Exit, 0)
+    let Piece(mut bytes, mut holes) = rip(&[0x4c, 0x8d, 0x3d], HoleValue::Exit, 0);
+    let jump = rip(JMP_RIP, HoleValue::Exit, 0);
+    let start = bytes.len() as u32;
+    holes.extend(jump.1.iter().map(|hole| hole.at(start + hole.offset())));
+    bytes.extend(jump.0);
+    Piece(bytes, holes)
 }
 
 /// `movabs rax, imm64`.
@@ -61,6 +67,7 @@ fn movabs_rax(value: HoleValue, addend: i32) -> Piece {
     ends_with(&[0x48, 0xb8], Abs64, value, addend)
 }
 
+const JMP_RIP: &[u8] = &[0xff, 0x25];
 const NOP: &[u8] = &[0x90];
 const UD2: &[u8] = &[0x0f, 0x0b];
 const PUSH_RAX: &[u8] = &[0x50];
@@ -216,7 +223,7 @@ fn sound_groups_are_accepted() {
         ),
         (
             hot("exits", &[jmp_through_exit()]).terminal(),
-            report(1, 0, 1, 0, 0),
+            report(2, 0, 1, 0, 0),
         ),
         (
             hot("jumps to its own start", &[je_to(Code, 0)]),
@@ -913,7 +920,11 @@ fn stacks_that_are_not_level_are_rejected() {
         ),
         rejected!(
             hot("left at an exit", &[x(PUSH_RAX), jmp_through_exit()]).terminal(),
-            Hot 1, V::NotLevel { depth: 8 }
+            Hot 8, V::NotLevel { depth: 8 }
+        ),
+        rejected!(
+            hot("left without the record", &[rip(JMP_RIP, Exit, 0)]).terminal(),
+            Hot 0, V::LeaveWithoutExit
         ),
         rejected!(
             hot("left in cold code", &[x(PUSH_RAX), je_to(Cold, 0), x(POP_RCX)]).cold(&[jmp(ErrorTarget)]),
@@ -1307,7 +1318,7 @@ fn with_each_hole(mut change: impl FnMut(Hole) -> Vec<Hole>, mut then: impl FnMu
 #[test]
 fn a_flipped_bit_never_panics_and_is_rejected_under_a_hole() {
     let sound = rich();
-    assert_eq!(sound.check(), Ok(report(22, 2, 4, 2, 16)));
+    assert_eq!(sound.check(), Ok(report(23, 2, 4, 2, 16)));
     for (part, stencil) in sound.group.as_group().parts() {
         let is_hole = |bit: usize| {
             let covers = |hole: &Hole| (hole.offset()..hole.end()).contains(&(bit as u32 / 8));

@@ -174,10 +174,11 @@ impl Checker<'_> {
             }
         }
         match way.value {
-            HoleValue::Leave
-                if !state
-                    .get(Location::R15)
-                    .is_hole(HoleValue::Exit, way.element) =>
+            HoleValue::Leave | HoleValue::Exit
+                if !self.is_leave()
+                    && !state
+                        .get(Location::R15)
+                        .is_hole(HoleValue::Exit, way.element) =>
             {
                 Err(Violation::LeaveWithoutExit)
             }

@@ -307,8 +307,10 @@ pub enum Violation {
         /// Where control goes.
         value: HoleValue,
     },
-    /// The way out of the trace is taken without an exit record.
-    #[error("control goes to LEAVE, but r15 is not known to hold the address of the exit record")]
+    /// A way out of the trace is taken without an exit record.
+    #[error(
+        "control leaves the trace, but r15 is not known to hold the address of the exit record"
+    )]
     LeaveWithoutExit,
     /// There is no such form of the uops.
     #[error("the form {0}")]

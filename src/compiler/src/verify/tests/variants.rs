@@ -509,7 +509,7 @@ fn variants_that_break_a_rule_are_rejected() {
         ),
         broken!(
             slots("exit", (0, 0), uop("UOP", 0, 0, 1, UopFlags::EXIT_RECORD), &[je(Cold)]).cold(&[jmp_through_exit()]),
-            Cold 0, V::StackPointerValue { value: Exit, .. }
+            Cold 7, V::StackPointerValue { value: Exit, .. }
         ),
         broken!(
             operands("another slot", &[], None, &[
