@@ -20,10 +20,11 @@ use crate::symbol::SymbolMeanings;
 use crate::target;
 use crate::verify::{Report, VerifyError, check_c_entry, check_c_stencil};
 use iced_x86::{Code, Decoder, DecoderOptions, Register};
+use inkwell::GlobalVisibility;
 use inkwell::attributes::AttributeLoc;
 use inkwell::builder::BuilderError;
 use inkwell::context::Context;
-use inkwell::module::Module;
+use inkwell::module::{Linkage, Module};
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::FileType;
 use mimeo::hole::{Hole, HoleValue};
@@ -317,6 +318,7 @@ fn emit(
             }
         }
     }
+    name_constants(&module);
     module.verify().map_err(|message| {
         let problem = IrProblem::Invalid(message.to_string());
         CompileError::ir(source.name(), None, problem)
@@ -342,6 +344,23 @@ fn emit(
             })
         })
         .collect()
+}
+
+/// Gives constants symbols of their own: those of the module alone would be reached by their section's symbol, which does
+/// not say where they start and end.
+fn name_constants(module: &Module<'_>) {
+    let is_local = |linkage| matches!(linkage, Linkage::Internal | Linkage::Private);
+    let constants = module.get_globals().filter(|global| {
+        global.is_constant() && global.get_initializer().is_some() && is_local(global.get_linkage())
+    });
+    for (number, constant) in constants.enumerate() {
+        if constant.get_name().is_empty() {
+            constant.set_name(&format!("constant.{number}"));
+        }
+        constant.set_linkage(Linkage::External);
+        // Hidden means that it is reached without a global offset table.
+        constant.set_visibility(GlobalVisibility::Hidden);
+    }
 }
 
 /// Lets stencils use rbp, which the entry saves for all of them.
