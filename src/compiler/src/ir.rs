@@ -209,6 +209,8 @@ pub(crate) fn make_templates<'ctx>(
 }
 
 /// The stack of stencils is aligned to words. What a front end or LLVM held for aligned further because it lies there is not.
+/// Nor need string literals be: a front end may align them, but nobody can ask for it. They are private to the module, and
+/// what has a name, and perhaps an alignment that was asked for, is not.
 pub(crate) fn lower_alignments(module: &Module<'_>) {
     const WORD: u32 = 8;
     for global in module.get_globals() {
@@ -216,7 +218,8 @@ pub(crate) fn lower_alignments(module: &Module<'_>) {
             global.get_initializer(),
             Some(BasicValueEnum::ArrayValue(array)) if array.get_type().get_element_type().is_int_type()
         );
-        if is_text && !global.is_declaration() && global.get_alignment() > WORD {
+        let is_literal = is_text && global.get_linkage() == Linkage::Private;
+        if is_literal && global.get_alignment() > WORD {
             global.set_alignment(1);
         }
     }
