@@ -153,13 +153,10 @@ pub fn generate(options: &Options) -> Result<Header, CPythonError> {
     let source = IrSource::from_bytes(tree.name(), bitcode);
     let holes = tree.version.holes();
     let functions: Vec<IrFunction> = tree.uops.iter().map(|uop| tree::function_of(uop)).collect();
-    let mut stencils = vec![compile_entry(&source, &tree.entry_function(), &holes)?];
-    stencils.extend(compile_stencils(
-        &source,
-        &functions,
-        &holes,
-        options.threads,
-    )?);
+    let entry = compile_entry(&source, &tree.entry_function(), &holes).map_err(of_uop)?;
+    let compiled =
+        compile_stencils(&source, &functions, &holes, options.threads).map_err(of_uop)?;
+    let stencils: Vec<CStencil> = [entry].into_iter().chain(compiled).collect();
     let digest = digest::digest(&tree)?;
     let comment = format!(
         "mimeo {} with LLVM {}.{}.{} and clang {}, for CPython {}, {}{}",
@@ -180,4 +177,17 @@ pub fn generate(options: &Options) -> Result<Header, CPythonError> {
         front_end,
         back_end: start.elapsed().saturating_sub(front_end),
     })
+}
+
+/// An error of a function of the translation unit, as one of its uop: that name is the user's.
+fn of_uop(mut error: CompileError) -> CompileError {
+    if let CompileError::Ir {
+        stencil: Some(name),
+        ..
+    } = &mut error
+        && let Some(uop) = tree::uop_of(name).map(str::to_owned)
+    {
+        *name = uop;
+    }
+    error
 }

@@ -746,7 +746,7 @@ fn each_use<'ctx>(first: Option<BasicValueUse<'ctx>>) -> impl Iterator<Item = Ba
 }
 
 /// The function that uses a symbol first.
-fn function_using(address: PointerValue<'_>) -> Option<String> {
+pub(crate) fn function_using(address: PointerValue<'_>) -> Option<String> {
     let user = innermost(address.get_first_use()?)?;
     let function = user.get_parent()?.get_parent()?;
     Some(function.get_name().to_string_lossy().into_owned())

@@ -70,6 +70,11 @@ pub(super) fn function_of(uop: &str) -> IrFunction {
     }
 }
 
+/// The uop of a function in the translation unit.
+pub(super) fn uop_of(function: &str) -> Option<&str> {
+    function.strip_prefix(FUNCTION)
+}
+
 impl Tree {
     pub(super) fn open(source: &Path, build: &Path, debug: bool) -> Result<Self, CPythonError> {
         let source = directory(source)?;
