@@ -19,7 +19,7 @@ pub(super) struct Clang {
 /// The one that is asked for, or the first suitable one.
 pub(super) fn find(asked: Option<&Path>) -> Result<Clang, CPythonError> {
     let candidates = match asked {
-        Some(path) => vec![path.to_owned()],
+        Some(path) => vec![from_here(path)],
         None => vec![format!("clang-{LLVM_MAJOR}").into(), "clang".into()],
     };
     let mut problems = Vec::new();
@@ -36,6 +36,14 @@ pub(super) fn find(asked: Option<&Path>) -> Result<Clang, CPythonError> {
         problem: problems.join(", "),
         major: LLVM_MAJOR,
     })
+}
+
+/// A path that means the same in another directory, where clang runs. A name alone is looked for in `PATH`.
+fn from_here(path: &Path) -> PathBuf {
+    match path.components().count() {
+        0 | 1 => path.to_owned(),
+        _ => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+    }
 }
 
 fn version(clang: &Path) -> Result<String, String> {
