@@ -538,6 +538,10 @@ impl Code {
 
     /// Moves a block that jumps to the end there, where it need not jump; whether that made the code shorter.
     fn move_last(&mut self) -> bool {
+        // What runs to the end as it is would run into the block.
+        if self.steps.last().is_none_or(Step::goes_on) {
+            return false;
+        }
         let before = self.length();
         let jumps_to_end =
             |end: &usize| matches!(self.steps[end - 1], Step::Branch(None, Target::End));
