@@ -779,7 +779,7 @@ fn read_step(
             let target = match holes[..] {
                 [] => *labels.get(&instruction.near_branch_target())?,
                 [hole] if hole.offset() == field && hole.kind() == RelocationKind::Pc32 => {
-                    Target::Hole(hole)
+                    Target::Hole(hole.at(0))
                 }
                 _ => return None,
             };
