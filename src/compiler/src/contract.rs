@@ -451,3 +451,6 @@ fn is_relaxable(code: &[u8], hole: &Hole, data: Stencil<'_>) -> bool {
     };
     is_word && form
 }
+
+#[cfg(test)]
+mod tests;
