@@ -267,6 +267,7 @@ fn compile_functions(
     let numbers = Rc::new(numbers);
     sink_addresses(&module).map_err(not_built)?;
     end_where_nobody_comes(&module).map_err(not_built)?;
+    name_constants(&module);
     // Emitting changes a module.
     let spare = module.clone();
     let mut emitted = emit(&machine, &module, source, functions, holes, &numbers)?;
@@ -381,6 +382,23 @@ fn emit(
         .collect()
 }
 
+/// Gives constants symbols of their own: those of the module alone would be reached by their section's symbol, which does
+/// not say where they start and end.
+fn name_constants(module: &Module<'_>) {
+    let is_local = |linkage| matches!(linkage, Linkage::Internal | Linkage::Private);
+    let constants = module.get_globals().filter(|global| {
+        global.is_constant() && global.get_initializer().is_some() && is_local(global.get_linkage())
+    });
+    for (number, constant) in constants.enumerate() {
+        if constant.get_name().is_empty() {
+            constant.set_name(&format!("constant.{number}"));
+        }
+        constant.set_linkage(Linkage::External);
+        // Hidden means that it is reached without a global offset table.
+        constant.set_visibility(GlobalVisibility::Hidden);
+    }
+}
+
 /// Lets stencils use rbp, which the entry saves for all of them.
 fn forget_saved_registers(module: &Module<'_>) {
     let context = module.get_context();
@@ -469,3 +487,6 @@ fn is_relaxable(code: &[u8], hole: &Hole, data: Stencil<'_>) -> bool {
     };
     is_word && form
 }
+
+#[cfg(test)]
+mod tests;

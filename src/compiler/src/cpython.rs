@@ -159,7 +159,8 @@ pub fn generate(options: &Options) -> Result<Header, CPythonError> {
         &functions,
         &holes,
         options.threads,
-    )?;
+    )
+    .map_err(of_uop)?;
     let digest = digest::digest(&tree)?;
     let comment = format!(
         "mimeo {} with LLVM {}.{}.{} and clang {}, for CPython {}, {}{}",
@@ -180,4 +181,17 @@ pub fn generate(options: &Options) -> Result<Header, CPythonError> {
         front_end,
         back_end: start.elapsed().saturating_sub(front_end),
     })
+}
+
+/// An error of a function of the translation unit, as one of its uop: that name is the user's.
+fn of_uop(mut error: CompileError) -> CompileError {
+    if let CompileError::Ir {
+        stencil: Some(name),
+        ..
+    } = &mut error
+        && let Some(uop) = tree::uop_of(name).map(str::to_owned)
+    {
+        *name = uop;
+    }
+    error
 }

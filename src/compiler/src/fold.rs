@@ -12,7 +12,7 @@ use crate::constants::swapped;
 use crate::dominance::Dominance;
 use crate::error::IrProblem;
 use crate::expression::{Expression, Operation, fits_signed, fits_unsigned};
-use crate::ir::OPAQUE;
+use crate::ir::{OPAQUE, function_using};
 use crate::symbol::{HoleSymbol, SymbolMeanings};
 use inkwell::GlobalVisibility;
 use inkwell::basic_block::BasicBlock;
@@ -95,14 +95,9 @@ fn left_over(module: &Module<'_>) -> Option<(String, String)> {
     };
     module.get_functions().find_map(|function| {
         let symbol = opaque(function.get_name().to_str().ok()?)?;
-        let used = function
-            .as_global_value()
-            .as_pointer_value()
-            .get_first_use()?;
-        let user = InstructionValue::try_from(used.get_user()).ok();
-        let function = user.and_then(|user| user.get_parent()?.get_parent());
-        let name = function.map(|function| function.get_name().to_string_lossy().into_owned());
-        Some((name.unwrap_or_default(), symbol))
+        let address = function.as_global_value().as_pointer_value();
+        address.get_first_use()?;
+        Some((function_using(address).unwrap_or_default(), symbol))
     })
 }
 

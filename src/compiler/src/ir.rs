@@ -315,6 +315,8 @@ fn stencil_of(
 }
 
 /// The stack of stencils is aligned to words. What a front end or LLVM held for aligned further because it lies there is not.
+/// Nor need string literals be: a front end may align them, but nobody can ask for it. They are private to the module, and
+/// what has a name, and perhaps an alignment that was asked for, is not.
 pub(crate) fn lower_alignments(module: &Module<'_>) {
     const WORD: u32 = 8;
     for global in module.get_globals() {
@@ -322,7 +324,8 @@ pub(crate) fn lower_alignments(module: &Module<'_>) {
             global.get_initializer(),
             Some(BasicValueEnum::ArrayValue(array)) if array.get_type().get_element_type().is_int_type()
         );
-        if is_text && !global.is_declaration() && global.get_alignment() > WORD {
+        let is_literal = is_text && global.get_linkage() == Linkage::Private;
+        if is_literal && global.get_alignment() > WORD {
             global.set_alignment(1);
         }
     }
@@ -865,7 +868,7 @@ fn each_use<'ctx>(first: Option<BasicValueUse<'ctx>>) -> impl Iterator<Item = Ba
 }
 
 /// The function that uses a symbol first.
-fn function_using(address: PointerValue<'_>) -> Option<String> {
+pub(crate) fn function_using(address: PointerValue<'_>) -> Option<String> {
     let user = innermost(address.get_first_use()?)?;
     let function = user.get_parent()?.get_parent()?;
     Some(function.get_name().to_string_lossy().into_owned())

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 /// A clang that can be used.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(super) struct Clang {
 /// The one that is asked for, or the first suitable one.
 pub(super) fn find(asked: Option<&Path>) -> Result<Clang, CPythonError> {
     let candidates = match asked {
-        Some(path) => vec![path.to_owned()],
+        Some(path) => vec![from_here(path)],
         None => vec![format!("clang-{LLVM_MAJOR}").into(), "clang".into()],
     };
     let mut problems = Vec::new();
@@ -35,6 +36,14 @@ pub(super) fn find(asked: Option<&Path>) -> Result<Clang, CPythonError> {
         problem: problems.join(", "),
         major: LLVM_MAJOR,
     })
+}
+
+/// A path that means the same in another directory, where clang runs. A name alone is looked for in `PATH`.
+fn from_here(path: &Path) -> PathBuf {
+    match path.components().count() {
+        0 | 1 => path.to_owned(),
+        _ => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+    }
 }
 
 fn version(clang: &Path) -> Result<String, String> {
@@ -70,12 +79,15 @@ pub(super) fn compile(clang: &Clang, tree: &Tree, unit: &str) -> Result<Vec<u8>,
         .stderr(Stdio::piped())
         .spawn()
         .map_err(failed)?;
-    // clang reads everything before it writes anything; messages of a hundred lines fit the pipe.
-    let written = match child.stdin.take() {
-        Some(mut stdin) => stdin.write_all(unit.as_bytes()),
-        None => Ok(()),
-    };
-    let output = child.wait_with_output().map_err(failed)?;
+    // clang need not have read everything before it writes, and may write more than a pipe holds.
+    let stdin = child.stdin.take();
+    let (written, output) = thread::scope(|scope| {
+        let writer = stdin.map(|mut stdin| scope.spawn(move || stdin.write_all(unit.as_bytes())));
+        let output = child.wait_with_output();
+        let written = writer.map(|writer| writer.join());
+        (written, output)
+    });
+    let output = output.map_err(failed)?;
     if !output.status.success() {
         let messages = String::from_utf8_lossy(&output.stderr);
         return Err(CPythonError::Refused {
@@ -84,8 +96,13 @@ pub(super) fn compile(clang: &Clang, tree: &Tree, unit: &str) -> Result<Vec<u8>,
             messages: messages.trim_end().to_owned(),
         });
     }
-    written.map_err(failed)?;
-    Ok(output.stdout)
+    match written {
+        None | Some(Ok(Ok(()))) => Ok(output.stdout),
+        Some(Ok(Err(error))) => Err(failed(error)),
+        Some(Err(_)) => Err(failed(io::Error::other(
+            "the sources were not written to it",
+        ))),
+    }
 }
 
 /// CPython's own generator passes these, but for what concerns output, warnings and optimisation.

@@ -17,7 +17,8 @@ pub(super) fn digest(tree: &Tree) -> Result<String, CPythonError> {
     hasher.update(read(&tree.build.join("pyconfig.h"))?);
     let mut directories = Vec::new();
     walk(&tree.source.join("Tools/jit"), &mut directories)?;
-    directories.sort();
+    // As texts: between the names of paths there would be no separator that is less than some letters.
+    directories.sort_by(|(a, _), (b, _)| a.as_os_str().cmp(b.as_os_str()));
     for (_, files) in directories {
         for file in files {
             hasher.update(read(&file)?);

@@ -297,3 +297,194 @@ fn literal(bytes: &[u8]) -> String {
     }
     text + "'"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hole(value: HoleValue, bits: u8) -> Expression {
+        Expression::Hole { value, bits }
+    }
+
+    fn with(operation: Operation, left: Expression, right: i64) -> Expression {
+        Expression::binary(operation, left, Expression::Constant(right))
+    }
+
+    fn patched(kind: RelocationKind, filling: Filling, addend: i64, relaxable: bool) -> String {
+        let version = Version::find("3.13").expect("there is this version");
+        let one = Patch {
+            offset: 4,
+            kind,
+            filling,
+            addend,
+            relaxable,
+        };
+        let CPatch {
+            function, value, ..
+        } = patch(version, &one, "data", true);
+        format!("{function}({value})")
+    }
+
+    #[test]
+    fn numbers_are_given_as_their_patches_take_them() {
+        use RelocationKind::{Abs32, Abs32S, Abs64};
+        let oparg = || hole(HoleValue::Oparg, 16);
+        let operand = || hole(HoleValue::Operand, 64);
+        let rows = [
+            (Abs32, oparg(), 0, "patch_32(instruction->oparg)"),
+            (Abs64, operand(), 0, "patch_64(instruction->operand)"),
+            (
+                Abs32S,
+                oparg(),
+                8,
+                "patch_32(((uint64_t)instruction->oparg + 8))",
+            ),
+            // It may be negative, and patch_32 takes an unsigned number below 2^32.
+            (
+                Abs32S,
+                oparg(),
+                -8,
+                "patch_32((uint32_t)((uint64_t)instruction->oparg + -8))",
+            ),
+            (
+                Abs32S,
+                Expression::binary(Operation::Subtract, Expression::Constant(0), oparg()),
+                0,
+                "patch_32((uint32_t)(0 - (uint64_t)instruction->oparg))",
+            ),
+            (
+                Abs32,
+                operand().low(32),
+                0,
+                "patch_32((uint32_t)instruction->operand)",
+            ),
+            (
+                Abs32S,
+                operand().signed_low(32),
+                0,
+                "patch_32((uint32_t)(int32_t)instruction->operand)",
+            ),
+            (
+                Abs64,
+                with(Operation::Add, hole(HoleValue::Executor, 64), 24),
+                -8,
+                "patch_64((((uint64_t)(uintptr_t)executor + 24) + -8))",
+            ),
+        ];
+        for (kind, number, addend, expected) in rows {
+            assert_eq!(
+                patched(kind, Filling::Number(number), addend, false),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn addresses_are_given_by_name() {
+        use RelocationKind::{Abs64, Pc32};
+        let rows = [
+            (
+                Pc32,
+                Filling::Value(HoleValue::Continue),
+                -4,
+                false,
+                "patch_32r((uintptr_t)code + sizeof(code_body) + -0x4)",
+            ),
+            (
+                Pc32,
+                Filling::Value(HoleValue::Data),
+                4,
+                false,
+                "patch_32r((uintptr_t)data + 0x4)",
+            ),
+            (
+                Pc32,
+                Filling::Value(HoleValue::Data),
+                -4,
+                true,
+                "patch_x86_64_32rx((uintptr_t)data + -0x4)",
+            ),
+            (
+                Pc32,
+                Filling::Value(HoleValue::JumpTarget),
+                -4,
+                false,
+                "patch_32r(instruction_starts[instruction->jump_target] + -0x4)",
+            ),
+            (
+                Pc32,
+                Filling::Value(HoleValue::Top),
+                -4,
+                false,
+                "patch_32r(instruction_starts[1] + -0x4)",
+            ),
+            (
+                Abs64,
+                Filling::Address("puts".to_owned()),
+                0,
+                false,
+                "patch_64((uintptr_t)&puts)",
+            ),
+            (
+                Abs64,
+                Filling::Address("table".to_owned()),
+                16,
+                false,
+                "patch_64((uintptr_t)&table + 0x10)",
+            ),
+        ];
+        for (kind, filling, addend, relaxable, expected) in rows {
+            assert_eq!(patched(kind, filling, addend, relaxable), expected);
+        }
+    }
+
+    #[test]
+    fn data_has_room_to_be_aligned() {
+        let size = |len, align| {
+            data_size(&CBytes {
+                bytes: vec![0; len],
+                align,
+                patches: Vec::new(),
+            })
+        };
+        let rows = [(0, 1, 0), (5, 1, 5), (24, 8, 24), (16, 16, 31), (1, 64, 64)];
+        for (len, align, expected) in rows {
+            assert_eq!(size(len, align), expected, "{len} bytes aligned to {align}");
+        }
+    }
+
+    #[test]
+    fn what_needs_an_instruction_is_refused_where_there_is_none() {
+        let stencil = |name: &str, filling| CStencil {
+            name: name.to_owned(),
+            code: CBytes {
+                bytes: vec![0; 8],
+                align: 1,
+                patches: vec![Patch {
+                    offset: 0,
+                    kind: RelocationKind::Abs32,
+                    filling,
+                    addend: 0,
+                    relaxable: false,
+                }],
+            },
+            data: CBytes::default(),
+        };
+        let version = Version::find("3.13").expect("there is this version");
+        let header = |name, filling| header(version, "entry", &[stencil(name, filling)], &[]);
+        let oparg = || Filling::Number(with(Operation::Add, hole(HoleValue::Oparg, 16), 1));
+        let executor = || Filling::Number(hole(HoleValue::Executor, 64).low(32));
+        assert!(header("_ADD", oparg()).is_ok());
+        for name in ["entry", WITHOUT_INSTRUCTION] {
+            assert!(header(name, executor()).is_ok());
+            let error = header(name, oparg()).expect_err("it has no instruction");
+            assert!(error.to_string().contains(name), "{error}");
+            assert!(header(name, Filling::Value(HoleValue::JumpTarget)).is_err());
+        }
+    }
+
+    #[test]
+    fn literals_are_of_printable_characters() {
+        assert_eq!(literal(b"it's\\ a\n\xff"), r"b'it\x27s\x5c a\x0a\xff'");
+    }
+}

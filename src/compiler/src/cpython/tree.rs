@@ -70,6 +70,11 @@ pub(super) fn function_of(uop: &str) -> IrFunction {
     }
 }
 
+/// The uop of a function in the translation unit.
+pub(super) fn uop_of(function: &str) -> Option<&str> {
+    function.strip_prefix(FUNCTION)
+}
+
 impl Tree {
     pub(super) fn open(source: &Path, build: &Path, debug: bool) -> Result<Self, CPythonError> {
         let source = directory(source)?;
@@ -294,6 +299,127 @@ fn configured(build: &Path) -> Result<(String, bool), CPythonError> {
         false => {
             let problem = format!("it is configured for {triple}, expected x86-64 Linux");
             Err(CPythonError::tree(&path, problem))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of a directory with one file.
+    fn with<T>(name: &str, text: &str, read: impl FnOnce(&Path) -> T) -> T {
+        let directory = tempfile::tempdir().expect("a directory of our own");
+        let path = directory.path().join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).expect("a directory in it");
+        }
+        std::fs::write(&path, text).expect("a file in it");
+        read(directory.path())
+    }
+
+    #[test]
+    fn versions() {
+        let found = |text: &str| {
+            with(PATCHLEVEL, text, |source| match version(source) {
+                Ok((version, full)) => format!("{}: {full}", version.name),
+                Err(error) => {
+                    let error = error.to_string();
+                    error.replace(&source.display().to_string(), "SOURCE")
+                }
+            })
+        };
+        let missing =
+            "SOURCE/Include/patchlevel.h: it does not define PY_MAJOR_VERSION and PY_MINOR_VERSION";
+        let rows = [
+            (
+                "#define PY_MAJOR_VERSION 3\n#define PY_MINOR_VERSION 13\n",
+                "3.13: 3.13",
+            ),
+            (
+                "#define PY_VERSION      \"3.14.0a2\"\n#define PY_MAJOR_VERSION   3\n#define PY_MINOR_VERSION   14\n",
+                "3.14: 3.14.0a2",
+            ),
+            (
+                "#define PY_MAJOR_VERSION 3\n#define PY_MINOR_VERSION 12\n",
+                "SOURCE/Include/patchlevel.h is of CPython 3.12; there are contracts for 3.13 and 3.14",
+            ),
+            (
+                "#define PY_MAJOR_VERSION 3\n#define PY_MINOR_VERSION_2 13\n",
+                missing,
+            ),
+            ("", missing),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(found(text), expected);
+        }
+    }
+
+    #[test]
+    fn cases_go_to_the_next() {
+        let text = "// Generated.\n#define TIER_TWO 2\n\n        case _A: {\n            a;\n            case 1: {\n            }\n        }\n\n        \
+                    /* nothing */\n\n        case _B2: {\n        }\n\n#undef TIER_TWO\nx\n";
+        let found = with("cases", text, |directory| cases(&directory.join("cases")));
+        let found: Vec<(String, usize, String)> = found
+            .expect("there are cases")
+            .into_iter()
+            .map(|case| (case.uop, case.line, case.text))
+            .collect();
+        let a = "        case _A: {\n            a;\n            case 1: {\n            }\n        }\n\n        /* nothing */\n";
+        let b = "        case _B2: {\n        }\n";
+        assert_eq!(
+            found,
+            [
+                ("_A".to_owned(), 4, a.to_owned()),
+                ("_B2".to_owned(), 12, b.to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn the_template_begins_behind_an_empty_line() {
+        let template = "#define X\n\nint\n_JIT_ENTRY(int x)\n{\n";
+        assert_eq!(function_start(template), Some(11));
+        assert_eq!(line_of(template, 11), 3);
+        assert_eq!(
+            function_start("#define X\nint\n_JIT_ENTRY(int x)\n{\n"),
+            None
+        );
+        assert_eq!(function_start("\n\nint _JIT_ENTRY(int x)\n"), None);
+        assert_eq!(function_start(""), None);
+    }
+
+    #[test]
+    fn a_makefile_says_what_is_built() {
+        let found = |makefile: &str| {
+            with("Makefile", makefile, |build| match configured(build) {
+                Ok((triple, debug)) => format!("{triple} {debug}"),
+                Err(error) => error
+                    .to_string()
+                    .replace(&build.display().to_string(), "BUILD"),
+            })
+        };
+        let rows = [
+            ("all:\n", "x86_64-pc-linux-gnu false"),
+            (
+                "\t$(PY) $(srcdir)/Tools/jit/build.py x86_64-unknown-linux-gnu\n",
+                "x86_64-unknown-linux-gnu false",
+            ),
+            (
+                "\tpython3 ../Tools/jit/build.py x86_64-pc-linux-gnu --debug\n",
+                "x86_64-pc-linux-gnu true",
+            ),
+            (
+                "\tpython3 ../Tools/jit/build.py -d x86_64-pc-linux-gnu\n",
+                "x86_64-pc-linux-gnu true",
+            ),
+            (
+                "\tpython3 ../Tools/jit/build.py aarch64-unknown-linux-gnu\n",
+                "BUILD/Makefile: it is configured for aarch64-unknown-linux-gnu, expected x86-64 Linux",
+            ),
+        ];
+        for (makefile, expected) in rows {
+            assert_eq!(found(makefile), expected);
         }
     }
 }

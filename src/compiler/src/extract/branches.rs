@@ -557,6 +557,10 @@ impl Code {
 
     /// Moves a block that jumps to the end there, where it need not jump; whether that made the code shorter.
     fn move_last(&mut self) -> bool {
+        // What runs to the end as it is would run into the block.
+        if self.steps.last().is_none_or(Step::goes_on) {
+            return false;
+        }
         let before = self.length();
         let jumps_to_end =
             |end: &usize| matches!(self.steps[end - 1], Step::Branch(None, Target::End));
@@ -796,7 +800,7 @@ fn read_step(
             let target = match holes[..] {
                 [] => *labels.get(&instruction.near_branch_target())?,
                 [hole] if hole.offset() == field && hole.kind() == RelocationKind::Pc32 => {
-                    Target::Hole(hole)
+                    Target::Hole(hole.at(0))
                 }
                 _ => return None,
             };

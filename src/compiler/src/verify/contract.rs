@@ -36,7 +36,8 @@ pub fn check_c_stencil(
 }
 
 /// Checks the code through which C enters stencils: it is a C function itself, and what it does with registers is left to
-/// the compiler. Valid instructions, branches and constants are proven, and that the stack is level where it returns.
+/// the compiler, and so is the stack. Valid instructions, branches and constants are proven, and that nothing but code and
+/// data of the trace is reached by its distance.
 ///
 /// # Errors
 /// As [`check_c_stencil`].

@@ -1,6 +1,7 @@
 //! What the checker accepts and rejects, as tables of hand-assembled stencil groups, and what it does with groups that
 //! have been tampered with.
 
+mod contract;
 mod variants;
 
 use super::*;

@@ -507,3 +507,145 @@ fn rare_blocks_move_to_the_cold_code() {
         }
     }
 }
+
+#[test]
+fn random_code_in_one_piece_goes_where_it_went_and_never_grows() {
+    let mut random = Random(0x7768_6f6c_6521);
+    let (mut moved, mut shared) = (0, 0);
+    for _ in 0..400 {
+        let before = random.code().put_together();
+        let after = improve_whole(before.code.clone());
+        let in_place = improve_hot_in_place(before.code.clone());
+        assert!(after.bytes.len() <= in_place.bytes.len());
+        let mut last = Code::take_apart(&before.code, true).unwrap();
+        while last.step() {}
+        while last.move_last() {}
+        let last = last.put_together().code.bytes.len();
+        moved += usize::from(last < in_place.bytes.len());
+        shared += usize::from(after.bytes.len() < last);
+        let after = Improved {
+            code: after,
+            moved: StencilBuf::default(),
+        };
+        for seed in 0..4 {
+            let (expected, found) = (run(&before, seed), run(&after, seed));
+            assert_eq!(
+                found,
+                expected,
+                "{:?}\n{:?}",
+                text(&before.code),
+                text(&after.code)
+            );
+        }
+    }
+    assert!(moved > 0, "no block moved");
+    assert!(shared > 20, "a jump was shared in {shared} of 400");
+}
+
+#[test]
+fn code_in_one_piece_ends_in_what_continues() {
+    use HoleValue::{Continue, ErrorTarget, JumpTarget};
+    let nops = |count| x(&[0x90].repeat(count));
+    let rows: &[(&[Piece], &[&str])] = &[
+        // The block that continues moves behind the one that does not, and needs no jump.
+        (
+            &[
+                x(&[0x70, 6]),
+                x(NOP),
+                jmp(Continue),
+                x(NOP),
+                jmp(JumpTarget),
+            ],
+            &["jno 8", "nop", "jmp JUMP_TARGET", "nop"],
+        ),
+        // It is last already.
+        (
+            &[
+                x(&[0x70, 6]),
+                x(NOP),
+                jmp(JumpTarget),
+                x(NOP),
+                jmp(Continue),
+            ],
+            &["jo 8", "nop", "jmp JUMP_TARGET", "nop"],
+        ),
+        // Both continue, and the one behind falls through.
+        (
+            &[x(&[0x70, 6]), x(NOP), jmp(Continue), nops(2), jmp(Continue)],
+            &["jo 5", "nop", "jmp 7", "nop", "nop"],
+        ),
+        // A jump elsewhere that is branched over becomes a branch.
+        (
+            &[
+                je(JumpTarget),
+                x(NOP),
+                x(&[0x70, 5]),
+                jmp(ErrorTarget),
+                nops(3),
+            ],
+            &[
+                "je JUMP_TARGET",
+                "nop",
+                "jno ERROR_TARGET",
+                "nop",
+                "nop",
+                "nop",
+            ],
+        ),
+        // There is a jump, which the others reach.
+        (
+            &[
+                je(JumpTarget),
+                x(NOP),
+                je(JumpTarget),
+                x(&[0x70, 6]),
+                x(NOP),
+                jmp(JumpTarget),
+                nops(3),
+            ],
+            &[
+                "je 8",
+                "nop",
+                "je 8",
+                "jo 0xd",
+                "nop",
+                "jmp JUMP_TARGET",
+                "nop",
+                "nop",
+                "nop",
+            ],
+        ),
+        // There is a place for one, behind a jump elsewhere.
+        (
+            &[
+                je(JumpTarget),
+                x(NOP),
+                je(JumpTarget),
+                x(NOP),
+                je(JumpTarget),
+                x(&[0x70, 6]),
+                x(NOP),
+                jmp(ErrorTarget),
+                nops(3),
+            ],
+            &[
+                "je 0x10",
+                "nop",
+                "je 0x10",
+                "nop",
+                "je 0x10",
+                "jo 0x15",
+                "nop",
+                "jmp ERROR_TARGET",
+                "jmp JUMP_TARGET",
+                "nop",
+                "nop",
+                "nop",
+            ],
+        ),
+    ];
+    for (pieces, expected) in rows {
+        let found = improve_whole(code(pieces));
+        assert_eq!(text(&found), *expected);
+    }
+}
