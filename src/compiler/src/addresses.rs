@@ -10,6 +10,7 @@
 
 use crate::constants::users;
 use crate::dominance::Dominance;
+use crate::module::assemble;
 use inkwell::basic_block::BasicBlock;
 use inkwell::builder::{Builder, BuilderError};
 use inkwell::context::ContextRef;
@@ -359,22 +360,10 @@ impl<'ctx> Saver<'_, 'ctx> {
 
     /// The same address, of which LLVM knows nothing but that it is in a register.
     fn in_register(&self, address: PointerValue<'ctx>) -> Built<PointerValue<'ctx>> {
-        let pointer = self.context.ptr_type(Default::default());
-        let signature = pointer.fn_type(&[pointer.into()], false);
-        let nothing = self.context.create_inline_asm(
-            signature,
-            String::new(),
-            "=r,0".to_owned(),
-            false,
-            false,
-            None,
-            false,
-        );
-        let call = self
-            .builder
-            .build_indirect_call(signature, nothing, &[address.into()], "")?;
-        match call.try_as_basic_value().basic() {
-            Some(BasicValueEnum::PointerValue(address)) => Ok(address),
+        let pointer = self.context.ptr_type(Default::default()).into();
+        let kept = assemble(self.context, &self.builder, pointer, "", "=r,0", address)?;
+        match kept {
+            Some(BasicValueEnum::PointerValue(kept)) => Ok(kept),
             _ => Ok(address),
         }
     }

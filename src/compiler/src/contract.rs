@@ -14,6 +14,7 @@ use crate::extract::{ExtractError, ExtractProblem, ObjectReader, SymbolNames};
 use crate::fold::{Numbers, Style, fold};
 use crate::ir::{
     Entered, IrFunction, IrSource, Purpose, forbid_jump_tables, lower_alignments, make_templates,
+    name_constants,
 };
 use crate::module::pad_frame;
 use crate::symbol::SymbolMeanings;
@@ -380,23 +381,6 @@ fn emit(
             })
         })
         .collect()
-}
-
-/// Gives constants symbols of their own: those of the module alone would be reached by their section's symbol, which does
-/// not say where they start and end.
-fn name_constants(module: &Module<'_>) {
-    let is_local = |linkage| matches!(linkage, Linkage::Internal | Linkage::Private);
-    let constants = module.get_globals().filter(|global| {
-        global.is_constant() && global.get_initializer().is_some() && is_local(global.get_linkage())
-    });
-    for (number, constant) in constants.enumerate() {
-        if constant.get_name().is_empty() {
-            constant.set_name(&format!("constant.{number}"));
-        }
-        constant.set_linkage(Linkage::External);
-        // Hidden means that it is reached without a global offset table.
-        constant.set_visibility(GlobalVisibility::Hidden);
-    }
 }
 
 /// Lets stencils use rbp, which the entry saves for all of them.

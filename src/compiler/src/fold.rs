@@ -13,6 +13,7 @@ use crate::dominance::Dominance;
 use crate::error::IrProblem;
 use crate::expression::{Expression, Operation, fits_signed, fits_unsigned};
 use crate::ir::{OPAQUE, function_using};
+use crate::module::assemble;
 use crate::symbol::{HoleSymbol, SymbolMeanings};
 use inkwell::GlobalVisibility;
 use inkwell::basic_block::BasicBlock;
@@ -635,22 +636,16 @@ impl<'ctx> Folder<'_, 'ctx> {
         kind: IntType<'ctx>,
         text: &str,
     ) -> Built<IntValue<'ctx>> {
-        let pointer = self.context.ptr_type(Default::default());
-        let signature = kind.fn_type(&[pointer.into()], false);
         let operands = if text.is_empty() { "=r,0" } else { "=r,i" };
-        let assembly = self.context.create_inline_asm(
-            signature,
-            text.to_owned(),
-            operands.to_owned(),
-            false,
-            false,
-            None,
-            false,
-        );
-        let call = self
-            .builder
-            .build_indirect_call(signature, assembly, &[symbol.into()], "")?;
-        match call.try_as_basic_value().basic() {
+        let moved = assemble(
+            self.context,
+            &self.builder,
+            kind.into(),
+            text,
+            operands,
+            symbol,
+        )?;
+        match moved {
             Some(BasicValueEnum::IntValue(value)) => Ok(value),
             _ => Ok(kind.get_poison()),
         }

@@ -827,6 +827,24 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
     }
 }
 
+/// One instruction of assembly, or none, with an address as its operand: `%1` in the constraints' terms.
+pub(crate) fn assemble<'ctx>(
+    context: ContextRef<'ctx>,
+    builder: &Builder<'ctx>,
+    result: BasicTypeEnum<'ctx>,
+    text: &str,
+    constraints: &str,
+    operand: PointerValue<'ctx>,
+) -> Result<Option<BasicValueEnum<'ctx>>, BuilderError> {
+    let pointer = context.ptr_type(Default::default());
+    let signature = result.fn_type(&[pointer.into()], false);
+    let (text, constraints) = (text.to_owned(), constraints.to_owned());
+    let assembly =
+        context.create_inline_asm(signature, text, constraints, false, false, None, false);
+    let call = builder.build_indirect_call(signature, assembly, &[operand.into()], "")?;
+    Ok(call.try_as_basic_value().basic())
+}
+
 /// Gives a function a word of stack that nothing can remove.
 pub(crate) fn pad_frame<'ctx>(
     context: ContextRef<'ctx>,

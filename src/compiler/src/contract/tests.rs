@@ -55,7 +55,7 @@ fn compile(bodies: &[&str]) -> Result<Vec<CStencil>, CompileError> {
         })
         .collect();
     let source = IrSource::from_bytes("test", ir);
-    compile_stencils(&source, &functions, &holes(), NonZeroUsize::MIN)
+    compile_stencils(&source, None, &functions, &holes(), NonZeroUsize::MIN)
 }
 
 /// What fills the code and the data.

@@ -7,6 +7,7 @@
 use super::{Declared, IrFunction, IrSource, Unit};
 use crate::builder::Facts;
 use crate::error::{CompileError, IrProblem};
+use crate::module::assemble;
 use crate::symbol::{HoleSymbol, SymbolMeanings};
 use crate::target::{PRESERVE_NONE, TRIPLE};
 use crate::template::Template;
@@ -380,21 +381,9 @@ impl<'ctx> Unit<'_, 'ctx> {
         &self,
         record: PointerValue<'ctx>,
     ) -> Result<BasicValueEnum<'ctx>, BuilderError> {
-        let pointer = self.context.ptr_type(Default::default());
-        let signature = pointer.fn_type(&[pointer.into()], false);
-        let assembly = self.context.create_inline_asm(
-            signature,
-            "leaq ${1:c}(%rip), $0".to_owned(),
-            "=r,i".to_owned(),
-            false,
-            false,
-            None,
-            false,
-        );
-        let call = self
-            .builder
-            .build_indirect_call(signature, assembly, &[record.into()], "")?;
-        let address = call.try_as_basic_value().basic();
+        let pointer = self.context.ptr_type(Default::default()).into();
+        let text = "leaq ${1:c}(%rip), $0";
+        let address = assemble(self.context, &self.builder, pointer, text, "=r,i", record)?;
         Ok(address.unwrap_or_else(|| record.into()))
     }
 }
