@@ -695,9 +695,20 @@ fn templates_that_end_otherwise_than_stencils_are_refused() {
         );
     }
     let calls = "
-        define internal void @own() noinline { store i64 1, ptr @some_data ret void }
+        define internal void @own(i64 %depth) {
+          %left = sub i64 %depth, 1
+          %ends = icmp eq i64 %left, 0
+          br i1 %ends, label %end, label %more
+        more:
+          call void @own(i64 %left)
+          store i64 %left, ptr @some_data
+          br label %end
+        end:
+          ret void
+        }
         define void @f(ptr %frame, ptr %sp, ptr %thread) {
-          call void @own()
+          %depth = load i64, ptr %thread
+          call void @own(i64 %depth)
           musttail call void @_JIT_CONTINUE(ptr %frame, ptr %sp, ptr %thread)
           ret void
         }";
