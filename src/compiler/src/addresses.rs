@@ -10,7 +10,7 @@
 
 use crate::constants::users;
 use crate::dominance::Dominance;
-use crate::module::assemble;
+use crate::module::{address_beyond, assemble};
 use inkwell::basic_block::BasicBlock;
 use inkwell::builder::{Builder, BuilderError};
 use inkwell::context::ContextRef;
@@ -34,13 +34,7 @@ pub(crate) const ADDRESS: &str = "mimeo.address ";
 /// # Errors
 /// An instruction cannot be built.
 pub(crate) fn save_words(module: &Module<'_>) -> Built<()> {
-    let context = module.get_context();
-    let builder = context.create_builder();
-    let saver = Saver {
-        module,
-        context,
-        builder,
-    };
+    let saver = Saver::of(module);
     for function in module.get_functions() {
         if function.get_first_basic_block().is_none() {
             continue;
@@ -69,13 +63,7 @@ pub(crate) fn save_words(module: &Module<'_>) -> Built<()> {
 /// # Errors
 /// An instruction cannot be built.
 pub(crate) fn sink_addresses(module: &Module<'_>) -> Built<()> {
-    let context = module.get_context();
-    let builder = context.create_builder();
-    let saver = Saver {
-        module,
-        context,
-        builder,
-    };
+    let saver = Saver::of(module);
     for function in module.get_functions() {
         saver.sink_addresses(function)?;
     }
@@ -126,7 +114,16 @@ struct Saver<'m, 'ctx> {
     builder: Builder<'ctx>,
 }
 
-impl<'ctx> Saver<'_, 'ctx> {
+impl<'m, 'ctx> Saver<'m, 'ctx> {
+    fn of(module: &'m Module<'ctx>) -> Self {
+        let context = module.get_context();
+        Self {
+            module,
+            context,
+            builder: context.create_builder(),
+        }
+    }
+
     /// A choice between two addresses where ways meet.
     fn choose_by_distance(&self, instruction: InstructionValue<'ctx>) -> Built<()> {
         let Ok(phi) = PhiValue::try_from(instruction) else {
@@ -344,18 +341,12 @@ impl<'ctx> Saver<'_, 'ctx> {
         Ok(())
     }
 
-    #[expect(
-        unsafe_code,
-        reason = "inkwell holds every address computation for unsafe, whatever becomes of it"
-    )]
     fn beyond(
         &self,
         base: PointerValue<'ctx>,
         distance: IntValue<'ctx>,
     ) -> Built<PointerValue<'ctx>> {
-        let byte = self.context.i8_type();
-        // SAFETY: this builds an instruction, of valid operands; what it computes is one of two addresses.
-        unsafe { self.builder.build_gep(byte, base, &[distance], "") }
+        address_beyond(self.context, &self.builder, base, distance)
     }
 
     /// The same address, of which LLVM knows nothing but that it is in a register.

@@ -13,7 +13,7 @@ use crate::dominance::Dominance;
 use crate::error::IrProblem;
 use crate::expression::{Expression, Operation, fits_signed, fits_unsigned};
 use crate::ir::{OPAQUE, function_using};
-use crate::module::assemble;
+use crate::module::{address_beyond, assemble};
 use crate::symbol::{HoleSymbol, SymbolMeanings};
 use inkwell::GlobalVisibility;
 use inkwell::basic_block::BasicBlock;
@@ -461,27 +461,12 @@ impl<'ctx> Folder<'_, 'ctx> {
         else {
             return Ok(false);
         };
-        let byte = self.context.i8_type();
-        let address = self.build_address(byte, base, offset)?;
+        let address = address_beyond(self.context, &self.builder, base, offset)?;
         if let Some(address) = address.as_instruction_value() {
             user.replace_all_uses_with(&address);
             user.erase_from_basic_block();
         }
         Ok(true)
-    }
-
-    #[expect(
-        unsafe_code,
-        reason = "inkwell holds every address computation for unsafe, whatever becomes of it"
-    )]
-    fn build_address(
-        &self,
-        byte: IntType<'ctx>,
-        base: PointerValue<'ctx>,
-        offset: IntValue<'ctx>,
-    ) -> Built<PointerValue<'ctx>> {
-        // SAFETY: this builds an instruction, of valid operands, that computes what the one did which it replaces.
-        unsafe { self.builder.build_gep(byte, base, &[offset], "") }
     }
 
     /// Goes to where a number for this operand must be computed, if it needs an instruction.

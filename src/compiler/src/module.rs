@@ -827,6 +827,21 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
     }
 }
 
+/// The address so many bytes beyond another.
+#[expect(
+    unsafe_code,
+    reason = "inkwell holds every address computation for unsafe, whatever becomes of it"
+)]
+pub(crate) fn address_beyond<'ctx>(
+    context: ContextRef<'ctx>,
+    builder: &Builder<'ctx>,
+    base: PointerValue<'ctx>,
+    distance: IntValue<'ctx>,
+) -> Result<PointerValue<'ctx>, BuilderError> {
+    // SAFETY: this builds an instruction of valid operands, whose result is not promised to lie inside anything.
+    unsafe { builder.build_gep(context.i8_type(), base, &[distance], "") }
+}
+
 /// One instruction of assembly, or none, with an address as its operand: `%1` in the constraints' terms.
 pub(crate) fn assemble<'ctx>(
     context: ContextRef<'ctx>,
