@@ -448,7 +448,7 @@ fn an_image_of_other_templates_is_refused() {
 }
 
 /// The checked-in image is the one that the templates give.
-#[cfg(feature = "llvm19")]
+#[cfg(feature = "llvm")]
 #[test]
 fn the_embedded_image_is_up_to_date_and_reproducible() {
     use mimeo_compiler::codegen::Options;

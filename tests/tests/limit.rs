@@ -1,6 +1,6 @@
 //! The limit: every template of the standard sets can be built into a trace's one function and compiled by LLVM. That the
 //! code does what stencils do is tested with kernels and random traces, in `mimeo-bench`.
-#![cfg(feature = "llvm19")]
+#![cfg(feature = "llvm")]
 
 use mimeo::stencil::UopFlags;
 use mimeo::table::{StencilTable, UopId};

@@ -1,6 +1,6 @@
 //! Traces of one small set of templates in both tiers, the engine and the interpreter: frames that are entered and left,
 //! exits that count and are linked to trees and loops, and executors that are invalidated, also by what they call.
-#![cfg(feature = "llvm19")]
+#![cfg(feature = "llvm")]
 #![allow(unsafe_code)]
 
 use mimeo::code_memory::{ArenaOptions, CodeArena};

@@ -13,7 +13,7 @@ pub enum TemplateError {
     #[error("{0}")]
     Misuse(String),
     /// inkwell refused to build an instruction.
-    #[cfg(feature = "llvm")]
+    #[cfg(llvm)]
     #[error("cannot build an instruction: {0}")]
     Builder(#[from] inkwell::builder::BuilderError),
 }
@@ -49,7 +49,7 @@ pub enum CompileError {
         message: String,
     },
     /// A module of IR is not what it should be.
-    #[cfg(feature = "llvm")]
+    #[cfg(llvm)]
     #[error("{source_name}{}: {problem}", .stencil.as_ref().map(|name| format!(", template {name}")).unwrap_or_default())]
     Ir {
         /// The module.
@@ -92,7 +92,7 @@ pub enum CompileError {
     Image(#[from] ImageError),
 }
 
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 impl CompileError {
     pub(crate) fn ir(source: &str, stencil: Option<&str>, problem: IrProblem) -> Self {
         Self::Ir {
@@ -104,7 +104,7 @@ impl CompileError {
 }
 
 /// What is wrong with a module of IR; see [`CompileError::Ir`].
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 #[derive(Debug, thiserror::Error)]
 pub enum IrProblem {
     /// The file cannot be read.

@@ -31,8 +31,8 @@
 //!
 //! # Example
 //! A uop that adds the top two values and leaves through its jump target where the sum overflows:
-#![cfg_attr(feature = "llvm", doc = "```")]
-#![cfg_attr(not(feature = "llvm"), doc = "```ignore")]
+#![cfg_attr(llvm, doc = "```")]
+#![cfg_attr(not(llvm), doc = "```ignore")]
 //! use mimeo::table::StencilTable;
 //! use mimeo_compiler::builder::Overflowing;
 //! use mimeo_compiler::codegen::{Options, compile_to_bytes};
@@ -60,57 +60,57 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![cfg_attr(
-    not(feature = "llvm"),
+    not(llvm),
     allow(
         rustdoc::broken_intra_doc_links,
         reason = "half of what the text is about is not there"
     )
 )]
 
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 mod addresses;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 pub mod builder;
 pub mod c_header;
 pub mod c_source;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 pub mod codegen;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 mod constants;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 pub mod contract;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 pub mod cpython;
 pub mod diff;
 pub mod disassemble;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 mod dominance;
 pub mod error;
 pub mod expression;
 pub mod extract;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 mod fold;
 pub mod format;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 mod forms;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 pub mod interpreter;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 pub mod ir;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 pub mod limit;
 pub mod listing;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 mod module;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 mod plumbing;
 pub mod symbol;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 pub mod target;
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 pub mod template;
 pub mod verify;
 
 /// The inkwell that templates are written with, so that they need not name its version and its feature for LLVM again.
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 pub use inkwell;

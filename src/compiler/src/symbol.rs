@@ -26,7 +26,7 @@ const MAX_ELEMENTS: u8 = if MAX_FUSED > MAX_INPUTS {
 /// Whether a name is one that C could give a function: letters, digits and `_`, no digit first.
 ///
 /// Dots are left to the compiler, for the names of its own functions.
-#[cfg(feature = "llvm")]
+#[cfg(llvm)]
 pub(crate) fn is_identifier(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     name.chars().all(plain) && name.starts_with(|first: char| !first.is_ascii_digit())

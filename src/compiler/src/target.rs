@@ -8,7 +8,10 @@ use inkwell::targets::{
 use std::sync::Once;
 
 /// The major version of LLVM that this build is for: the one of the cargo feature.
-pub const LLVM_MAJOR: u32 = if cfg!(feature = "llvm19") { 19 } else { 0 };
+pub const LLVM_MAJOR: u32 = match u32::from_str_radix(env!("MIMEO_LLVM_MAJOR"), 10) {
+    Ok(major) => major,
+    Err(_) => panic!("the build script sets a number"),
+};
 
 /// `preserve_none`: every register but rsp and rbp may be clobbered, and the first twelve integer arguments travel in
 /// registers, r12 to r15 first, which C functions preserve. LLVM 19 is the first to have it.

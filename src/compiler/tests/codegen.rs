@@ -2,7 +2,7 @@
 //! adjustment and no jump to the next stencil in hot code, conditional jumps straight to where they lead, constants
 //! carved and aligned, frames even.
 
-#![cfg(feature = "llvm")]
+#![cfg(llvm)]
 
 mod support;
 

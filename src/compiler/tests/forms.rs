@@ -1,7 +1,7 @@
 //! The forms that templates are compiled to: what each keeps in registers and as a constant, what it looks like, and
 //! which sequences can be fused.
 
-#![cfg(feature = "llvm")]
+#![cfg(llvm)]
 
 mod support;
 

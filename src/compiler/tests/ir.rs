@@ -1,6 +1,6 @@
 //! Templates that come as IR: what they compile to beside the builder's, what a trace of them does, and what is refused.
 
-#![cfg(feature = "llvm19")]
+#![cfg(llvm)]
 #![allow(unsafe_code, reason = "compiled traces are run")]
 
 mod support;

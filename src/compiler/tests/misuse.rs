@@ -1,7 +1,7 @@
 //! Wrong templates: each way to go against the declaration or the builder, and what the error says. Every error names
 //! the template.
 
-#![cfg(feature = "llvm")]
+#![cfg(llvm)]
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! The same templates give the same table, whoever compiles them, where, and in what order; other templates give
 //! another digest.
 
-#![cfg(feature = "llvm")]
+#![cfg(llvm)]
 
 mod support;
 
