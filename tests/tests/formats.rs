@@ -37,6 +37,7 @@ fn bare(set: &str, uop: &str) -> Arc<StencilTable> {
         cpu: "x86-64".to_owned(),
         llvm_version: (19, 1, 7),
         digest: [0; 32],
+        sources: [0; 32],
         symbols: Vec::new(),
         uops: vec![uop],
         variants: Vec::new(),

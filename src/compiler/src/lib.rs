@@ -22,6 +22,7 @@
 //! - `c_source`, `listing`: stencil groups as C functions, with their disassembly as comments;
 //! - `format`: tables as C headers, JSON documents and Rust source;
 //! - `diff`: two sets of stencils compared, of tables or of C headers, which `c_header` reads;
+//! - `sources`: the digest of the templates' text, by which a stale table is known without LLVM;
 //! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is.
 //!
 //! # Features
@@ -104,6 +105,7 @@ pub mod listing;
 mod module;
 #[cfg(llvm)]
 mod plumbing;
+pub mod sources;
 pub mod symbol;
 #[cfg(llvm)]
 pub mod target;
