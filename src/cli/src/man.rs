@@ -88,11 +88,8 @@ fn pages() -> io::Result<Vec<Page>> {
 
 /// The page of a command, in roff, without a date: the same program gives the same page.
 fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
-    let man = Man::new(command.clone())
-        .source(concat!("mimeo ", env!("CARGO_PKG_VERSION")))
-        .manual("mimeo");
+    let man = Man::new(command.clone());
     let mut text = Vec::new();
-    man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;
     man.render_synopsis_section(&mut text)?;
     man.render_description_section(&mut text)?;
@@ -108,7 +105,17 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
         rest.text([bold("mimeo"), roman("(1)")]);
     }
     rest.to_writer(&mut text)?;
-    Ok(text)
+    // Each section has defined the apostrophe anew. The title is not clap_mangen's, which drops an empty date's place.
+    let preamble = Roff::new().render();
+    let name = command
+        .get_display_name()
+        .unwrap_or_else(|| command.get_name());
+    let title = format!(
+        ".TH {name} 1 \"\" \"mimeo {}\" \"mimeo manual\"\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    let sections = String::from_utf8_lossy(&text).replace(&preamble, "");
+    Ok(format!("{preamble}{title}{sections}").into_bytes())
 }
 
 /// The examples that stand behind a subcommand's help: commands, and what they do, which is indented deeper.

@@ -109,6 +109,7 @@ fn pages_are_rendered_without_warnings() {
     for arguments in pages {
         let page = printed(&arguments);
         assert!(!page.contains(HIDDEN), "{arguments:?}");
+        assert!(!page.contains(&HIDDEN.replace('-', "\\-")), "{arguments:?}");
         let groff = ["-man", "-ww", "-Tutf8", "-P-cbou"];
         let Some(output) = asked("groff", &groff, &page) else {
             return;
@@ -127,9 +128,13 @@ fn pages_are_rendered_without_warnings() {
                 "{name} has no {section}: {text}"
             );
         }
-        // groff may set the hyphen as one of typography.
+        // Lines are justified, and hyphens may be those of typography.
         let text = text.replace('\u{2010}', "-");
-        assert!(text.contains(&format!("{name} - ")), "{text}");
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let start = format!("NAME {name} - ");
+        assert!(words.join(" ").contains(&start), "{text}");
+        assert!(text.contains("mimeo manual"), "{text}");
+        assert!(text.contains(concat!("mimeo ", env!("CARGO_PKG_VERSION"))));
     }
 }
 
@@ -236,7 +241,9 @@ fn shells_can_read_their_completions() {
 #[test]
 fn bash_completes_subcommands_and_options() {
     let script = printed(&["completions", "bash"]);
-    let complete = "COMP_WORDS=(mimeo \"$@\"); COMP_CWORD=$#; _mimeo mimeo \"${@: -1}\" \"\"; echo \"${COMPREPLY[@]}\"";
+    // As bash calls it: with the command, the word to complete and the one in front of it.
+    let complete = "COMP_WORDS=(mimeo \"$@\"); COMP_CWORD=$#; _mimeo mimeo \"${COMP_WORDS[-1]}\" \"${COMP_WORDS[-2]}\"\n\
+                    echo \"${COMPREPLY[@]}\"";
     for (words, expected) in [
         (&["doc"][..], "doctor"),
         (&["bench-w"], ""),
