@@ -7,9 +7,8 @@
 #[allow(dead_code, unreachable_pub, reason = "the library needs the rest")]
 mod installation;
 
-use installation::{Installation, SUPPORTED};
+use installation::{Installation, SUPPORTED, Surroundings};
 use std::env;
-use std::process::ExitCode;
 
 macro_rules! exclude_each_other {
     ($last:literal) => {};
@@ -27,16 +26,13 @@ macro_rules! exclude_each_other {
 
 exclude_each_other!("llvm19", "llvm20", "llvm21", "llvm22", "llvm23");
 
-fn main() -> ExitCode {
+fn main() {
     println!("cargo::rustc-check-cfg=cfg(llvm)");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/installation.rs");
-    match llvm() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            println!("cargo::error={message}");
-            ExitCode::FAILURE
-        }
+    if let Err(message) = llvm() {
+        // Fails the build by itself. Of a script that failed, cargo would print all output, and with it the message again.
+        println!("cargo::error={message}");
     }
 }
 
@@ -58,7 +54,7 @@ fn llvm() -> Result<(), String> {
         return Ok(());
     }
     watch(major);
-    match installation::find(major) {
+    match Surroundings::of_this_process().find(major) {
         Ok(found) => {
             link(&found);
             have_llvm(major);

@@ -23,7 +23,8 @@
 //! - `format`: tables as C headers, JSON documents and Rust source;
 //! - `diff`: two sets of stencils compared, of tables or of C headers, which `c_header` reads;
 //! - `sources`: the digest of the templates' text, by which a stale table is known without LLVM;
-//! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is.
+//! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is;
+//! - `installation`: which LLVM is installed and where; the build script links what it finds.
 //!
 //! # Features
 //! `llvm19` links LLVM 19 and adds the stages that need it: `template`, `builder`, `target` and `codegen`, what comes as IR,
@@ -94,6 +95,7 @@ mod fold;
 pub mod format;
 #[cfg(llvm)]
 mod forms;
+pub mod installation;
 #[cfg(llvm)]
 pub mod interpreter;
 #[cfg(llvm)]
