@@ -1,68 +1,227 @@
 #!/usr/bin/env bash
-# Installs the LLVM that mimeo's templates are compiled with, unless it is there.
-# Usage: ci/setup-llvm.sh [VERSION]      (VERSION is 19, the only one so far)
-# On Debian and Ubuntu it installs packages; elsewhere it says what to install.
+# Installs the LLVM that mimeo's templates are compiled with, unless it is there: its shared library and, if no C program can be
+# linked, a C compiler. On Debian and Ubuntu with apt; elsewhere it says what to install.
 set -euo pipefail
 
-version=${1:-19}
-if [ "$version" != 19 ]; then
-    echo "setup-llvm: mimeo is built with LLVM 19, not $version" >&2
-    exit 2
-fi
+usage() {
+    cat <<TEXT
+Usage: ci/setup-llvm.sh [VERSION]
+Makes LLVM VERSION usable for mimeo's feature llvmVERSION: 19 (the default), 20, 21, 22 or 23. Where it is found already, and a
+C program can be linked, nothing is done. It is found as mimeo's build finds it: where LLVM_SYS_VERSION1_PREFIX says, for LLVM 19
+LLVM_SYS_191_PREFIX; or where an llvm-config says; or among the system's libraries.
 
-# llvm-sys asks llvm-config where the library and its headers are.
-find_llvm() {
-    local candidate
-    for candidate in "${LLVM_SYS_191_PREFIX:+$LLVM_SYS_191_PREFIX/bin/llvm-config}" "llvm-config-$version" llvm-config; do
-        if [ -n "$candidate" ] && command -v "$candidate" >/dev/null 2>&1 &&
-            [[ "$("$candidate" --version)" == "$version".* ]] &&
-            [ -e "$("$candidate" --includedir)/llvm-c/Core.h" ]; then
-            echo "$candidate"
+On Debian and Ubuntu the packages libllvmVERSION and, where they are missing, gcc and libc6-dev are installed, as root or with
+sudo. Where the configured sources have no such package, those of the same release that may have it are asked: updates, security
+and backports, with lists of their own, signed by the distribution's key; the system's lists stay as they are.
+Exit code: 0 usable, 1 not, 2 usage.
+TEXT
+}
+
+versions=(19 20 21 22 23)
+
+say() { printf 'setup-llvm: %s\n' "$*"; }
+
+# Each argument is a line.
+fail() {
+    printf 'setup-llvm: %s\n' "$1" >&2
+    shift
+    [ $# -eq 0 ] || printf '%s\n' "$@" >&2
+    exit 1
+}
+
+usage_error() {
+    printf 'setup-llvm: %s (--help says more)\n' "$*" >&2
+    exit 2
+}
+
+case ${1:-} in
+-h | --help) usage && exit 0 ;;
+esac
+[ $# -le 1 ] || usage_error "one version, not $*"
+version=${1:-19}
+[[ " ${versions[*]} " == *" $version "* ]] || usage_error "the versions are ${versions[*]}, not $version"
+package=libllvm$version
+
+# ---- What is there ---------------------------------------------------------------------------------------------
+
+# The shared library in a directory, under one of the names that it has had. This and the functions below look where
+# src/compiler/src/installation.rs looks.
+library_in() {
+    local name
+    for name in "libLLVM.so.$version.1" "libLLVM-$version.so" "libLLVM-$version.so.1" "libLLVM.so.$version" \
+        "libLLVM-$version.dylib" libLLVM.dylib; do
+        if [ -f "$1/$name" ]; then
+            echo "$1/$name"
             return 0
         fi
     done
     return 1
 }
 
-# A C++ program must link, because LLVM's library is one.
-links_cxx() {
-    local out
-    out=$(mktemp)
-    echo 'int main(void) { return 0; }' | cc -x c -o "$out" - -lstdc++ 2>/dev/null
-    local status=$?
-    rm -f "$out"
-    return $status
+# The library of an llvm-config, if that is of this version.
+library_of() {
+    local found
+    found=$("$1" --version 2>/dev/null) && [[ $found =~ ^$version([^0-9]|$) ]] && library_in "$("$1" --libdir)"
 }
 
-if llvm=$(find_llvm) && links_cxx; then
-    echo "setup-llvm: LLVM $("$llvm" --version) is there"
+find_llvm() {
+    local variable=LLVM_SYS_${version}1_PREFIX candidate
+    local prefix=${!variable:-}
+    if [ -n "$prefix" ]; then
+        if [ -x "$prefix/bin/llvm-config" ]; then
+            library_of "$prefix/bin/llvm-config"
+        else
+            library_in "$prefix/lib"
+        fi
+        return
+    fi
+    for candidate in "llvm-config-$version" "llvm-config$version" "llvm$version-config" "llvm-config-$version-64" llvm-config \
+        "/usr/lib/llvm-$version/bin/llvm-config" {/opt/homebrew,/usr/local}"/opt/llvm@$version/bin/llvm-config"; do
+        ! library_of "$candidate" || return 0
+    done
+    for candidate in "/usr/lib/llvm-$version/lib" /usr/lib/x86_64-linux-gnu "/usr/lib64/llvm$version/lib64" \
+        "/usr/lib64/llvm$version/lib" /usr/lib64 "/usr/lib/llvm$version/lib" /usr/lib /usr/local/lib; do
+        ! library_in "$candidate" || return 0
+    done
+    return 1
+}
+
+# Rust links with cc, and so a C program must link.
+links_c() {
+    local out status=0
+    out=$(mktemp)
+    echo 'int main(void) { return 0; }' | cc -x c -o "$out" - 2>/dev/null || status=$?
+    rm -f "$out"
+    return "$status"
+}
+
+if llvm=$(find_llvm) && links_c; then
+    say "LLVM $version is there: $llvm"
     exit 0
 fi
+variable=LLVM_SYS_${version}1_PREFIX
+if [ -z "$llvm" ] && [ -n "${!variable:-}" ]; then
+    fail "$variable=${!variable} has no LLVM $version with a shared library: let it name one, or unset it"
+fi
+
+# ---- What can be installed -------------------------------------------------------------------------------------
 
 if ! command -v apt-get >/dev/null 2>&1; then
-    cat >&2 <<TEXT
-setup-llvm: LLVM $version is missing, and this is neither Debian nor Ubuntu. Install it with its headers and a C++
-standard library, then try again:
-  Fedora:  dnf install llvm$version-devel gcc-c++
-  Arch:    pacman -S llvm$version gcc
-  macOS:   brew install llvm@$version
-or set LLVM_SYS_191_PREFIX to where LLVM $version is installed.
-TEXT
-    exit 1
+    fail "LLVM $version or a C compiler is missing, and there is no apt-get. Install the shared library and the compiler:" \
+        "  Fedora:  dnf install llvm$version-libs gcc      (llvm-libs where that is LLVM $version)" \
+        "  Arch:    pacman -S llvm$version-libs gcc        (llvm-libs where that is LLVM $version)" \
+        "  macOS:   brew install llvm@$version             (llvm where that is LLVM $version)" \
+        "or set $variable to where LLVM $version is installed."
 fi
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null 2>&1 || fail "installing packages needs root, and there is no sudo"
     as_root=(sudo)
 fi
-"${as_root[@]}" apt-get update -q
-packages=("llvm-$version-dev")
-command -v cc >/dev/null 2>&1 || packages+=(gcc libc6-dev)
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${packages[@]}"
-if ! links_cxx; then
-    # The C++ library that belongs to the C compiler.
-    cxx="libstdc++-$(cc -dumpversion | cut -d. -f1)-dev"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$cxx"
+
+# apt, the same in every language; with lists of its own once `apt_options` names them.
+apt_options=()
+apt() { "${as_root[@]}" env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get "${apt_options[@]}" -q "$@"; }
+
+# Whether apt can install this package.
+has() {
+    local candidate
+    candidate=$(LC_ALL=C apt-cache "${apt_options[@]}" policy "$1" | awk '$1 == "Candidate:" { print $2 }')
+    [ -n "$candidate" ] && [ "$candidate" != "(none)" ]
+}
+
+# The versions of LLVM that apt can install.
+available() {
+    local other
+    for other in "${versions[@]}"; do
+        ! has "libllvm$other" || echo "$other"
+    done
+}
+
+# What the system says of itself, such as the ID and VERSION_CODENAME of /etc/os-release.
+release() { sed -n "s/^$1=//p" /etc/os-release 2>/dev/null | tr -d '"'; }
+
+# The mirror that the system installs from, and the ordinary one if it has none that says it is the distribution's.
+mirror() {
+    # shellcheck disable=SC2016  # these are apt's variables
+    apt-get indextargets --format '$(LABEL)|$(REPO_URI)|$(CODENAME)' 'Created-By: Packages' 2>/dev/null |
+        awk -F'|' -v label="$1" -v codename="$2" '$1 == label && $3 == codename && !found { print $2; found = 1 }
+            END { exit !found }' ||
+        echo "$3"
+}
+
+# Looks for the package in the suites of this release that the system is not told of, with lists, and settings, that are not the
+# system's. Succeeds with `apt_options` set.
+ask_other_suites() {
+    local id codename base security components keyring suite
+    id=$(release ID) codename=$(release VERSION_CODENAME)
+    [ -n "$codename" ] && [[ $(release PRETTY_NAME) != */sid* ]] || return 1
+    case $id in
+    debian)
+        keyring=/usr/share/keyrings/debian-archive-keyring.gpg components=main
+        base=$(mirror Debian "$codename" http://deb.debian.org/debian/)
+        security="http://deb.debian.org/debian-security/ $codename-security"
+        ;;
+    ubuntu)
+        keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg components="main universe"
+        base=$(mirror Ubuntu "$codename" http://archive.ubuntu.com/ubuntu/)
+        security="$base $codename-security"
+        ;;
+    *) return 1 ;;
+    esac
+    [ -r "$keyring" ] || return 1
+    mkdir -p "$own/lists/partial" "$own/cache/archives/partial"
+    echo "deb [signed-by=$keyring] $base $codename $components" >"$own/sources.list"
+    apt_options=(-o "Dir::Etc::SourceList=$own/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$own/lists"
+        -o "Dir::Cache=$own/cache" -o Acquire::Retries=2)
+    for suite in "$base $codename-updates" "$security" "$base $codename-backports"; do
+        cp "$own/sources.list" "$own/sources.before"
+        echo "deb [signed-by=$keyring] $suite $components" >>"$own/sources.list"
+        say "asking $suite"
+        if ! apt update >"$own/log" 2>&1; then
+            grep -E '^[EW]:' "$own/log" | head -n 2 >&2 || true
+            mv "$own/sources.before" "$own/sources.list"
+            continue
+        fi
+        ! has "$package" || return 0
+    done
+    return 1
+}
+
+# Where a version is packaged, as far as is known.
+where() {
+    case $1 in
+    19) echo "Debian 12 and 13, Ubuntu 24.04 (updates)" ;;
+    20) echo "Ubuntu 24.04 (updates)" ;;
+    21) echo "Debian 13 (backports)" ;;
+    22) echo "Debian 12 and 13 (security)" ;;
+    23) echo "Debian unstable" ;;
+    esac
+}
+
+own=$(mktemp -d "${TMPDIR:-/tmp}/mimeo-apt.XXXXXXXX")
+trap '"${as_root[@]}" rm -rf "$own"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+chmod 755 "$own" # apt downloads as a user of its own
+
+missing=()
+links_c || missing+=(gcc libc6-dev)
+[ -n "$llvm" ] || missing+=("$package")
+apt update || say "the lists of packages could not all be brought up to date"
+if [ -z "$llvm" ] && ! has "$package"; then
+    say "the configured package sources have no $package"
+    here=$(available)
+    if ! ask_other_suites; then
+        here=$(sort -u <<<"$here"$'\n'"$(available)" | xargs)
+        fail "$(release PRETTY_NAME) has no package $package that apt can find. There is LLVM ${here:-of no version that is supported}." \
+            "LLVM $version is in $(where "$version"). LLVM's own packages for Debian and Ubuntu (https://apt.llvm.org) can be used as" \
+            "well, and so can any LLVM with a shared library, if $variable says where it is installed."
+    fi
 fi
-llvm=$(find_llvm)
-echo "setup-llvm: LLVM $("$llvm" --version) is installed"
+apt install -y --no-install-recommends "${missing[@]}"
+llvm=$(find_llvm) || fail "$package is installed, and there is no library of LLVM $version where it should be"
+links_c || fail "gcc and libc6-dev are installed, and cc links no C program"
+say "LLVM $version is installed: $llvm"

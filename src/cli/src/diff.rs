@@ -1,9 +1,10 @@
 //! `mimeo diff`: two stencil tables or C headers of stencils, uop by uop. What is compared, and the JSON document, are
 //! those of [`mimeo_compiler::diff`]; before them the document has the files' names, as `files`.
 //!
-//! The answer is yes where nothing of what is compared differs.
+//! The answer is yes where nothing of what is compared differs; with `--interface` where nothing differs that others see, and
+//! the code and data together are about as large.
 
-use crate::failure::{Answer, Failure, Format};
+use crate::failure::{Answer, Failure};
 use crate::inspect::similar;
 use crate::tables;
 use clap::Args;
@@ -23,6 +24,10 @@ use std::path::{Path, PathBuf};
 ///
 /// A header is one in the form of CPython's jit_stencils.h. A table may be compared with a header: then all code of a uop
 /// counts as one, and not what is filled into its holes, but where they are. The exit code is 1 if anything differs.
+///
+/// With --interface it is 1 only if something differs that the runtime and the rest of a trace see of a stencil: which uops and
+/// variants there are, their stack effects, flags and limits, ways out, and which values and symbols their holes are filled with.
+/// So what another version of LLVM gives is told from what does something else.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// A stencil table or a C header
@@ -34,11 +39,17 @@ pub(crate) struct Arguments {
     /// Compare only this uop, with the variants that begin with it, and show the code of both; may be given several times
     #[arg(long = "uop", value_name = "NAME")]
     uops: Vec<String>,
+    /// Compare what others see of stencils, not how their code does it (tables only)
+    #[arg(long)]
+    interface: bool,
+    /// With --interface, by how many percent code and data together may become larger or smaller
+    #[arg(long, value_name = "PERCENT", requires = "interface", value_parser = margin)]
+    margin: Option<f64>,
     /// Show the code of both, for all that changed
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "interface")]
     verbose: bool,
     /// Show also what is the same
-    #[arg(long)]
+    #[arg(long, conflicts_with = "interface")]
     all: bool,
     /// In which order the text shows uops
     #[arg(long, value_enum, default_value_t = Order::Name)]
@@ -46,6 +57,26 @@ pub(crate) struct Arguments {
     /// How to print; the JSON document has everything, and the code of what changed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// A table of one row, to be put below others (tables only)
+    Markdown,
+}
+
+/// A number of percent.
+fn margin(text: &str) -> Result<f64, String> {
+    let percent: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    match percent >= 0.0 && percent.is_finite() {
+        true => Ok(percent),
+        false => Err("not zero or more".to_owned()),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -70,6 +101,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer,
         choose(arguments, &mut a, &mut b)?;
     }
     let comparison = Comparison::new(&a, &b, arguments.listings());
+    let answer = arguments.answer(&comparison)?;
     match arguments.format {
         Format::Json => {
             let files = [&arguments.a, &arguments.b].map(|path| path.display().to_string());
@@ -79,11 +111,9 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer,
             writeln!(out)?;
         }
         Format::Text => Text { arguments, out }.print(&comparison)?,
+        Format::Markdown => markdown(&comparison, answer, out)?,
     }
-    Ok(match comparison.same {
-        true => Answer::Yes,
-        false => Answer::No,
-    })
+    Ok(answer)
 }
 
 impl Arguments {
@@ -92,9 +122,54 @@ impl Arguments {
             (false, _) => Listings::All,
             (true, Format::Json) => Listings::Changed,
             (true, Format::Text) if self.verbose => Listings::Changed,
-            (true, Format::Text) => Listings::None,
+            (true, Format::Text | Format::Markdown) => Listings::None,
         }
     }
+
+    /// Whether both files are as much the same as is asked for.
+    fn answer(&self, comparison: &Comparison) -> Result<Answer, Failure> {
+        let same = match (self.interface, comparison.same_interface) {
+            (true, Some(same)) => same && self.within_margin(comparison),
+            (false, _) if self.format != Format::Markdown => comparison.same,
+            (false, Some(_)) => comparison.same,
+            (_, None) => {
+                let option = match self.interface {
+                    true => "--interface",
+                    false => "--format markdown",
+                };
+                let problem = format!("{option} compares stencil tables, and not both are");
+                return Err(Failure::Usage(problem));
+            }
+        };
+        Ok(match same {
+            true => Answer::Yes,
+            false => Answer::No,
+        })
+    }
+
+    fn within_margin(&self, comparison: &Comparison) -> bool {
+        let [a, b] = code_and_data(comparison).map(|bytes| bytes as f64);
+        let within = |margin: f64| (b - a).abs() <= a * margin / 100.0;
+        self.margin.is_none_or(within)
+    }
+}
+
+fn sections(comparison: &Comparison) -> [(&Section, Noun); 3] {
+    [
+        (&comparison.uops, UOPS),
+        (&comparison.variants, VARIANTS),
+        (&comparison.others, OTHERS),
+    ]
+}
+
+/// Bytes of code and data of all groups together, of the first file and of the second.
+fn code_and_data(comparison: &Comparison) -> [usize; 2] {
+    let totals = sections(comparison).map(|(section, _)| section.totals);
+    let bytes = |size: fn(&Totals) -> Size| {
+        let sizes = totals.iter().map(size);
+        sizes.map(|size| size.code_bytes + size.data_bytes).sum()
+    };
+    [bytes(|totals| totals.a), bytes(|totals| totals.b)]
 }
 
 /// Leaves of both what the command line names.
@@ -159,6 +234,76 @@ fn bad_header(path: &Path, error: HeaderError) -> Failure {
     }
 }
 
+/// A row for all of two tables, under the headings.
+fn markdown(comparison: &Comparison, answer: Answer, out: &mut impl Write) -> Result<(), Failure> {
+    let Comparison {
+        a,
+        b,
+        uops,
+        variants,
+        ..
+    } = comparison;
+    let arrow = |a: &str, b: &str| match a == b {
+        true => a.to_owned(),
+        false => format!("{a} → {b}"),
+    };
+    let facts = |what: &str| {
+        let [a, b] = [a, b].map(|about| fact(about, what).unwrap_or("?"));
+        arrow(a, b)
+    };
+    let groups = |section: &Section| {
+        let Totals {
+            only_a,
+            only_b,
+            same,
+            changed,
+            ..
+        } = section.totals;
+        let both = same + changed;
+        arrow(&(both + only_a).to_string(), &(both + only_b).to_string())
+    };
+    let all = || uops.groups.iter().chain(&variants.groups);
+    let differ = all().filter(|group| group.status != Status::Same).count();
+    let parts = all().flat_map(|group| &group.parts);
+    let holes = parts.flat_map(|part| &part.holes).map(|hole| hole.count);
+    let interfaces = all().filter(|group| !group.is_same_interface()).count();
+    let [before, after] = code_and_data(comparison);
+    let cells = [
+        ("set", facts("set")),
+        ("LLVM", facts("llvm_version")),
+        ("uops", groups(uops)),
+        ("variants", groups(variants)),
+        (
+            "code and data, bytes",
+            arrow(&before.to_string(), &after.to_string()),
+        ),
+        ("difference", percent_text(before, after)),
+        ("groups changed", differ.to_string()),
+        ("holes changed", holes.sum::<usize>().to_string()),
+        ("interfaces changed", interfaces.to_string()),
+        (
+            "result",
+            match answer {
+                Answer::Yes => "ok",
+                Answer::No => "differs",
+            }
+            .to_owned(),
+        ),
+    ];
+    let row = |cells: Vec<&str>| format!("| {} |", cells.join(" | "));
+    let heading = row(cells.iter().map(|(heading, _)| *heading).collect());
+    let line = row(vec!["---"; cells.len()]);
+    let cells = row(cells.iter().map(|(_, cell)| cell.as_str()).collect());
+    writeln!(out, "{heading}\n{line}\n{cells}")?;
+    Ok(())
+}
+
+/// What a file says of itself.
+fn fact<'a>(about: &'a About, what: &str) -> Option<&'a str> {
+    let fact = about.facts.iter().find(|fact| fact.what == what);
+    fact.map(|fact| fact.value.as_str())
+}
+
 // ---- Text ------------------------------------------------------------------------------------------------------
 
 /// What a section is called, if there is one group and if there are several.
@@ -193,14 +338,45 @@ impl<W: Write> Text<'_, W> {
             )?;
         }
         self.changes(&comparison.changes)?;
-        for (section, noun) in [
-            (&comparison.uops, UOPS),
-            (&comparison.variants, VARIANTS),
-            (&comparison.others, OTHERS),
-        ] {
+        if self.arguments.interface {
+            return self.interfaces(comparison);
+        }
+        for (section, noun) in sections(comparison) {
             if !section.groups.is_empty() {
                 self.section(section, noun)?;
             }
+        }
+        Ok(())
+    }
+
+    /// What differs between interfaces, a line for each group, and how large all is.
+    fn interfaces(&mut self, comparison: &Comparison) -> Result<(), Failure> {
+        for (section, noun) in sections(comparison) {
+            let (same, differ): (Vec<_>, Vec<_>) = section
+                .groups
+                .iter()
+                .partition(|group| group.is_same_interface());
+            for group in &differ {
+                writeln!(self.out, "{}: {}", group.name, interface_change(group))?;
+            }
+            if !section.groups.is_empty() {
+                let [same, differ] = [same, differ].map(|groups| groups.len());
+                let nouns = plural(same, noun);
+                writeln!(
+                    self.out,
+                    "{same} {nouns} with the same interface, {differ} without"
+                )?;
+            }
+        }
+        let [a, b] = code_and_data(comparison);
+        let percent = in_brackets(a, b);
+        write!(self.out, "code and data {a} -> {b} bytes{percent}")?;
+        match self.arguments.margin {
+            Some(margin) if !self.arguments.within_margin(comparison) => {
+                writeln!(self.out, ", more than {margin} %")?;
+            }
+            Some(margin) => writeln!(self.out, ", within {margin} %")?,
+            None => writeln!(self.out)?,
         }
         Ok(())
     }
@@ -226,10 +402,7 @@ impl<W: Write> Text<'_, W> {
     }
 
     fn heading(&mut self, side: char, path: &Path, about: &About) -> Result<(), Failure> {
-        let fact = |what: &str| {
-            let fact = about.facts.iter().find(|fact| fact.what == what);
-            fact.map(|fact| fact.value.as_str())
-        };
+        let fact = |what: &str| fact(about, what);
         let form = match about.form {
             Form::Table => "table",
             Form::Header => "header",
@@ -446,6 +619,18 @@ fn what_changed(group: &GroupDiff) -> String {
     let parts = parts.flat_map(part_changes);
     let changes = group.changes.iter().map(ToString::to_string);
     parts.chain(changes).collect::<Vec<_>>().join("; ")
+}
+
+/// How the interface of a group differs.
+fn interface_change(group: &GroupDiff) -> String {
+    match group.status {
+        Status::OnlyA => "only in A".to_owned(),
+        Status::OnlyB => "only in B".to_owned(),
+        Status::Same | Status::Changed => {
+            let changes = group.interface.iter().map(ToString::to_string);
+            changes.collect::<Vec<_>>().join("; ")
+        }
+    }
 }
 
 /// What changed in a part: its bytes from where on, then its holes.

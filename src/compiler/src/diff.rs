@@ -18,6 +18,16 @@
 //! compared as one part, hot before cold. A part is data if `data` is in its name. The order of symbols and of the groups in
 //! a header is no difference. Code is shown as that of x86-64.
 //!
+//! # Interfaces
+//! Another version of LLVM may choose other instructions, and still the stencils are the same to all others. Of two tables it is
+//! therefore also compared what the runtime and the rest of a trace see of a group, its *interface*: stack effects, flags,
+//! limits and locals; the ways out, which are the exit records, labels and the like that its holes name; which other values
+//! its holes are filled with, the shift included; and which symbols it refers to. It is not compared how often,
+//! where, by which kind of relocation and with which addend, nor whether control continues with the next uop by a hole or by
+//! hot code's end: that it does where it must is [proven](crate::verify) of each table alone. Nor is what stays in the group, such
+//! as the addresses of its data, or which registers it has where. Interfaces are the same where both tables
+//! are of one set and one kind of CPU and have the same groups with the same interfaces.
+//!
 //! # JSON
 //! [`Comparison`] serializes as it is declared, which `mimeo diff --format json` prints: the same files give the same text.
 //! Groups are in the order of their names, parts in that of the file; of holes the changed ones
@@ -34,7 +44,9 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use stencils::{Group, HoleText, PartBytes, PlacedHole, REGISTER_HOLE, SYMBOL, is_data};
+use stencils::{
+    Group, HOLE_VALUE, HoleText, PartBytes, PlacedHole, REGISTER_HOLE, SYMBOL, WAY_OUT, is_data,
+};
 
 /// Of which parts the listings are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +64,8 @@ pub enum Listings {
 pub struct Comparison {
     /// Whether no difference was found.
     pub same: bool,
+    /// Whether all have the same [interfaces](self#interfaces); `None` where one is no table.
+    pub same_interface: Option<bool>,
     /// What the first set says of itself.
     pub a: About,
     /// What the second set says of itself.
@@ -168,6 +182,8 @@ pub struct GroupDiff {
     pub code_percent: Option<f64>,
     /// Differences between what is said of it.
     pub changes: Vec<Change>,
+    /// Differences between its [interfaces](self#interfaces), if both files have it.
+    pub interface: Vec<Change>,
     /// Its parts.
     pub parts: Vec<PartDiff>,
 }
@@ -241,8 +257,14 @@ impl Comparison {
         let sections_same = [&uops, &variants, &others]
             .iter()
             .all(|section| section.is_same());
+        let is_table = |stencils: &Stencils| stencils.form == Form::Table;
+        let same_interface = (is_table(a) && is_table(b)).then(|| {
+            let mut sections = [&uops, &variants, &others].into_iter();
+            !changes.iter().any(Change::is_of_interface) && sections.all(Section::is_same_interface)
+        });
         Self {
             same: changes.is_empty() && sections_same,
+            same_interface,
             a: About::of(a),
             b: About::of(b),
             holes_compared: comparer.holes,
@@ -270,6 +292,26 @@ impl Section {
     pub fn is_same(&self) -> bool {
         let mut groups = self.groups.iter();
         groups.all(|group| group.status == Status::Same)
+    }
+
+    /// Whether both files have groups with the same names and interfaces.
+    pub fn is_same_interface(&self) -> bool {
+        self.groups.iter().all(GroupDiff::is_same_interface)
+    }
+}
+
+impl GroupDiff {
+    /// Whether both files have it, with the same interface.
+    pub fn is_same_interface(&self) -> bool {
+        let in_both = matches!(self.status, Status::Same | Status::Changed);
+        in_both && self.interface.is_empty()
+    }
+}
+
+impl Change {
+    /// Whether this, said of a whole table, matters to those who use it. A symbol does where a group refers to it.
+    fn is_of_interface(&self) -> bool {
+        matches!(self.what.as_str(), "set" | "triple" | "cpu")
     }
 }
 
@@ -378,9 +420,12 @@ impl Comparer {
         let none = Group::default();
         let (a_group, b_group) = (a.unwrap_or(&none), b.unwrap_or(&none));
         let parts = self.parts(a_group, b_group);
-        let changes = match (a, b) {
-            (Some(a), Some(b)) if self.holes => changes(&a.facts, &b.facts),
-            _ => Vec::new(),
+        let (changes, interface) = match (a, b) {
+            (Some(a), Some(b)) if self.holes => (
+                changes(&a.facts, &b.facts),
+                changes(&a.interface, &b.interface),
+            ),
+            _ => Default::default(),
         };
         let same = changes.is_empty() && parts.iter().all(|part| part.same);
         let (a_code, b_code) = (Size::of(a_group).code_bytes, Size::of(b_group).code_bytes);
@@ -397,6 +442,7 @@ impl Comparer {
             code_delta: b_code as i64 - a_code as i64,
             code_percent: percent(a_code, b_code),
             changes,
+            interface,
             parts,
         }
     }
@@ -584,7 +630,7 @@ fn changes(a: &[Fact], b: &[Fact]) -> Vec<Change> {
             b: b.map(|&value| value.to_owned()),
         };
         // One symbol does not become another.
-        let is_list = matches!(what.as_str(), SYMBOL | REGISTER_HOLE);
+        let is_list = matches!(what.as_str(), SYMBOL | REGISTER_HOLE | WAY_OUT | HOLE_VALUE);
         match (&only_a[..], &only_b[..]) {
             ([a], [b]) if !is_list => changes.push(change(Some(a), Some(b))),
             _ => {

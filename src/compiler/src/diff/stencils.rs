@@ -4,7 +4,7 @@
 use crate::c_header::{Header, HeaderGroup, HeaderPart};
 use crate::disassemble::{disassemble, value_text};
 use mimeo::form::{Form as VariantForm, Register, RegisterField, RegisterHole};
-use mimeo::hole::Hole;
+use mimeo::hole::{Hole, HoleValue};
 use mimeo::stencil::{Part, Stencil, StencilGroup, UopInfo};
 use mimeo::table::{StencilTable, Variant};
 use serde::Serialize;
@@ -35,6 +35,12 @@ pub(super) const SYMBOL: &str = "symbol";
 /// The name of the facts that a variant has a register hole.
 pub(super) const REGISTER_HOLE: &str = "register hole";
 
+/// The name of the facts that a group may be left this way, other than to the next uop.
+pub(super) const WAY_OUT: &str = "way out";
+
+/// The name of the facts that a group has a hole for this value.
+pub(super) const HOLE_VALUE: &str = "hole value";
+
 impl Fact {
     fn new(what: impl Into<String>, value: impl ToString) -> Self {
         Self {
@@ -62,6 +68,8 @@ pub(super) struct Group {
     /// Of a variant, the uop that it begins with.
     first_uop: String,
     pub(super) facts: Vec<Fact>,
+    /// What the runtime and the rest of a trace see of it, whatever its code; of a header nothing is known.
+    pub(super) interface: Vec<Fact>,
     pub(super) parts: Vec<PartBytes>,
 }
 
@@ -185,10 +193,12 @@ fn base_form(info: UopInfo<'_>, group: StencilGroup<'_>, symbols: &[&str]) -> Gr
         Fact::new("operand_max", info.operand_max),
         Fact::new("locals", info.locals),
     ];
+    let interface = interface(&facts, group, symbols);
     facts.extend(alignments(group));
     Group {
         first_uop: String::new(),
         facts,
+        interface,
         parts: parts(group, symbols),
     }
 }
@@ -200,6 +210,7 @@ fn variant_form(variant: &Variant<'_>, symbols: &[&str]) -> Group {
         facts.push(Fact::new(of("oparg_max"), info.oparg_max));
         facts.push(Fact::new(of("operand_max"), info.operand_max));
     }
+    let interface = interface(&facts, variant.group, symbols);
     if let VariantForm::Operands(form) = variant.form {
         facts.push(Fact::new("intact", form.intact));
         let renameable = form.renameable.registers().map(Register::name);
@@ -217,8 +228,44 @@ fn variant_form(variant: &Variant<'_>, symbols: &[&str]) -> Group {
             .next()
             .map_or_else(String::new, |info| info.name.to_owned()),
         facts,
+        interface,
         parts: parts(variant.group, symbols),
     }
+}
+
+/// What is said of a group whatever its code, and what its holes are filled with: which values, not how often, where, by which
+/// relocation and with which addend, for all this is the compiler's choice. What stays inside the group is no part of it, nor
+/// that it continues with the next uop: hot code may simply end.
+fn interface(facts: &[Fact], group: StencilGroup<'_>, symbols: &[&str]) -> Vec<Fact> {
+    let filled: BTreeSet<(&str, String)> = group
+        .holes()
+        .filter_map(|hole| {
+            let what = match hole.value() {
+                HoleValue::Zero
+                | HoleValue::Continue
+                | HoleValue::Code
+                | HoleValue::Cold
+                | HoleValue::Data => return None,
+                HoleValue::JumpTarget
+                | HoleValue::ErrorTarget
+                | HoleValue::ExitIndex
+                | HoleValue::Exit
+                | HoleValue::Top
+                | HoleValue::Leave => WAY_OUT,
+                HoleValue::Symbol => SYMBOL,
+                HoleValue::Oparg
+                | HoleValue::Operand
+                | HoleValue::Target
+                | HoleValue::Executor
+                | HoleValue::Input
+                | HoleValue::Pooled => HOLE_VALUE,
+            };
+            Some((what, value_text(hole, symbols)))
+        })
+        .collect();
+    let filled = filled.into_iter();
+    let filled = filled.map(|(what, value)| Fact::new(what, value));
+    facts.iter().cloned().chain(filled).collect()
 }
 
 fn register_hole(hole: &RegisterHole) -> String {
@@ -310,6 +357,7 @@ fn header_group(group: HeaderGroup) -> (String, Group) {
     let compared = Group {
         first_uop: String::new(),
         facts: extra.into_iter().collect(),
+        interface: Vec::new(),
         parts: parts.collect(),
     };
     (group.name, compared)
