@@ -1,5 +1,5 @@
 # Programs that checks need and that Rust does not bring, in the versions that are stated here. Sourced by them; needs bash.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # One that is installed in that version is used. Others go to a directory of their own: $MIMEO_TOOLS, or tools in cargo's
 # target directory. The caller has set `program`.
