@@ -66,7 +66,8 @@ for directory in "${directories[@]}"; do
     version=$(sed -n '/^\[workspace.package\]/,/^\[workspace.dependencies\]/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
     crate=$target/package/$name-$version.crate
     [ -s "$crate" ] || fail "$name: not packed"
-    tar -xzf "$crate" -C "$work/packages"
+    # With the time of now: cargo goes by it, and packs all files with the same.
+    tar -xzmf "$crate" -C "$work/packages"
     mv "$work/packages/$name-$version" "$work/packages/$name"
     names+=("$name")
     packed=$work/packages/$name
