@@ -243,7 +243,7 @@ impl Table {
         let checked_in = surroundings.manifest.join(&self.checked_in);
         let (table, origin) = match templates.0 {
             Ok(set) => compiled(set, sources, &checked_in, surroundings)?,
-            Err(why) => found(why, sources, &checked_in, surroundings)?,
+            Err(why) => self.found(why, sources, &checked_in, surroundings)?,
         };
         let file = surroundings.out.join(name);
         replace_file(&file, table.as_bytes())?;
@@ -251,6 +251,42 @@ impl Table {
             replace_file(file.with_extension("rs"), to_rust(&table)?.as_bytes())?;
         }
         Ok(Built { file, origin })
+    }
+
+    /// Without LLVM: the checked-in table, if nothing is wrong with it.
+    fn found(
+        &self,
+        why: NoLlvm,
+        sources: [u8; 32],
+        checked_in: &Path,
+        surroundings: &Surroundings,
+    ) -> Result<(StencilTable, Origin), BuildError> {
+        let path = || checked_in.to_owned();
+        match surroundings.wish {
+            Wish::Update => return Err(BuildError::NeedsLlvm("update", why)),
+            Wish::Check => return Err(BuildError::NeedsLlvm("check", why)),
+            Wish::Nothing | Wish::AllowStale => (),
+        }
+        let table = open(checked_in)
+            .map_err(|problem| BuildError::Unusable(path(), problem.into(), why))?
+            .ok_or_else(|| BuildError::Missing(path(), why))?;
+        if let Some(problem) = check_table(&table).find_map(Result::err) {
+            return Err(BuildError::Unusable(path(), problem.into(), why));
+        }
+        let llvm = table.llvm_version();
+        let origin = match table.sources() == Some(&sources) {
+            true => Origin::CheckedIn { llvm, why },
+            false if surroundings.wish == Wish::AllowStale => Origin::Stale { llvm, why },
+            false => {
+                return Err(BuildError::Stale {
+                    path: path(),
+                    sources: self.sources.clone(),
+                    is_known: table.sources().is_some(),
+                    why,
+                });
+            }
+        };
+        Ok((table, origin))
     }
 
     fn digest(&self, manifest: &Path) -> Result<[u8; 32], BuildError> {
@@ -392,41 +428,6 @@ fn difference(table: &StencilTable, checked_in: &Path) -> Option<Difference> {
         }
         Ok(Some(_)) => Some(Difference::Other),
     }
-}
-
-/// Without LLVM: the checked-in table, if nothing is wrong with it.
-fn found(
-    why: NoLlvm,
-    sources: [u8; 32],
-    checked_in: &Path,
-    surroundings: &Surroundings,
-) -> Result<(StencilTable, Origin), BuildError> {
-    let path = || checked_in.to_owned();
-    match surroundings.wish {
-        Wish::Update => return Err(BuildError::NeedsLlvm("update", why)),
-        Wish::Check => return Err(BuildError::NeedsLlvm("check", why)),
-        Wish::Nothing | Wish::AllowStale => (),
-    }
-    let table = open(checked_in)
-        .map_err(|problem| BuildError::Unusable(path(), problem.into(), why))?
-        .ok_or_else(|| BuildError::Missing(path(), why))?;
-    if let Some(problem) = check_table(&table).find_map(Result::err) {
-        return Err(BuildError::Unusable(path(), problem.into(), why));
-    }
-    let llvm = table.llvm_version();
-    let origin = match table.sources() == Some(&sources) {
-        true => Origin::CheckedIn { llvm, why },
-        false if surroundings.wish == Wish::AllowStale => Origin::Stale { llvm, why },
-        false => {
-            return Err(BuildError::Stale {
-                path: path(),
-                found: table.sources().copied(),
-                expected: sources,
-                why,
-            });
-        }
-    };
-    Ok((table, origin))
 }
 
 /// The table in a file, or none where there is no file.

@@ -128,7 +128,7 @@ fn version(table: &StencilTable) -> String {
     format!("{major}.{minor}.{patch}")
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
         // Writing to a string does not fail.

@@ -2,7 +2,7 @@
 
 #[cfg(llvm)]
 use crate::error::CompileError;
-use crate::format::{FormatError, hex};
+use crate::format::FormatError;
 use mimeo::table::TableError;
 use std::error::Error;
 use std::ffi::OsString;
@@ -199,19 +199,18 @@ pub enum BuildError {
     Unusable(PathBuf, #[source] Box<dyn Error + Send + Sync>, NoLlvm),
     /// The checked-in table was made from other sources, and there is no LLVM.
     #[error(
-        "{}: the checked-in table is stale: {}, expected {}, and it cannot be compiled, because {why}: {REMEDY}; \
+        "{}: the checked-in table is stale: {}, and it cannot be compiled, because {why}: {REMEDY}; \
          MIMEO_TABLES=allow-stale uses it as it is",
         .path.display(),
-        Made(found),
-        hex(expected)
+        Staleness { sources, is_known: *is_known }
     )]
     Stale {
         /// The table.
         path: PathBuf,
-        /// The digest of the sources that it was made from, if it has one.
-        found: Option<[u8; 32]>,
-        /// The digest of the sources.
-        expected: [u8; 32],
+        /// The sources, as the build script names them.
+        sources: Vec<PathBuf>,
+        /// Whether the table carries the digest of the sources that it was made from.
+        is_known: bool,
         /// Why it cannot be made anew.
         why: NoLlvm,
     },
@@ -264,18 +263,22 @@ impl fmt::Display for Llvm {
     }
 }
 
-/// What a stale table was made from.
-struct Made<'a>(&'a Option<[u8; 32]>);
+/// How a table is known to be stale.
+struct Staleness<'a> {
+    sources: &'a [PathBuf],
+    is_known: bool,
+}
 
-impl fmt::Display for Made<'_> {
+impl fmt::Display for Staleness<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(digest) => write!(
-                f,
-                "it was made from sources with the digest {}",
-                hex(digest)
-            ),
-            None => f.write_str("it does not carry the digest of its sources"),
+        if !self.is_known {
+            return f.write_str("it does not carry the digest of its sources");
         }
+        let sources: Vec<String> = self
+            .sources
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        write!(f, "it was made when {} read otherwise", sources.join(", "))
     }
 }
