@@ -23,6 +23,7 @@
 //! - `format`: tables as C headers, JSON documents and Rust source;
 //! - `diff`: two sets of stencils compared, of tables or of C headers, which `c_header` reads;
 //! - `sources`: the digest of the templates' text, by which a stale table is known without LLVM;
+//! - `build_script`: a table that is compiled where there is LLVM, and otherwise the checked-in one;
 //! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is;
 //! - `installation`: which LLVM is installed and where; the build script links what it finds.
 //!
@@ -71,6 +72,7 @@
 
 #[cfg(llvm)]
 mod addresses;
+pub mod build_script;
 #[cfg(llvm)]
 pub mod builder;
 pub mod c_header;
