@@ -118,5 +118,8 @@ fn variants_are_verified() {
     assert!(lines[2].starts_with(counts), "{shown}");
     let origin = "toy.mimeo: table toy, LLVM ";
     assert!(lines[3].starts_with(origin), "{shown}");
-    assert!(lines[3].ends_with(", of a set that is not this mimeo's"), "{shown}");
+    assert!(
+        lines[3].ends_with(", of a set that is not this mimeo's"),
+        "{shown}"
+    );
 }

@@ -28,9 +28,10 @@
 //! - `installation`: which LLVM is installed and where; the build script links what it finds.
 //!
 //! # Features
-//! `llvm19` links LLVM 19 and adds the stages that need it: `template`, `builder`, `target` and `codegen`, what comes as IR,
-//! and CPython's header. Without a feature there are extraction, the checker, the disassembler, the formats and the
-//! comparison, which need no LLVM. There is one feature for each version of LLVM, never two at once.
+//! `llvm19`, `llvm20`, `llvm21`, `llvm22` and `llvm23` each link that version of LLVM and add the stages that need it:
+//! `template`, `builder`, `target` and `codegen`, what comes as IR, and CPython's header. Without one there are extraction, the
+//! checker, the disassembler, the formats and the comparison, which need no LLVM. Two at once are an error, and so is a version
+//! that is not installed, unless `if-installed` stands beside it: then the package is built without LLVM, and says so.
 //!
 //! # Example
 //! A uop that adds the top two values and leaves through its jump target where the sum overflows:
