@@ -10,8 +10,10 @@ use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Check a table's format, prove from the bytes that every stencil keeps the rules, and tell whether the table of a standard
-/// set is stale: made from other templates than this program's
+/// Check a table's format, prove from the bytes that every stencil keeps the rules, and tell stale tables
+///
+/// The table of a standard set is stale if it was made from other templates than this program's. It carries the digest of
+/// their source; no LLVM is needed to compare.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Stencil tables
