@@ -44,6 +44,8 @@ mod operators;
 #[cfg(feature = "llvm")]
 mod py_calls;
 #[cfg(feature = "llvm")]
+mod python;
+#[cfg(feature = "llvm")]
 pub mod scalar;
 #[cfg(feature = "llvm")]
 mod stack;
@@ -57,13 +59,17 @@ mod truth;
 
 mod image;
 pub mod reference;
+mod text;
 
 pub use image::{
     Image, SCALAR_INTERPRETER, STANDARD_INTERPRETER, scalar_interpreter, standard_interpreter,
 };
 use mimeo::table::{StencilTable, TableError};
 #[cfg(feature = "llvm")]
+pub use python::standard_templates;
+#[cfg(feature = "llvm")]
 pub use scalar::scalar_templates;
+pub use text::sources_of;
 
 /// The name of the standard set, which its table carries.
 pub const NAME: &str = "python";
@@ -113,38 +119,4 @@ pub fn templates_of(set: &str) -> Option<mimeo_compiler::template::TemplateSet> 
         SCALAR_NAME => Some(scalar::scalar_templates()),
         _ => None,
     }
-}
-
-/// The templates that the standard table is made of.
-#[cfg(feature = "llvm")]
-pub fn standard_templates() -> mimeo_compiler::template::TemplateSet {
-    use mimeo_compiler::template::{FrameLayout, Registers, TemplateSet};
-    let frame = FrameLayout {
-        locals: mimeo_objects::layout::FRAME_LOCALS as u32,
-    };
-    TemplateSet::new(NAME, frame)
-        .with_registers(Registers::Slots)
-        .with_supernodes(supernodes::of(supernodes::PYTHON))
-        .with(locals::templates())
-        .with(constants::templates())
-        .with(stack::templates())
-        .with(int::templates())
-        .with(float::templates())
-        .with(str::templates())
-        .with(operators::templates())
-        .with(truth::templates())
-        .with(compare::templates())
-        .with(guards::templates())
-        .with(iteration::templates())
-        .with(subscripts::templates())
-        .with(containers::templates())
-        .with(dicts::templates())
-        .with(calls::templates())
-        .with(py_calls::templates())
-        .with(cells::templates())
-        .with(globals::templates())
-        .with(attributes::templates())
-        .with(exceptions::templates())
-        .with(matching::templates())
-        .with(control::templates())
 }

@@ -96,6 +96,7 @@ pub fn scalar_templates() -> TemplateSet {
     TemplateSet::new(crate::SCALAR_NAME, FrameLayout { locals: 0 })
         .with_registers(Registers::Operands)
         .with_supernodes(crate::supernodes::of(crate::supernodes::SCALAR))
+        .with_sources(crate::text::scalar())
         .with(values::templates())
         .with(arithmetic::templates())
         .with(compare::templates())

@@ -7,20 +7,32 @@
 #[allow(dead_code, unreachable_pub, reason = "the library needs the rest")]
 mod installation;
 
-use installation::{Installation, SUPPORTED};
+use installation::{Installation, SUPPORTED, Surroundings};
 use std::env;
-use std::process::ExitCode;
 
-fn main() -> ExitCode {
+macro_rules! exclude_each_other {
+    ($last:literal) => {};
+    ($first:literal, $($other:literal),+) => {
+        $(
+            #[cfg(all(feature = $first, feature = $other))]
+            compile_error!(concat!(
+                "the features ", $first, " and ", $other, " exclude each other, because a program is linked with one \
+                 LLVM: keep one of them, and use no --all-features"
+            ));
+        )+
+        exclude_each_other!($($other),+);
+    };
+}
+
+exclude_each_other!("llvm19", "llvm20", "llvm21", "llvm22", "llvm23");
+
+fn main() {
     println!("cargo::rustc-check-cfg=cfg(llvm)");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/installation.rs");
-    match llvm() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            println!("cargo::error={message}");
-            ExitCode::FAILURE
-        }
+    if let Err(message) = llvm() {
+        // Fails the build by itself. Of a script that failed, cargo would print all output, and with it the message again.
+        println!("cargo::error={message}");
     }
 }
 
@@ -32,8 +44,8 @@ fn llvm() -> Result<(), String> {
     let major = match *versions {
         [] if has_feature("LLVM") => return Err(no_version()),
         [] => return Ok(()),
-        [major] => major,
-        _ => return Err(several(&versions)),
+        // More than one did not compile.
+        [major, ..] => major,
     };
     // Documentation is built without linking, and docs.rs has no LLVM.
     println!("cargo::rerun-if-env-changed=DOCS_RS");
@@ -42,7 +54,7 @@ fn llvm() -> Result<(), String> {
         return Ok(());
     }
     watch(major);
-    match installation::find(major) {
+    match Surroundings::of_this_process().find(major) {
         Ok(found) => {
             link(&found);
             have_llvm(major);
@@ -74,18 +86,6 @@ fn no_version() -> String {
     format!(
         "the feature `llvm` alone names no version of LLVM: use one of {} in its place",
         feature_names()
-    )
-}
-
-fn several(versions: &[u32]) -> String {
-    let names: Vec<String> = versions
-        .iter()
-        .map(|major| format!("llvm{major}"))
-        .collect();
-    format!(
-        "the features {} exclude each other, because one program is linked with one LLVM: keep one of them, and do not use \
-         --all-features",
-        names.join(" and ")
     )
 }
 

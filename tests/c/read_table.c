@@ -25,6 +25,7 @@ struct header {
     uint32_t value_registers;
     uint32_t reserved;
     uint8_t  digest[32];
+    uint8_t  sources[32];
     struct text set, triple, cpu;
     struct section uops, variants, elements;
     struct section holes, register_holes, symbols;
@@ -74,7 +75,7 @@ struct register_hole {
 };
 #pragma pack(pop)
 
-_Static_assert(sizeof(struct header) == 176, "header");
+_Static_assert(sizeof(struct header) == 208, "header");
 _Static_assert(sizeof(struct uop) == 100, "uop");
 _Static_assert(sizeof(struct form) == 12, "form");
 _Static_assert(sizeof(struct element) == 16, "element");
@@ -308,6 +309,9 @@ static void print_header(const struct header *header, const uint8_t *strings)
            header->checksum);
     for (size_t i = 0; i < sizeof header->digest; i++)
         printf("%02x", header->digest[i]);
+    putchar(' ');
+    for (size_t i = 0; i < sizeof header->sources; i++)
+        printf("%02x", header->sources[i]);
     putchar('\n');
 }
 

@@ -23,24 +23,24 @@ pub mod header {
     /// `uint32_t reserved`.
     pub const RESERVED: usize = 44;
     /// `struct text set`, then `triple` and `cpu`.
-    pub const SET: usize = 80;
+    pub const SET: usize = 112;
     /// `struct text triple`.
-    pub const TRIPLE: usize = 88;
+    pub const TRIPLE: usize = 120;
     /// The length of the header in bytes.
-    pub const LENGTH: usize = 176;
+    pub const LENGTH: usize = 208;
 }
 
 /// The sections in their order: name, offset of its `struct section` in the header, bytes of an element.
 pub const SECTIONS: [(&str, usize, usize); 9] = [
-    ("uops", 104, 100),
-    ("variants", 112, 88),
-    ("elements", 120, 16),
-    ("holes", 128, 16),
-    ("register holes", 136, 12),
-    ("symbols", 144, 8),
-    ("code", 152, 1),
-    ("data", 160, 1),
-    ("strings", 168, 1),
+    ("uops", 136, 100),
+    ("variants", 144, 88),
+    ("elements", 152, 16),
+    ("holes", 160, 16),
+    ("register holes", 168, 12),
+    ("symbols", 176, 8),
+    ("code", 184, 1),
+    ("data", 192, 1),
+    ("strings", 200, 1),
 ];
 
 /// A table's bytes that are being changed.

@@ -103,6 +103,7 @@ pub fn contents(set: &str, symbols: &[&str], uops: Vec<UopContents>) -> TableCon
         cpu: "x86-64".to_owned(),
         llvm_version: (0, 0, 0),
         digest: [0; 32],
+        sources: [0; 32],
         symbols: symbols.iter().map(|&symbol| symbol.to_owned()).collect(),
         uops,
         variants: Vec::new(),

@@ -90,6 +90,7 @@ fn table_to_change() -> StencilTable {
         cpu: table.cpu().to_owned(),
         llvm_version: table.llvm_version(),
         digest: *table.digest(),
+        sources: table.sources().copied().unwrap_or_default(),
         symbols: table.symbols().map(str::to_owned).collect(),
         uops: table
             .uops()
@@ -169,7 +170,7 @@ fn is_accepted(table: &StencilTable, at: usize, changed: u8, arena: &Arc<CodeAre
         return false;
     };
     let _ = (changed.set(), changed.triple(), changed.cpu());
-    let _ = (changed.llvm_version(), changed.digest());
+    let _ = (changed.llvm_version(), changed.digest(), changed.sources());
     let same_symbols = table.symbols().eq(changed.symbols());
     assert_eq!(changed.uop_count(), table.uop_count());
     let changed = Arc::new(changed);

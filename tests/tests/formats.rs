@@ -37,6 +37,7 @@ fn bare(set: &str, uop: &str) -> Arc<StencilTable> {
         cpu: "x86-64".to_owned(),
         llvm_version: (19, 1, 7),
         digest: [0; 32],
+        sources: [0; 32],
         symbols: Vec::new(),
         uops: vec![uop],
         variants: Vec::new(),
@@ -183,9 +184,9 @@ fn json_of_no_table_is_refused_with_its_place() {
     let text = to_json(&scalar_table().unwrap()).unwrap();
     let rows = [
         (
-            "\"version\": 2",
             "\"version\": 3",
-            "version: \"3\", this library reads \"2\"",
+            "\"version\": 2",
+            "version: \"2\", this library reads \"3\"",
         ),
         (
             "x86_64-unknown",
@@ -201,6 +202,11 @@ fn json_of_no_table_is_refused_with_its_place() {
             "\"digest\": \"",
             "\"digest\": \"00",
             "digest: 33 bytes, expected 32",
+        ),
+        (
+            "\"sources\": \"",
+            "\"sources\": \"00",
+            "sources: 33 bytes, expected 32",
         ),
         (
             "\"JUMP_TARGET\"",

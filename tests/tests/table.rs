@@ -336,9 +336,10 @@ fn contents() -> impl Strategy<Value = TableContents> {
         ".{0,8}",
         any::<(u16, u16, u16)>(),
         any::<[u8; 32]>(),
+        any::<[u8; 32]>(),
         symbols,
     )
-        .prop_flat_map(|(set, cpu, llvm_version, digest, symbols)| {
+        .prop_flat_map(|(set, cpu, llvm_version, digest, sources, symbols)| {
             let uops = btree_map("\\PC{1,8}", uop(symbols.len() as u32), 0..10);
             let variants = vec(variant_seed(), 0..12);
             (uops, variants).prop_map(move |(uops, variants)| {
@@ -359,6 +360,7 @@ fn contents() -> impl Strategy<Value = TableContents> {
                     cpu: cpu.clone(),
                     llvm_version,
                     digest,
+                    sources,
                     symbols: symbols.clone(),
                     variants: without_doubles(variants.into_iter().filter_map(made)),
                     uops,
@@ -420,6 +422,7 @@ proptest! {
         prop_assert_eq!(table.triple(), TRIPLE);
         prop_assert_eq!(table.llvm_version(), contents.llvm_version);
         prop_assert_eq!(table.digest(), &contents.digest);
+        prop_assert_eq!(table.sources(), Some(&contents.sources));
         prop_assert!(table.symbols().eq(contents.symbols.iter().map(String::as_str)));
         prop_assert_eq!(table.uop_count(), contents.uops.len());
         for (id, uop) in table.uops().zip(&contents.uops) {
@@ -518,9 +521,9 @@ fn files_of_another_kind() {
         ),
         (
             "a newer format",
-            |draft| draft.put_u32(header::FORMAT_VERSION, 3),
+            |draft| draft.put_u32(header::FORMAT_VERSION, 4),
             "Version",
-            "of format version 3, this library reads version 2",
+            "of format version 4, this library reads version 3",
         ),
         (
             "an older format",
@@ -581,9 +584,9 @@ fn headers_that_are_wrong() {
     check_rows([
         (
             "a longer header",
-            |draft| draft.put_u32(header::HEADER_LENGTH, 180),
+            |draft| draft.put_u32(header::HEADER_LENGTH, 212),
             "Invalid",
-            "header: its length is 180, expected 176",
+            "header: its length is 212, expected 208",
         ),
         (
             "a reserved field in use",

@@ -57,6 +57,10 @@ fn expected(table: &StencilTable) -> Result<String, std::fmt::Error> {
     for byte in table.digest() {
         write!(text, "{byte:02x}")?;
     }
+    text.push(' ');
+    for byte in table.sources().unwrap_or(&[0; 32]) {
+        write!(text, "{byte:02x}")?;
+    }
     text.push('\n');
     for symbol in table.symbols() {
         writeln!(text, "symbol {symbol}")?;

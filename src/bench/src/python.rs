@@ -19,7 +19,7 @@ macro_rules! kernels {
     ($($name:literal),* $(,)?) => {
         &[$(PythonKernel {
             name: $name,
-            text: include_str!(concat!("../../../tests/traces/", $name, ".json")),
+            text: include_str!(concat!("../traces/", $name, ".json")),
         }),*]
     };
 }

@@ -198,8 +198,7 @@ fn memory_is_found_by_its_address() {
 /// The kernels' traces stand beside the recorded ones, as a corpus for `mimeo mine`. `MIMEO_BLESS=1` writes them.
 #[test]
 fn the_corpus_holds_the_kernels_traces() {
-    let directory =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/traces/scalar");
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("traces/scalar");
     for kernel in mimeo_bench::kernels::kernels().expect("kernels that make sense") {
         let path = directory.join(format!("{}.json", kernel.name));
         let text = serde_json::to_string(&kernel.trace).expect("a trace as JSON") + "\n";

@@ -66,8 +66,8 @@ mod without_bench {
 
     fn missing() -> Failure {
         Failure::Usage(
-            "this mimeo was built without its benchmark; use \
-             `cargo run --release -p mimeo-cli --features bench,llvm19 -- bench`"
+            "this mimeo was built without its benchmark: use `cargo run --release -p mimeo-cli --features bench,llvm19 -- \
+             bench`, with llvm19 to llvm23 for the LLVM that is installed, or none"
                 .to_owned(),
         )
     }

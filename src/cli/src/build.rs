@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     format: Form,
     /// The directory of the files, each called like its set; `-` prints the one file of a form other than `table`. The
     /// default, for `table` only, is that of the checked-in ones, seen from the top of the project
-    #[arg(long, value_name = "DIRECTORY")]
+    #[arg(long, value_name = "DIRECTORY", value_hint = clap::ValueHint::DirPath)]
     out: Option<PathBuf>,
     /// Do not compile templates: take the table in this file, of any set, and write it in another form
     #[arg(long, value_name = "FILE", conflicts_with_all = ["set", "embedded", "threads"])]
@@ -195,9 +195,9 @@ fn embedded(set: &str) -> Result<(StencilTable, PathBuf), Failure> {
 #[cfg(not(feature = "llvm"))]
 fn no_llvm<T>() -> Result<T, Failure> {
     Err(Failure::Usage(
-        "this mimeo was built without LLVM and cannot compile templates; `ci/setup-llvm.sh` installs it, then use \
-         `cargo run --release -p mimeo-cli --features llvm19 -- build`. Without it, tables that are there can be written \
-         in other forms, with --format and --embedded or --table"
+        "this mimeo was built without LLVM and cannot compile templates: use `cargo run --release -p mimeo-cli --features \
+         llvm19 -- build`, with llvm19 to llvm23 for the LLVM that is installed, which `mimeo doctor` says. Without it, tables \
+         that are there can be written in other forms, with --format and --embedded or --table"
             .to_owned(),
     ))
 }

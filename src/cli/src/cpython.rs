@@ -10,10 +10,10 @@ use std::path::PathBuf;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// CPython's source tree
-    #[arg(long, value_name = "DIRECTORY")]
+    #[arg(long, value_name = "DIRECTORY", value_hint = clap::ValueHint::DirPath)]
     source: PathBuf,
     /// The directory in which CPython is built, already configured
-    #[arg(long, value_name = "DIRECTORY")]
+    #[arg(long, value_name = "DIRECTORY", value_hint = clap::ValueHint::DirPath)]
     build: PathBuf,
     /// The header; the default is jit_stencils.h in the build directory, `-` prints it
     #[arg(long, value_name = "FILE")]
@@ -48,8 +48,8 @@ pub(crate) fn run(arguments: &Arguments, _out: &mut impl Write) -> Result<Answer
     } = arguments;
     let _ = (source, build, out, clang, debug, jobs);
     Err(Failure::Usage(
-        "this mimeo was built without LLVM; `ci/setup-llvm.sh` installs it, then use \
-         `cargo run --release -p mimeo-cli --features llvm19 -- cpython`"
+        "this mimeo was built without LLVM: use `cargo run --release -p mimeo-cli --features llvm19 -- cpython`, with llvm19 \
+         to llvm23 for the LLVM that is installed, which `mimeo doctor` says"
             .to_owned(),
     ))
 }

@@ -101,7 +101,7 @@ fn hinted(error: &dyn Error, no_code_memory: bool) -> String {
 }
 
 /// An error and what caused it: for code memory, what the system said.
-fn with_sources(error: &dyn Error) -> String {
+pub(crate) fn with_sources(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -4,6 +4,61 @@ use mimeo::table::TableError;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// Exit codes: what `help`, the manual pages and the program itself say.
+pub(crate) mod exit {
+    /// A code, its short name in the help, and what it is for.
+    pub(crate) struct Code {
+        pub(crate) number: u8,
+        pub(crate) name: &'static str,
+        pub(crate) meaning: &'static str,
+    }
+
+    pub(crate) const NO: u8 = 1;
+    pub(crate) const USAGE: u8 = 2;
+    pub(crate) const INPUT: u8 = 3;
+
+    /// All of them.
+    pub(crate) const CODES: [Code; 4] = [
+        Code {
+            number: 0,
+            name: "fine",
+            meaning: "",
+        },
+        Code {
+            number: NO,
+            name: "the answer is no",
+            meaning: "a trace ended elsewhere, tables differ, a stencil breaks a rule, engines disagree, traces cannot be run \
+                      here",
+        },
+        Code {
+            number: USAGE,
+            name: "usage",
+            meaning: "the command line is wrong, or asks for what this build cannot do",
+        },
+        Code {
+            number: INPUT,
+            name: "bad input",
+            meaning: "a file that cannot be read or written, or is not what it should be",
+        },
+    ];
+
+    impl Code {
+        /// Name and meaning.
+        pub(crate) fn text(&self) -> String {
+            match self.meaning {
+                "" => self.name.to_owned(),
+                meaning => format!("{}: {meaning}", self.name),
+            }
+        }
+    }
+
+    /// The part of the help.
+    pub(crate) fn help() -> String {
+        let lines = CODES.map(|code| format!("\n  {}  {}", code.number, code.text()));
+        format!("Exit codes:{}", lines.concat())
+    }
+}
+
 /// The answer of a command that did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -78,8 +133,8 @@ impl Failure {
 
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
-            Self::Input { .. } | Self::Text(_) | Self::Inputs(_) | Self::Output(_) => 3,
+            Self::Usage(_) => exit::USAGE,
+            Self::Input { .. } | Self::Text(_) | Self::Inputs(_) | Self::Output(_) => exit::INPUT,
         }
     }
 }

@@ -34,6 +34,7 @@ struct TableView<'a> {
     cpu: &'a str,
     llvm_version: String,
     digest: String,
+    sources: Option<String>,
     bytes: usize,
     /// How many variants the whole table has.
     variants: usize,
@@ -115,8 +116,9 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer,
         set: table.set(),
         triple: table.triple(),
         cpu: table.cpu(),
-        llvm_version: version(&table),
-        digest: hex(table.digest()),
+        llvm_version: tables::llvm_version(&table),
+        digest: tables::hex(table.digest()),
+        sources: table.sources().map(|sources| tables::hex(sources)),
         bytes: table.as_bytes().len(),
         variants: table.variant_count(),
         uops: chosen(arguments, &table)?
@@ -132,11 +134,6 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer,
         Format::Text => print_table(&view, !arguments.uops.is_empty(), out)?,
     }
     Ok(Answer::Yes)
-}
-
-fn version(table: &StencilTable) -> String {
-    let (major, minor, patch) = table.llvm_version();
-    format!("{major}.{minor}.{patch}")
 }
 
 fn chosen(arguments: &Arguments, table: &StencilTable) -> Result<Vec<UopId>, Failure> {
@@ -264,7 +261,7 @@ fn line_view(line: Line<'_>, register_holes: &[&RegisterHole]) -> LineView {
             .map(|hole| register_text(hole))
             .collect(),
         offset: line.offset,
-        bytes: hex(line.bytes),
+        bytes: tables::hex(line.bytes),
         text: line.text,
         holes: line.holes,
     }
@@ -280,10 +277,6 @@ fn register_text(hole: &RegisterHole) -> String {
     format!("{} as {field}", hole.register)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn print_table(
     table: &TableView<'_>,
     with_variants: bool,
@@ -294,6 +287,9 @@ fn print_table(
         "table {}: {} ({}), LLVM {}, {} bytes\ninputs {}",
         table.set, table.triple, table.cpu, table.llvm_version, table.bytes, table.digest
     )?;
+    if let Some(sources) = &table.sources {
+        writeln!(out, "sources {sources}")?;
+    }
     for uop in &table.uops {
         print_uop(uop, out)?;
         if with_variants {

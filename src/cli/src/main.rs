@@ -2,38 +2,34 @@
 
 mod bench;
 mod build;
+mod completions;
 mod convert;
 mod cpython;
 mod diff;
+mod doctor;
 mod documents;
 mod engines;
 mod failure;
 mod inspect;
+mod man;
 mod mine;
 mod run;
 mod tables;
 mod uops;
 mod verify;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use failure::{Answer, Failure};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Copy-and-patch: stencil tables, and traces run through them
 #[derive(Debug, Parser)]
-#[command(name = "mimeo", version, about, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "mimeo", version, about, max_term_width = 100, after_help = failure::exit::help())]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
 }
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  fine
-  1  the answer is no: a trace ended elsewhere, tables differ, a stencil breaks a rule, engines disagree
-  2  usage: the command line is wrong, or asks for what this build cannot do
-  3  bad input: a file that cannot be read or written, or is not what it should be";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -47,7 +43,25 @@ enum Command {
     Mine(mine::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
+    Doctor(doctor::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
     BenchWork(bench::Work),
+}
+
+/// The command as users know it: without the subcommands that this program runs itself with.
+fn public_command() -> clap::Command {
+    let all = CommandLine::command();
+    let public = all
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    clap::Command::new("mimeo")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(env!("CARGO_PKG_DESCRIPTION"))
+        .max_term_width(100)
+        .after_help(failure::exit::help())
+        .subcommand_required(true)
+        .subcommands(public.cloned())
 }
 
 fn main() -> ExitCode {
@@ -65,12 +79,15 @@ fn main() -> ExitCode {
         Command::Mine(arguments) => mine::run(&arguments, &mut out),
         Command::Verify(arguments) => verify::run(&arguments, &mut out),
         Command::Bench(arguments) => bench::run(&arguments, &mut out),
+        Command::Doctor(arguments) => doctor::run(&arguments, &mut out),
+        Command::Completions(arguments) => completions::run(&arguments, &mut out),
+        Command::Man(arguments) => man::run(&arguments, &mut out),
         Command::BenchWork(arguments) => bench::work(&arguments),
     };
     let flushed = out.flush().map_err(Failure::from);
     match result.and_then(|answer| flushed.map(|()| answer)) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
-        Ok(Answer::No) => ExitCode::from(1),
+        Ok(Answer::No) => ExitCode::from(failure::exit::NO),
         // Whoever reads has seen enough.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
@@ -79,5 +96,23 @@ fn main() -> ExitCode {
             failure.report();
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_hidden_is_all_that_the_public_command_lacks() {
+        let help = |mut command: clap::Command| command.render_long_help().to_string();
+        assert_eq!(help(public_command()), help(CommandLine::command()));
+        let names = |command: clap::Command| command.get_subcommands().count();
+        assert_eq!(names(public_command()) + 1, names(CommandLine::command()));
     }
 }

@@ -40,3 +40,14 @@ pub(crate) fn open_to_run(file: Option<&Path>) -> Result<StencilTable, Failure> 
 pub(crate) fn name(file: Option<&Path>) -> PathBuf {
     file.map_or_else(|| PathBuf::from("(embedded table)"), Path::to_owned)
 }
+
+/// The LLVM that made a table, as LLVM writes its version.
+pub(crate) fn llvm_version(table: &StencilTable) -> String {
+    let (major, minor, patch) = table.llvm_version();
+    format!("{major}.{minor}.{patch}")
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

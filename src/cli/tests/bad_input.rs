@@ -1,6 +1,6 @@
 //! What the command says of bad input, and its exit code: 1 where the answer is no, 3 where there is no answer.
 
-use mimeo::table::refresh_checksum;
+use mimeo::table::{StencilTable, refresh_checksum};
 use serde_json::{Value as Json, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -292,6 +292,51 @@ fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     bytes
 }
 
+/// Tables that keep the rules, but were not made from the templates of the program that looks at them.
+#[test]
+fn stale_tables_are_told_without_llvm() {
+    const SOURCES: std::ops::Range<usize> = 80..112;
+    let inputs = Inputs::new();
+    let good = STANDARD_TABLE.to_vec();
+    let stale = changed(|bytes| bytes[SOURCES.start] ^= 1);
+    let unknown = changed(|bytes| bytes[SOURCES].fill(0));
+    let foreign = {
+        let table = StencilTable::from_static(STANDARD_TABLE).unwrap();
+        let set = table.set().as_bytes();
+        let mut strings = STANDARD_TABLE.windows(set.len());
+        let place = strings.rposition(|text| text == set).unwrap();
+        changed(|bytes| bytes[place..place + set.len()].copy_from_slice(b"cobras"))
+    };
+    let digest: String = stale[SOURCES]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    for (table, code, expected) in [
+        (
+            good,
+            0,
+            "table python, LLVM 19.1.7, made from this mimeo's templates",
+        ),
+        (
+            stale,
+            1,
+            &*format!("stale: made from templates whose source has the digest {digest}"),
+        ),
+        (unknown, 1, "it does not say what it was made from"),
+        (
+            foreign,
+            0,
+            "table cobras, LLVM 19.1.7, of a set that is not this mimeo's",
+        ),
+    ] {
+        inputs.put("table.mimeo", table);
+        let (found, printed, said) = inputs.run(&["verify", "table.mimeo"]);
+        assert!(printed.contains(expected), "{printed}");
+        assert!(printed.contains("230 of 230 uops"), "{printed}");
+        assert_eq!((found, said.as_str()), (Some(code), ""));
+    }
+}
+
 #[test]
 fn tables_that_cannot_be_used() {
     let inputs = Inputs::new();
@@ -300,10 +345,10 @@ fn tables_that_cannot_be_used() {
     flipped[length / 2] ^= 4;
     inputs.put("good.json", sum_squares().to_string());
     for (table, expected) in [
-        (Vec::new(), "the file has 0 bytes, expected 176: "),
+        (Vec::new(), "the file has 0 bytes, expected 208: "),
         (
             STANDARD_TABLE[..100].to_vec(),
-            "the file has 100 bytes, expected 176: ",
+            "the file has 100 bytes, expected 208: ",
         ),
         (
             STANDARD_TABLE[..length - 1].to_vec(),
@@ -319,8 +364,8 @@ fn tables_that_cannot_be_used() {
             "not a stencil table: it starts with",
         ),
         (
-            changed(|bytes| bytes[8] = 3),
-            "stencil table of format version 3, this library reads version 2",
+            changed(|bytes| bytes[8] = 4),
+            "stencil table of format version 4, this library reads version 3",
         ),
         (changed(|bytes| bytes[28] = 10), "the table is for"),
     ] {

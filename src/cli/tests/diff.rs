@@ -83,6 +83,7 @@ fn contents(bytes: &[u8]) -> TableContents {
         cpu: table.cpu().to_owned(),
         llvm_version: table.llvm_version(),
         digest: *table.digest(),
+        sources: table.sources().copied().unwrap_or_default(),
         symbols: table.symbols().map(str::to_owned).collect(),
         uops: uops.collect(),
         variants: variants.collect(),

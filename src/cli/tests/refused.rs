@@ -1,4 +1,4 @@
-//! `mimeo run` in a process that may have no executable memory but its own text, as under SELinux without `execmem`. A
+//! `mimeo run` and `mimeo doctor` in a process that may have no executable memory but its own text, as under SELinux without `execmem`. A
 //! seccomp filter plays the policy.
 #![allow(unsafe_code)]
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -106,8 +106,13 @@ fn refuse_executable_memory() -> io::Result<()> {
 
 /// `mimeo run` with these arguments under the policy.
 fn run(arguments: &[&str]) -> Output {
+    mimeo(&[&["run"], arguments].concat())
+}
+
+/// `mimeo` with these arguments under the policy.
+fn mimeo(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mimeo"));
-    command.arg("run").args(arguments);
+    command.args(arguments);
     // SAFETY: between fork and exec only system calls are made.
     unsafe { command.pre_exec(refuse_executable_memory) };
     command.output().expect("mimeo starts under the filter")
@@ -151,4 +156,32 @@ fn verbose_says_why_it_interprets() {
     let error = text(&output.stderr);
     assert!(error.starts_with("interpreting the traces: "), "{error}");
     assert!(error.contains("may not be mapped executable"), "{error}");
+}
+
+#[test]
+fn the_doctor_says_what_is_refused_and_what_works() {
+    let output = mimeo(&["doctor"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(text(&output.stderr), "");
+    let report = text(&output.stdout);
+    for expected in [
+        "  no   machine code",
+        "  yes  interpreter",
+        "  no   memory, dual",
+        "  no   memory, protect",
+        "may not be mapped executable",
+        "  for machine code: allow executable memory",
+        "\nTraces can be run, with the interpreter only.\n",
+    ] {
+        assert!(
+            report.contains(expected),
+            "{expected:?} is not in: {report}"
+        );
+    }
+    let output = mimeo(&["doctor", "--json"]);
+    assert!(output.status.success());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["works"], true);
+    assert_eq!(report["traces"]["code_memory"], serde_json::Value::Null);
+    assert_eq!(report["traces"]["machine_code"]["works"], false);
 }

@@ -108,7 +108,7 @@ fn variants_for_programs() {
 fn variants_are_verified() {
     let (code, shown) = run(&["verify", "toy.mimeo"]);
     let lines: Vec<&str> = shown.lines().collect();
-    assert_eq!((code, lines.len()), (Some(1), 3), "{shown}");
+    assert_eq!((code, lines.len()), (Some(1), 4), "{shown}");
     assert!(lines[0].starts_with("toy.mimeo: _CALL, "), "{shown}");
     assert!(
         lines[1].starts_with("toy.mimeo: _EXIT_IF_ZERO [r8], "),
@@ -116,4 +116,10 @@ fn variants_are_verified() {
     );
     let counts = "toy.mimeo: 16 of 17 uops and 10 of 11 variants keep the rules, ";
     assert!(lines[2].starts_with(counts), "{shown}");
+    let origin = "toy.mimeo: table toy, LLVM ";
+    assert!(lines[3].starts_with(origin), "{shown}");
+    assert!(
+        lines[3].ends_with(", of a set that is not this mimeo's"),
+        "{shown}"
+    );
 }

@@ -101,6 +101,7 @@ pub fn compile(set: &TemplateSet, options: Options) -> Result<TableContents, Com
             version(llvm_version.2),
         ),
         digest,
+        sources: set.sources,
         symbols,
         uops,
         variants,

@@ -11,7 +11,7 @@
 //! | of each uop | stack effects, flags, limits, locals, alignment | values beside the sizes | no |
 //! | variants | yes | | no |
 //! | other groups: the trampoline | | yes | yes |
-//! | of the whole | set, triple, CPU, LLVM, digest, symbols | digest, comments at the start | no |
+//! | of the whole | set, triple, CPU, LLVM, digest, sources, symbols | digest, comments at the start | no |
 //!
 //! Parts are compared with the part of the same name: hot, cold and data of a table, code and data of CPython's headers.
 //! Where neither file's parts are among those of the other, as with a table and such a header, all code of a uop is

@@ -22,12 +22,16 @@
 //! - `c_source`, `listing`: stencil groups as C functions, with their disassembly as comments;
 //! - `format`: tables as C headers, JSON documents and Rust source;
 //! - `diff`: two sets of stencils compared, of tables or of C headers, which `c_header` reads;
-//! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is.
+//! - `sources`: the digest of the templates' text, by which a stale table is known without LLVM;
+//! - `build_script`: a table that is compiled where there is LLVM, and otherwise the checked-in one;
+//! - `disassemble`: stencils as text; `error`: what can go wrong, and whose fault it is;
+//! - `installation`: which LLVM is installed and where; the build script links what it finds.
 //!
 //! # Features
-//! `llvm19` links LLVM 19 and adds the stages that need it: `template`, `builder`, `target` and `codegen`, what comes as IR,
-//! and CPython's header. Without a feature there are extraction, the checker, the disassembler, the formats and the
-//! comparison, which need no LLVM. There is one feature for each version of LLVM, never two at once.
+//! `llvm19`, `llvm20`, `llvm21`, `llvm22` and `llvm23` each link that version of LLVM and add the stages that need it:
+//! `template`, `builder`, `target` and `codegen`, what comes as IR, and CPython's header. Without one there are extraction, the
+//! checker, the disassembler, the formats and the comparison, which need no LLVM. Two at once are an error, and so is a version
+//! that is not installed, unless `if-installed` stands beside it: then the package is built without LLVM, and says so.
 //!
 //! # Example
 //! A uop that adds the top two values and leaves through its jump target where the sum overflows:
@@ -69,6 +73,7 @@
 
 #[cfg(llvm)]
 mod addresses;
+pub mod build_script;
 #[cfg(llvm)]
 pub mod builder;
 pub mod c_header;
@@ -93,6 +98,7 @@ mod fold;
 pub mod format;
 #[cfg(llvm)]
 mod forms;
+pub mod installation;
 #[cfg(llvm)]
 pub mod interpreter;
 #[cfg(llvm)]
@@ -104,6 +110,7 @@ pub mod listing;
 mod module;
 #[cfg(llvm)]
 mod plumbing;
+pub mod sources;
 pub mod symbol;
 #[cfg(llvm)]
 pub mod target;

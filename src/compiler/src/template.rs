@@ -371,6 +371,9 @@ pub struct TemplateSet {
     /// Anything else the code depends on, such as the layout of the objects it touches: it goes into the table's
     /// digest of the inputs, so that a table and a library that disagree are told apart.
     pub environment: Vec<u8>,
+    /// BLAKE3 of the source of the templates, as [`Sources`](crate::sources::Sources) computes it, for the table to carry; zeros
+    /// for none.
+    pub sources: [u8; 32],
 }
 
 impl TemplateSet {
@@ -383,6 +386,7 @@ impl TemplateSet {
             registers: Registers::None,
             supernodes: Vec::new(),
             environment: Vec::new(),
+            sources: [0; 32],
         }
     }
 
@@ -397,6 +401,13 @@ impl TemplateSet {
     #[must_use]
     pub fn with_supernodes(mut self, sequences: impl IntoIterator<Item = Vec<String>>) -> Self {
         self.supernodes.extend(sequences);
+        self
+    }
+
+    /// Says what the source of the templates is: a table that is older than it can be told without LLVM.
+    #[must_use]
+    pub fn with_sources(mut self, sources: [u8; 32]) -> Self {
+        self.sources = sources;
         self
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Every offset is computed from the struct, so that code generators and this package cannot disagree.
 
-use crate::builtin::Builtin;
-use crate::call;
+use crate::builtin::{Builtin, BuiltinId};
+use crate::call::{self, CallKind};
 use crate::cell::Cell;
 use crate::code::Code;
 use crate::dict::{Dict, Entry};
@@ -22,7 +22,7 @@ use crate::singleton::Bool;
 use crate::str::{self, Str};
 use crate::thread::ThreadState;
 use crate::tuple::TupleStart;
-use crate::types::Type;
+use crate::types::{Type, TypeId};
 use std::mem::offset_of;
 
 macro_rules! kinds {
@@ -31,6 +31,8 @@ macro_rules! kinds {
             #[doc = concat!("The number of [`Kind::", stringify!($kind), "`] in a header.")]
             pub const $name: u32 = Kind::$kind as u32;
         )+
+
+        const KINDS: &[(&str, u64)] = &[$((stringify!($name), $name as u64)),+];
     };
 }
 
@@ -62,6 +64,8 @@ kinds! {
 macro_rules! offsets {
     ($($(#[$doc:meta])+ $name:ident = $layout:ty, $($field:ident).+;)+) => {
         $($(#[$doc])+ pub const $name: usize = offset_of!($layout, $($field).+);)+
+
+        const OFFSETS: &[(&str, u64)] = &[$((stringify!($name), $name as u64)),+];
     };
 }
 
@@ -235,6 +239,41 @@ pub const SLOT_SIZE: usize = size_of::<*mut Header>();
 pub const DICT_ENTRY_SIZE: usize = size_of::<Entry>();
 /// The bytes of a frame without its slots.
 pub const FRAME_SIZE: usize = size_of::<Frame>();
+
+/// The whole contract, names and numbers: what code that was made for other numbers cannot be used with.
+pub fn contract() -> impl Iterator<Item = (&'static str, u64)> {
+    let flags = [
+        ("FLAG_BIG", FLAG_BIG),
+        ("FLAG_ASCII", FLAG_ASCII),
+        ("FLAG_TWO_BYTES", FLAG_TWO_BYTES),
+        ("FLAG_FOUR_BYTES", FLAG_FOUR_BYTES),
+        ("FLAG_FUNCTION", FLAG_FUNCTION),
+        ("FLAG_METHOD", FLAG_METHOD),
+        ("FIRST_CLASS", FIRST_CLASS),
+    ];
+    let sizes = [
+        ("SLOT_SIZE", SLOT_SIZE),
+        ("DICT_ENTRY_SIZE", DICT_ENTRY_SIZE),
+        ("FRAME_SIZE", FRAME_SIZE),
+    ];
+    let calls = [
+        ("NoArguments", CallKind::NoArguments),
+        ("One", CallKind::One),
+        ("Fast", CallKind::Fast),
+        ("FastWithKeywords", CallKind::FastWithKeywords),
+    ];
+    let types = TypeId::ALL.iter().map(|&id| (id.name(), id as u64));
+    let builtins = BuiltinId::ALL.iter().map(|&id| (id.name(), id as u64));
+    KINDS
+        .iter()
+        .chain(OFFSETS)
+        .copied()
+        .chain(flags.map(|(name, flag)| (name, u64::from(flag))))
+        .chain(sizes.map(|(name, size)| (name, size as u64)))
+        .chain(calls.map(|(name, kind)| (name, kind as u64)))
+        .chain(types)
+        .chain(builtins)
+}
 
 #[cfg(test)]
 mod tests {

@@ -97,6 +97,7 @@ fn engine() -> Engine {
         cpu: "x86-64".to_owned(),
         llvm_version: (19, 1, 0),
         digest: [0; 32],
+        sources: [0; 32],
         symbols: Vec::new(),
         uops,
         variants: Vec::new(),

@@ -1,16 +1,16 @@
 //! The stencil table: all stencil groups of a uop set for one target, in one file.
 //!
-//! # Format, version 2
+//! # Format, version 3
 //! Every number is little-endian and nothing is aligned. A C program can map the file and use these structures as they
 //! are, if it packs them (`#pragma pack(1)`):
 //!
 //! ```c
 //! struct text    { uint32_t offset, length; };          // UTF-8 without a 0 at the end; from the start of the strings
 //! struct section { uint32_t offset, count; };           // from the start of the file; elements, not bytes
-//! struct header {                                       // 176 bytes, at offset 0
+//! struct header {                                       // 208 bytes, at offset 0
 //!     uint8_t  magic[8];                                // "MIMEO\r\n\x1a"
-//!     uint32_t format_version;                          // 2
-//!     uint32_t header_length;                           // 176
+//!     uint32_t format_version;                          // 3
+//!     uint32_t header_length;                           // 208
 //!     uint64_t file_length;
 //!     uint32_t checksum;                                // CRC-32 (IEEE) of the file with this field as zero
 //!     uint32_t calling_convention;                      // LLVM's number; 21 is preserve_none
@@ -18,6 +18,7 @@
 //!     uint32_t value_registers;                         // 3: stack values passed in r15, rdi, rsi
 //!     uint32_t reserved;                                // 0
 //!     uint8_t  digest[32];                              // BLAKE3 of what the stencils were made from
+//!     uint8_t  sources[32];                             // BLAKE3 of the templates' source; 0 where nobody said
 //!     struct text set, triple, cpu;
 //!     struct section uops, variants, elements;          // struct uop, variant, element
 //!     struct section holes, register_holes, symbols;    // struct hole, register_hole, text
@@ -107,7 +108,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 pub const MAGIC: [u8; 8] = *b"MIMEO\r\n\x1a";
 
 /// The format version that this library reads and writes.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The only target so far.
 pub const TRIPLE: &str = "x86_64-unknown-linux-gnu";
@@ -520,9 +521,15 @@ impl StencilTable {
         (major, minor, patch)
     }
 
-    /// BLAKE3 of what the stencils were made from.
+    /// BLAKE3 of what the stencils were made from: the templates' LLVM IR, what they declare, and the LLVM.
     pub fn digest(&self) -> &[u8; 32] {
         &self.header.digest
+    }
+
+    /// BLAKE3 of the source of the templates, if whoever compiled them said it. Unlike the [digest](Self::digest), it can be
+    /// computed again without LLVM: where it differs from that of the templates at hand, the table is stale.
+    pub fn sources(&self) -> Option<&[u8; 32]> {
+        Some(&self.header.sources).filter(|sources| **sources != [0; 32])
     }
 
     /// How many uops there are.

@@ -145,18 +145,21 @@ impl From<&StencilTable> for Stencils {
     fn from(table: &StencilTable) -> Self {
         let symbols: Vec<&str> = table.symbols().collect();
         let (major, minor, patch) = table.llvm_version();
-        let digest: String = table
-            .digest()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex = |bytes: &[u8; 32]| -> String {
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        };
         let mut facts = vec![
             Fact::new("set", table.set()),
             Fact::new("triple", table.triple()),
             Fact::new("cpu", table.cpu()),
             Fact::new("llvm_version", format!("{major}.{minor}.{patch}")),
-            Fact::new("digest", digest),
+            Fact::new("digest", hex(table.digest())),
         ];
+        facts.extend(
+            table
+                .sources()
+                .map(|sources| Fact::new("sources", hex(sources))),
+        );
         facts.extend(symbols.iter().map(|symbol| Fact::new(SYMBOL, symbol)));
         let uops = table.uops().map(|uop| {
             let info = table.uop(uop);

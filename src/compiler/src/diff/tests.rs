@@ -88,6 +88,7 @@ fn contents() -> TableContents {
         cpu: "x86-64".to_owned(),
         llvm_version: (19, 1, 7),
         digest: [7; 32],
+        sources: [9; 32],
         symbols: vec!["first".to_owned(), "second".to_owned()],
         uops: vec![
             add_uop,

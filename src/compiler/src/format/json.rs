@@ -30,6 +30,7 @@ struct Document {
     calling_convention: String,
     llvm_version: (u16, u16, u16),
     digest: String,
+    sources: String,
     value_registers: u32,
     symbols: Vec<String>,
     uops: Vec<Uop>,
@@ -142,8 +143,9 @@ const FIELDS: [(RegisterField, &str); 3] = [
 ///
 /// ```json
 /// {
-/// "format": "mimeo stencil table", "version": 2, "set": "scalar", "triple": "x86_64-unknown-linux-gnu", "cpu": "x86-64",
-/// "calling_convention": "preserve_none", "llvm_version": [19, 1, 7], "digest": "b79f...", "value_registers": 3,
+/// "format": "mimeo stencil table", "version": 3, "set": "scalar", "triple": "x86_64-unknown-linux-gnu", "cpu": "x86-64",
+/// "calling_convention": "preserve_none", "llvm_version": [19, 1, 7], "digest": "b79f...", "sources": "c01d...",
+/// "value_registers": 3,
 /// "symbols": ["mimeo_int_add"],
 /// "uops": [
 /// {"name": "LOAD_I64", "popped": {"fixed": 0, "per_oparg": 0, "low_bit": 0}, "pushed": ..., "leaving_popped": ...,
@@ -178,13 +180,14 @@ pub fn to_json(table: &StencilTable) -> Result<String, FormatError> {
     Ok(format!(
         "{{\n\"format\": {}, \"version\": {FORMAT_VERSION}, \"set\": {}, \"triple\": {}, \"cpu\": {},\n\
          \"calling_convention\": {}, \"llvm_version\": [{major}, {minor}, {patch}], \"digest\": {}, \
-         \"value_registers\": {VALUE_REGISTERS},\n\"symbols\": {},\n\"uops\": {},\n\"variants\": {}\n}}\n",
+         \"sources\": {}, \"value_registers\": {VALUE_REGISTERS},\n\"symbols\": {},\n\"uops\": {},\n\"variants\": {}\n}}\n",
         text(FORMAT)?,
         text(table.set())?,
         text(table.triple())?,
         text(table.cpu())?,
         text(CONVENTION)?,
         text(&hex(table.digest()))?,
+        text(&hex(table.sources().unwrap_or(&[0; 32])))?,
         rows(symbols.into_iter())?,
         rows(uops)?,
         rows(variants)?
@@ -350,15 +353,18 @@ pub fn from_json(text: &str) -> Result<TableContents, FormatError> {
             ));
         }
     }
-    let digest = bytes("digest", &document.digest)?;
-    let length = digest.len();
+    let digest = |field, text: &str| {
+        let bytes = bytes(field, text)?;
+        let length = bytes.len();
+        let problem = |_| invalid(field, format!("{length} bytes, expected 32"));
+        <[u8; 32]>::try_from(bytes).map_err(problem)
+    };
     Ok(TableContents {
         set: document.set,
         cpu: document.cpu,
         llvm_version: document.llvm_version,
-        digest: digest
-            .try_into()
-            .map_err(|_| invalid("digest", format!("{length} bytes, expected 32")))?,
+        digest: digest("digest", &document.digest)?,
+        sources: digest("sources", &document.sources)?,
         symbols: document.symbols,
         uops: document
             .uops

@@ -28,7 +28,7 @@ pub(super) fn traces() -> Vec<(String, String)> {
 }
 
 fn directory() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/traces")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/traces")
 }
 
 /// The text of one trace.

@@ -536,7 +536,7 @@ mod tests {
     }
 
     /// CPython's own metadata: name, code and data bytes, holes, values popped, flags.
-    const CPYTHON: &str = include_str!("../../../../ir-templates/cpython-3.13.tsv");
+    const CPYTHON: &str = include_str!("../../tests/cpython-3.13.tsv");
 
     /// Uops of which nothing is said here: those of generators and coroutines, and those that no trace holds.
     const UNKNOWN: [&str; 12] = [

@@ -296,6 +296,7 @@ fn engine(seeds: &[UopSeed]) -> Engine {
         cpu: "x86-64".to_owned(),
         llvm_version: (19, 1, 0),
         digest: [0; 32],
+        sources: [0; 32],
         symbols: SYMBOL_NAMES.map(str::to_owned).to_vec(),
         uops: (0..)
             .zip(seeds)

@@ -89,6 +89,8 @@ pub struct TableContents {
     pub llvm_version: (u16, u16, u16),
     /// BLAKE3 of what the stencils were made from.
     pub digest: [u8; 32],
+    /// BLAKE3 of the templates' source, or zeros; see [`StencilTable::sources`].
+    pub sources: [u8; 32],
     /// The names of the symbols that holes refer to, by index.
     pub symbols: Vec<String>,
     /// The uops, in any order.
@@ -197,6 +199,7 @@ impl Writer {
             llvm_version: [U16::new(major), U16::new(minor), U16::new(patch), U16::ZERO],
             value_registers: U32::new(VALUE_REGISTERS),
             digest: contents.digest,
+            sources: contents.sources,
             set,
             triple,
             cpu,

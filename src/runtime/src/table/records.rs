@@ -38,6 +38,7 @@ pub(super) struct Header {
     pub(super) value_registers: U32,
     pub(super) reserved: U32,
     pub(super) digest: [u8; 32],
+    pub(super) sources: [u8; 32],
     pub(super) set: TextRecord,
     pub(super) triple: TextRecord,
     pub(super) cpu: TextRecord,
@@ -140,7 +141,7 @@ pub(super) struct RegisterHoleRecord {
 }
 
 const _: () = assert!(
-    size_of::<Header>() == 176
+    size_of::<Header>() == 208
         && size_of::<UopRecord>() == 100
         && size_of::<ElementRecord>() == 16
         && size_of::<VariantRecord>() == 88

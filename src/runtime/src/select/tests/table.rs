@@ -242,6 +242,7 @@ pub(super) fn table(options: Options) -> StencilTable {
         cpu: "x86-64".to_owned(),
         llvm_version: (0, 0, 0),
         digest: [0; 32],
+        sources: [0; 32],
         symbols: Vec::new(),
         uops,
         variants,
