@@ -277,7 +277,13 @@ fn markdown(comparison: &Comparison, answer: Answer, out: &mut impl Write) -> Re
             "code and data, bytes",
             arrow(&before.to_string(), &after.to_string()),
         ),
-        ("difference", percent_text(before, after)),
+        (
+            "difference",
+            match percent_text(before, after).as_str() {
+                "" => "none".to_owned(),
+                text => text.to_owned(),
+            },
+        ),
         ("groups changed", differ.to_string()),
         ("holes changed", holes.sum::<usize>().to_string()),
         ("interfaces changed", interfaces.to_string()),

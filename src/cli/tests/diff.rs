@@ -126,6 +126,90 @@ fn a_table_that_is_written_again_is_the_same() {
 }
 
 #[test]
+fn what_others_see_of_a_table() {
+    // Code that is two bytes longer and does the same.
+    let longer = |contents: &mut TableContents| {
+        contents.llvm_version = (22, 1, 8);
+        let hot = &mut uop(contents, "_NOP").group.hot;
+        hot.bytes = vec![0x90, 0x90];
+    };
+    let (code, output) = python_diff(longer, &["--interface"]);
+    assert_eq!((code, rows_in(&output)), (0, vec![]));
+    assert!(
+        output.contains("uops with the same interface, 0 without\n"),
+        "{output}"
+    );
+    let last = output.lines().last().unwrap();
+    assert!(
+        last.starts_with("code and data ") && last.ends_with(" bytes (+0.0 %)"),
+        "{last}"
+    );
+
+    let (code, output) = python_diff(longer, &["--interface", "--margin", "1"]);
+    assert_eq!(code, 0);
+    assert!(output.ends_with("(+0.0 %), within 1 %\n"), "{output}");
+    let (code, output) = python_diff(longer, &["--interface", "--margin", "0.001"]);
+    assert_eq!(code, 1);
+    assert!(
+        output.ends_with("(+0.0 %), more than 0.001 %\n"),
+        "{output}"
+    );
+
+    let (code, output) = python_diff(longer, &["--interface", "--format", "markdown"]);
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!((code, lines.len()), (0, 3));
+    assert!(lines[0].starts_with("| set | LLVM | uops |"), "{output}");
+    assert!(
+        lines[2].starts_with("| python | 19.1.7 → 22.1.8 | "),
+        "{output}"
+    );
+    assert!(
+        lines[2].ends_with(" | +0.0 % | 1 | 0 | 0 | ok |"),
+        "{output}"
+    );
+    // Without --interface everything counts.
+    let (code, output) = python_diff(longer, &["--format", "markdown"]);
+    assert_eq!(code, 1);
+    assert!(output.ends_with(" | 1 | 0 | 0 | differs |\n"), "{output}");
+
+    // Another way to the next uop is no difference, another exit is one.
+    let (code, output) = python_diff(
+        |contents| {
+            uop(contents, "_NOP").flags |= UopFlags::LOCAL;
+            contents.uops.retain(|uop| uop.name != "_SWAP");
+            contents
+                .variants
+                .retain(|variant| !variant.uops.contains(&"_SWAP".to_owned()));
+        },
+        &["--interface"],
+    );
+    assert_eq!(code, 1);
+    let rows = rows_in(&output);
+    assert_eq!(
+        rows[..2],
+        ["_NOP: flags: none -> LOCAL", "_SWAP: only in A"]
+    );
+    assert!(
+        output.contains(" uops with the same interface, 2 without\n"),
+        "{output}"
+    );
+}
+
+#[test]
+fn only_tables_have_interfaces() {
+    let files: &[(&str, &[u8])] = &[("a.h", HEADER.as_bytes()), ("b.mimeo", PYTHON_TABLE)];
+    for arguments in [&["--interface"][..], &["--format", "markdown"]] {
+        let arguments = [arguments, &["a.h", "b.mimeo"]].concat();
+        let (code, output, errors) = diff(files, &arguments);
+        assert_eq!((code, output.as_str()), (Some(2), ""));
+        assert!(
+            errors.contains("compares stencil tables, and not both are"),
+            "{errors}"
+        );
+    }
+}
+
+#[test]
 fn a_changed_table() {
     let change = |contents: &mut TableContents| {
         contents.llvm_version = (20, 1, 8);

@@ -189,6 +189,104 @@ fn what_is_said_of_a_table() {
     assert!(comparison.uops.is_same() && comparison.variants.is_same());
 }
 
+/// Whether the interfaces of all are the same though something else is not, and how that of the one that differs does.
+fn interface_diff(change: impl FnOnce(&mut TableContents)) -> (bool, Vec<Change>) {
+    let comparison = table_diff(change);
+    assert!(!comparison.same);
+    let group = changed(&comparison.uops);
+    let same = comparison.same_interface.unwrap();
+    assert_eq!(same, group.is_same_interface());
+    (same, group.interface.clone())
+}
+
+#[test]
+fn how_code_uses_values_is_not_in_its_interface() {
+    // The oparg twice, by another relocation and with another addend; a constant; code that ends behind a jump out.
+    let (same, changes) = interface_diff(|table| {
+        let uop = &mut table.uops[1];
+        let hot = &mut uop.group.hot;
+        hot.bytes = vec![0; 64];
+        hot.holes = vec![
+            Hole::new(2, Abs64, HoleValue::Oparg, 0).with_shift(3),
+            Hole::new(12, Abs32S, HoleValue::Oparg, -8).with_shift(3),
+            Hole::new(16, Pc32, HoleValue::Symbol, -4).with_symbol(1),
+            Hole::new(24, Pc32, HoleValue::JumpTarget, -4),
+            Hole::new(28, Pc32, HoleValue::Data, -4),
+            Hole::new(32, Pc32, HoleValue::Cold, -4),
+            Hole::new(36, Pc32, HoleValue::Continue, -4),
+        ];
+        uop.group.cold = stencil(&[0; 5], &[Hole::new(1, Pc32, HoleValue::Code, -4)]);
+        uop.group.data = StencilBuf {
+            align: 16,
+            ..stencil(&[1; 16], &[])
+        };
+    });
+    assert_eq!((same, &changes[..]), (true, &[][..]));
+
+    // A variant uses its operands otherwise.
+    let comparison = table_diff(|table| table.variants[0].register_holes.truncate(1));
+    assert_eq!(
+        (comparison.same, comparison.same_interface),
+        (false, Some(true))
+    );
+
+    // The tables were made by other versions, of other templates.
+    let comparison = table_diff(|table| {
+        table.llvm_version = (22, 1, 0);
+        table.digest = [8; 32];
+    });
+    assert_eq!(
+        (comparison.same, comparison.same_interface),
+        (false, Some(true))
+    );
+}
+
+#[test]
+fn what_others_see_is_in_the_interface() {
+    let (same, changes) = interface_diff(|table| {
+        let uop = &mut table.uops[1];
+        uop.effect = StackEffect::fixed(1, 0);
+        uop.flags |= UopFlags::ERROR | UopFlags::OPERAND;
+        let holes = &mut uop.group.hot.holes;
+        // Without the shift, another way out, another symbol; and one more value.
+        holes[0] = holes[0].with_shift(0);
+        holes[1] = Hole::new(9, Pc32, HoleValue::ErrorTarget, -4);
+        holes[2] = holes[2].with_symbol(0);
+        uop.group.data = stencil(&[0; 8], &[Hole::new(0, Abs64, HoleValue::Operand, 0)]);
+    });
+    assert!(!same);
+    assert_eq!(
+        changes,
+        [
+            change("stack effect", "(0 -- 0)", "(1 -- 0)"),
+            change("flags", "EXIT OPARG", "ERROR EXIT OPARG OPERAND"),
+            change("hole value", "OPARG << 3", "-"),
+            change("hole value", "-", "OPARG"),
+            change("hole value", "-", "OPERAND"),
+            change("symbol", "second", "-"),
+            change("symbol", "-", "first"),
+            change("way out", "JUMP_TARGET", "-"),
+            change("way out", "-", "ERROR_TARGET"),
+        ]
+    );
+
+    let interface = |change: fn(&mut TableContents)| table_diff(change).same_interface;
+    assert_eq!(
+        interface(|table| table.cpu = "x86-64-v3".to_owned()),
+        Some(false)
+    );
+    assert_eq!(
+        interface(|table| table.set = "other".to_owned()),
+        Some(false)
+    );
+    assert_eq!(interface(|table| drop(table.uops.pop())), Some(false));
+    assert_eq!(interface(|table| drop(table.variants.pop())), Some(false));
+    assert_eq!(
+        interface(|table| table.variants[0].oparg_max[0] = 7),
+        Some(false)
+    );
+}
+
 #[test]
 fn the_order_of_symbols_is_no_difference() {
     let comparison = table_diff(|table| {
