@@ -83,8 +83,6 @@ run_here() {
     features=$(printf "%s/llvm$version," mimeo-compiler mimeo-ir-templates mimeo-cli mimeo-tests)
     # With the tests, as ci/test.sh does: what one of them builds, the other need not.
     build=(cargo test --locked --no-run --workspace --features "${features%,}")
-    # The example asks for LLVM 19 itself.
-    [ "$version" = 19 ] || build+=(--exclude filter-example)
     [ "$tests" = yes ] || build=(cargo build --locked -p mimeo-cli --features "llvm$version")
 
     say "LLVM $version: build"

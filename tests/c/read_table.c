@@ -288,7 +288,7 @@ static const struct header *checked_header(void)
     const struct header *header = (const struct header *)file;
     if (memcmp(header->magic, magic, sizeof magic) != 0)
         wrong("it starts with something else");
-    if (header->format_version != 2 || header->header_length != sizeof *header)
+    if (header->format_version != 3 || header->header_length != sizeof *header)
         wrong("it has another format version");
     if (header->file_length != file_length)
         wrong("it has another length");

@@ -116,7 +116,7 @@ fn variants_are_verified() {
     );
     let counts = "toy.mimeo: 16 of 17 uops and 10 of 11 variants keep the rules, ";
     assert!(lines[2].starts_with(counts), "{shown}");
-    let origin = "toy.mimeo: table toy, LLVM ";
+    let origin = "toy.mimeo: table variants, LLVM ";
     assert!(lines[3].starts_with(origin), "{shown}");
     assert!(
         lines[3].ends_with(", of a set that is not this mimeo's"),

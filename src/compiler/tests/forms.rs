@@ -16,6 +16,7 @@ use mimeo_compiler::codegen::compile;
 use mimeo_compiler::disassemble::disassemble;
 use mimeo_compiler::error::CompileError;
 use mimeo_compiler::template::{Helper, Registers, Template, TemplateSet, Type};
+use std::collections::BTreeSet;
 use support::*;
 
 /// Two integers replaced by what `combine` makes of them.
@@ -184,7 +185,8 @@ fn listing(contents: &TableContents, uops: &[&str]) -> String {
     lines.join("\n")
 }
 
-/// Compares with a file of expected code, which `MIMEO_BLESS=1` writes anew.
+/// Compares with a file of expected code, made by LLVM 19, which `MIMEO_BLESS=1` writes anew. Other versions may choose other
+/// instructions: of theirs, the forms and what fills their holes are compared.
 fn check(file: &str, contents: &TableContents, sequences: &[&[&str]]) {
     let found: Vec<String> = sequences
         .iter()
@@ -192,11 +194,31 @@ fn check(file: &str, contents: &TableContents, sequences: &[&[&str]]) {
         .collect();
     let found = found.join("\n");
     let path = format!("{}/tests/forms/{file}", env!("CARGO_MANIFEST_DIR"));
+    if mimeo_compiler::target::LLVM_MAJOR != 19 {
+        let expected = std::fs::read_to_string(&path).unwrap();
+        return assert_eq!(meaning(&found), meaning(&expected), "{file}");
+    }
     if std::env::var_os("MIMEO_BLESS").is_some() {
         std::fs::write(&path, &found).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap();
     assert_eq!(found, expected, "{file}");
+}
+
+/// Of a listing, the forms, and what fills the holes of each, once and in order.
+fn meaning(listing: &str) -> Vec<(&str, BTreeSet<&str>)> {
+    let mut forms: Vec<(&str, BTreeSet<&str>)> = Vec::new();
+    for line in listing.lines() {
+        if line.starts_with(['#', '[', '_']) {
+            forms.push((line, BTreeSet::new()));
+        } else if let (Some((_, holes)), Some((_, form))) =
+            (line.split_once(" ; "), forms.last_mut())
+        {
+            let values = holes.split(", ").filter_map(|hole| hole.split(' ').nth(1));
+            form.extend(values.filter(|value| !["CODE", "COLD", "DATA"].contains(value)));
+        }
+    }
+    forms
 }
 
 #[test]
