@@ -34,6 +34,7 @@ if ! "${MIMEO_PYTHON:-python3}" -c 'import sys; assert sys.version_info >= (3, 1
         { echo "test: a Python from 3.11 on is missing: install it, or let MIMEO_PYTHON name one" >&2 && exit 1; }
     as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    ${as_root[@]+"${as_root[@]}"} apt-get update -q
     ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3
 fi
 features=$(printf "%s/llvm$version," mimeo-compiler mimeo-ir-templates mimeo-cli mimeo-tests)
