@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 use tempfile::TempDir;
 
 /// A directory that has all programs that are to be found.
@@ -18,7 +19,7 @@ impl Machine {
     }
 
     fn program(&self, name: &str, lines: &str) {
-        let path = self.file(name, &format!("#!/bin/sh\n{lines}\n"));
+        let path = self.file(name, format!("#!/bin/sh\n{lines}\n"));
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
@@ -44,8 +45,18 @@ impl Machine {
     }
 
     fn json(&self) -> Json {
-        serde_json::from_str(&succeeds(&mut self.command(&["--json"]))).unwrap()
+        json(&mut self.command(&["--json"]))
     }
+}
+
+/// What is said where there are no programs, as text and for programs.
+static BARE: LazyLock<(String, Json)> = LazyLock::new(|| {
+    let machine = Machine::new();
+    (machine.text(), machine.json())
+});
+
+fn json(command: &mut Command) -> Json {
+    serde_json::from_str(&succeeds(command)).unwrap()
 }
 
 /// What a command prints that has to succeed.
@@ -77,9 +88,9 @@ fn line<'a>(text: &'a str, name: &str) -> &'a str {
 
 #[test]
 fn traces_are_run() {
-    let text = Machine::new().text();
+    let (text, report) = &*BARE;
     for name in ["machine code", "interpreter"] {
-        let line = line(&text, name);
+        let line = line(text, name);
         assert!(line.starts_with("  yes  "), "{line}");
         assert!(
             line.contains("a trace of 16 uops ended as expected"),
@@ -87,11 +98,10 @@ fn traces_are_run() {
         );
     }
     for set in ["table python", "table scalar"] {
-        assert!(line(&text, set).starts_with("  yes  "), "{text}");
+        assert!(line(text, set).starts_with("  yes  "), "{text}");
     }
     assert!(text.ends_with("\nTraces can be run.\n"), "{text}");
 
-    let report = Machine::new().json();
     assert_eq!(report["works"], true);
     assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
     let traces = &report["traces"];
@@ -124,15 +134,14 @@ fn traces_are_run() {
 #[test]
 fn json_has_two_names() {
     let machine = Machine::new();
-    let json = |arguments: &[&str]| succeeds(&mut machine.command(arguments));
-    assert_eq!(json(&["--json"]), json(&["--format", "json"]));
+    assert_eq!(json(&mut machine.command(&["--format", "json"])), BARE.1);
     let output = machine.command(&["--json", "--format", "text"]).output();
     assert_eq!(output.unwrap().status.code(), Some(2));
 }
 
 #[test]
 fn the_patcher_is_the_first_of_those_that_run_here() {
-    let report = Machine::new().json();
+    let report = &BARE.1;
     let processor = &report["processor"];
     let patchers = processor["patchers"].as_array().unwrap();
     assert_eq!(patchers[0], processor["patcher"]);
@@ -147,11 +156,10 @@ fn the_patcher_is_the_first_of_those_that_run_here() {
 
 #[test]
 fn programs_are_looked_for_in_the_search_path() {
-    let machine = Machine::new();
-    let report = machine.json();
+    let (text, report) = &*BARE;
     for name in ["perf", "gdb"] {
         assert_eq!(report["programs"][name]["path"], Json::Null);
-        assert!(line(&machine.text(), name).ends_with("not installed"));
+        assert!(line(text, name).ends_with("not installed"));
     }
     assert_eq!(report["programs"]["clang"], Json::Array(Vec::new()));
     let purposes = |report: &Json| -> Vec<String> {
@@ -161,9 +169,10 @@ fn programs_are_looked_for_in_the_search_path() {
             .collect()
     };
     for purpose in ["profiling", "debugging"] {
-        assert!(purposes(&report).contains(&purpose.to_owned()), "{report}");
+        assert!(purposes(report).contains(&purpose.to_owned()), "{report}");
     }
 
+    let machine = Machine::new();
     machine.program("perf", "echo perf version 6.6.6");
     machine.program("gdb", "exit 1");
     machine.program("clang-20", "echo Some clang version 20.1.2 '(x)'");
@@ -188,28 +197,35 @@ fn programs_are_looked_for_in_the_search_path() {
 #[test]
 fn an_llvm_that_cannot_be_linked_is_named_with_what_is_wrong() {
     let machine = Machine::new();
-    let prefix = machine.0.path().join("llvm");
-    let report = |major: u32, text: bool| {
-        let mut command = machine.command(if text { &[] } else { &["--json"] });
-        succeeds(command.env(format!("LLVM_SYS_{major}1_PREFIX"), &prefix))
+    machine.file("script/lib/libLLVM.so.21.1", "INPUT(libLLVM-21.so)");
+    machine.file("other/lib/libLLVM.so.22.1", shared_object());
+    let command = |arguments: &[&str]| {
+        let mut command = machine.command(arguments);
+        for (major, prefix) in [(20, "empty"), (21, "script"), (22, "other"), (23, "script")] {
+            let variable = format!("LLVM_SYS_{major}1_PREFIX");
+            command.env(variable, machine.0.path().join(prefix));
+        }
+        command
     };
-    let problem = |major: u32| {
-        let json: Json = serde_json::from_str(&report(major, false)).unwrap();
-        let version = version(&json, major);
+    let (report, text) = (json(&mut command(&["--json"])), succeeds(&mut command(&[])));
+    for (major, expected) in [
+        (20, "has neither bin/llvm-config nor lib/libLLVM.so.20.1"),
+        (21, "it is not a 64-bit ELF file"),
+        // A shared library, but for something else.
+        (22, "it does not export LLVMGetVersion, "),
+        (
+            23,
+            "which has LLVM 21.1: set it to where LLVM 23 is installed",
+        ),
+    ] {
+        let version = version(&report, major);
         assert_eq!(version["state"], "unusable", "{version}");
-        version["problems"][0].as_str().unwrap().to_owned()
-    };
-    assert!(problem(20).contains("has neither bin/llvm-config nor lib/libLLVM.so.20.1"));
-    machine.file("llvm/lib/libLLVM.so.21.1", "INPUT(libLLVM-21.so)");
-    assert!(problem(21).starts_with("it is not a 64-bit ELF file"));
-    assert!(problem(20).contains("has LLVM 21.1"));
-    // A shared library, or so it says, that is something else.
-    machine.file("llvm/lib/libLLVM.so.21.1", shared_object());
-    assert!(problem(21).starts_with("it does not export LLVMGetVersion, "));
-    let text = report(21, true);
-    let line = line(&text, "LLVM 21");
-    assert!(line.starts_with("  no   "), "{line}");
-    assert!(line.contains("it does not export LLVMGetVersion"), "{line}");
+        let problem = version["problems"][0].as_str().unwrap();
+        assert!(problem.contains(expected), "{problem}");
+        let line = line(&text, &format!("LLVM {major}"));
+        assert!(line.starts_with("  no   "), "{line}");
+        assert!(line.contains(expected), "{line}");
+    }
 }
 
 /// The header of a shared library for x86-64 that has nothing in it, as the ELF specification lays it out.
@@ -225,20 +241,22 @@ fn shared_object() -> Vec<u8> {
 
 #[test]
 fn what_this_build_is_linked_with_is_said() {
-    let machine = Machine::new();
-    let (report, text) = (machine.json(), machine.text());
+    let (text, report) = &*BARE;
     let llvm = &report["llvm"];
     let built_with = if cfg!(feature = "llvm") {
         let major = llvm["built_with"].as_u64().unwrap();
         let linked = llvm["linked"].as_str().unwrap();
         assert!(linked.starts_with(&format!("{major}.")), "{llvm}");
-        assert!(line(&text, "linked").starts_with("  yes  LLVM") || text.contains(linked));
+        assert!(
+            line(text, "linked").ends_with(&format!("LLVM {linked}")),
+            "{text}"
+        );
         // clang alone is missing.
         assert!(text.contains("for mimeo cpython: "), "{text}");
         Some(major)
     } else {
         assert_eq!(llvm["linked"], Json::Null);
-        assert!(line(&text, "linked").starts_with("  -    "), "{text}");
+        assert!(line(text, "linked").starts_with("  -    "), "{text}");
         assert!(
             text.contains("for compiling templates, mimeo cpython: "),
             "{text}"
@@ -256,7 +274,7 @@ fn what_this_build_is_linked_with_is_said() {
         assert_eq!(feature, built_with == Some(major), "{llvm}");
     }
     for major in SUPPORTED {
-        let version = version(&report, major);
+        let version = version(report, major);
         let library = &version["library"];
         // Whichever are installed here, with what there is about them.
         match version["state"].as_str().unwrap() {

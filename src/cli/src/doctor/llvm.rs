@@ -56,10 +56,10 @@ impl Llvm {
 
     /// What to install to compile templates, and CPython's stencils. One version is enough.
     pub(super) fn advice(&self, surroundings: &Surroundings, clang: &[Clang]) -> Vec<Advice> {
-        let usable = |version: &&Version| version.state == State::Usable;
+        let has_clang = |major: u32| clang.iter().any(|clang| clang.major == major);
         let mut advice = Vec::new();
         if let Some(major) = self.built_with {
-            if self.linked.is_some() && !clang.iter().any(|clang| clang.major == major) {
+            if self.linked.is_some() && !has_clang(major) {
                 advice.push(Advice::new(
                     "mimeo cpython",
                     install_clang(major, surroundings),
@@ -68,8 +68,18 @@ impl Llvm {
             return advice;
         }
         let purpose = "compiling templates, mimeo cpython";
-        match self.versions.iter().filter(usable).next_back() {
-            Some(Version { major, .. }) => advice.push(Advice::new(
+        let usable = || {
+            let usable = self.versions.iter();
+            usable
+                .filter(|version| version.state == State::Usable)
+                .map(|version| version.major)
+        };
+        // One with its clang does everything, and the first is nearest to the one of the embedded tables.
+        match usable()
+            .find(|&major| has_clang(major))
+            .or_else(|| usable().next())
+        {
+            Some(major) => advice.push(Advice::new(
                 purpose,
                 format!(
                     "build mimeo with LLVM {major}, which is there: `cargo build --release -p mimeo-cli --features \
