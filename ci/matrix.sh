@@ -96,7 +96,7 @@ run_here() {
         [ "$verified" = ok ] || failed+=(verify)
         logged "$results/traces.log" "$mimeo" run --repeat 1 --table "$results/python.mimeo" tests/traces/*.json ||
             failed+=(traces)
-        traces="$(grep -c ' ok$' "$results/traces.log" || true) of $(find tests/traces -name '*.json' | wc -l)"
+        traces="$(grep -c ' ok$' "$results/traces.log" || true) of $(find tests/traces -maxdepth 1 -name '*.json' | wc -l)"
         for set in ir-templates/tables/*.mimeo; do
             name=$(basename "$set" .mimeo)
             compare "$set" "$results" "$name" || failed+=("$name differs")

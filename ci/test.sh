@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Passes the tests: all packages, with the templates compiled by LLVM, which is installed if it is missing. The last line counts
-# them.
+# Passes the tests: all packages, with the templates compiled by LLVM. LLVM, and the Python that some tests compare with, are
+# installed if they are missing. The last line counts the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,7 +28,17 @@ while [ $# -gt 0 ]; do
     esac
 done
 
+# Programs are also run by Python, from 3.11 on. Where there is none, or none that can be installed, the tests say so.
+set_up_python() {
+    local as_root=()
+    [ -z "${MIMEO_PYTHON:-}" ] && ! command -v python3 >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 || return 0
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    "${as_root[@]}" apt-get update -q || true
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3 || true
+}
+
 ci/setup-llvm.sh "$version"
+set_up_python
 features=$(printf "%s/llvm$version," mimeo-compiler mimeo-ir-templates mimeo-cli mimeo-tests)
 packages=(--workspace)
 # The example asks for LLVM 19 itself, and two versions exclude each other.
