@@ -16,7 +16,7 @@ Code and data of a set together may be $margin % larger or smaller.
 
 A version that ci/setup-llvm.sh can install is used natively. Others are installed in a chroot that debootstrap makes:
 Ubuntu 24.04 for 20, Debian 13 for 19, 21 and 22, Debian unstable for 23. It sees this repository, the Rust toolchain and
-cargo's registry read-only. That needs root, and a toolchain that rustup installed.
+cargo's registry read-only. That needs root, a toolchain that rustup installed, and some 4 GB of disk for each at a time.
 
   --native         never make a chroot: fail where a version cannot be had here
   --no-tests       leave the tests out
@@ -94,7 +94,7 @@ run_here() {
         [ "$verified" = ok ] || failed+=(verify)
         logged "$results/traces.log" "$mimeo" run --repeat 1 --table "$results/python.mimeo" tests/traces/*.json ||
             failed+=(traces)
-        traces="$(grep -c ' ok$' "$results/traces.log" || true) of $(find tests/traces -name '*.json' | wc -l)"
+        traces="$(grep -c ' ok$' "$results/traces.log" || true) of $(find tests/traces -maxdepth 1 -name '*.json' | wc -l)"
         for set in ir-templates/tables/*.mimeo; do
             name=$(basename "$set" .mimeo)
             compare "$set" "$results" "$name" || failed+=("$name differs")
@@ -154,7 +154,8 @@ get_ubuntu_keyring() {
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" \
         >"$apt/sources.list"
     options=(-q -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$apt/lists"
-        -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root)
+        -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root -o Acquire::Languages=none
+        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false -o Acquire::Retries=2 -o Acquire::http::Timeout=30)
     (cd "$apt/files" && apt-get "${options[@]}" update && apt-get "${options[@]}" download ubuntu-keyring &&
         dpkg-deb -x ubuntu-keyring_*.deb .) >"$apt/log" 2>&1 || {
         tail -n 5 "$apt/log" >&2
@@ -263,6 +264,7 @@ run_in_chroot() {
     ' bash "$chroot" "$repository" "$results" "$toolchain" "$cargo" \
         PATH=/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
         CARGO_HOME=/cargo CARGO_NET_OFFLINE=true CARGO_TARGET_DIR=/target CARGO_BUILD_JOBS="${CARGO_BUILD_JOBS:-$(nproc)}" \
+        CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=line-tables-only \
         bash /mimeo/ci/matrix.sh --native --out /out ${options[@]+"${options[@]}"} "$version"
 }
 

@@ -174,7 +174,8 @@ ask_other_suites() {
     mkdir -p "$own/lists/partial" "$own/cache/archives/partial"
     echo "deb [signed-by=$keyring] $base $codename $components" >"$own/sources.list"
     apt_options=(-o "Dir::Etc::SourceList=$own/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$own/lists"
-        -o "Dir::Cache=$own/cache" -o Acquire::Retries=2)
+        -o "Dir::Cache=$own/cache" -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::Languages=none
+        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false)
     for suite in "$base $codename-updates" "$security" "$base $codename-backports"; do
         cp "$own/sources.list" "$own/sources.before"
         echo "deb [signed-by=$keyring] $suite $components" >>"$own/sources.list"
