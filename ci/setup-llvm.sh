@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
-# Installs the LLVM that mimeo's templates are compiled with, unless it is there: its shared library and, if no C program can be
-# linked, a C compiler. On Debian and Ubuntu with apt; elsewhere it says what to install.
+# Installs the LLVM that mimeo's templates are compiled with, unless it is there: its shared library, after what Rust itself
+# needs. On Debian and Ubuntu with apt; elsewhere it says what to install.
 set -euo pipefail
 
 usage() {
     cat <<TEXT
 Usage: ci/setup-llvm.sh [VERSION]
-Makes LLVM VERSION usable for mimeo's feature llvmVERSION: 19 (the default), 20, 21, 22 or 23. Where it is found already, and a
-C program can be linked, nothing is done. It is found as mimeo's build finds it: where LLVM_SYS_VERSION1_PREFIX says, for LLVM 19
-LLVM_SYS_191_PREFIX; or where an llvm-config says; or among the system's libraries.
+Makes LLVM VERSION usable for mimeo's feature llvmVERSION: 19 (the default), 20, 21, 22 or 23; and has ci/setup-linker.sh see to
+it that Rust can link. Where LLVM is found already, nothing is done. It is found as mimeo's build finds it: where
+LLVM_SYS_VERSION1_PREFIX says, for LLVM 19 LLVM_SYS_191_PREFIX; or where an llvm-config says; or among the system's libraries.
 
-On Debian and Ubuntu the packages libllvmVERSION and, where they are missing, gcc and libc6-dev are installed, as root or with
-sudo. Where the configured sources have no such package, those of the same release that may have it are asked: updates, security
+On Debian and Ubuntu the package libllvmVERSION is installed, as root or with sudo. Where the configured sources have no such package, those of the same release that may have it are asked: updates, security
 and backports, with lists of their own, signed by the distribution's key; the system's lists stay as they are.
 Exit code: 0 usable, 1 not, 2 usage.
 TEXT
@@ -86,30 +85,24 @@ find_llvm() {
     return 1
 }
 
-# Rust links with cc, and so a C program must link.
-links_c() {
-    local out status=0
-    out=$(mktemp)
-    echo 'int main(void) { return 0; }' | cc -x c -o "$out" - 2>/dev/null || status=$?
-    rm -f "$out"
-    return "$status"
-}
+# Rust needs it, whatever the LLVM.
+"$(dirname "${BASH_SOURCE[0]}")/setup-linker.sh"
 
-if llvm=$(find_llvm) && links_c; then
+if llvm=$(find_llvm); then
     say "LLVM $version is there: $llvm"
     exit 0
 fi
 variable=LLVM_SYS_${version}1_PREFIX
-if [ -z "$llvm" ] && [ -n "${!variable:-}" ]; then
+if [ -n "${!variable:-}" ]; then
     fail "$variable=${!variable} has no LLVM $version with a shared library: let it name one, or unset it"
 fi
 
 # ---- What can be installed -------------------------------------------------------------------------------------
 
 if ! command -v apt-get >/dev/null 2>&1; then
-    fail "LLVM $version or a C compiler is missing, and there is no apt-get. Install the shared library and the compiler:" \
-        "  Fedora:  dnf install llvm$version-libs gcc      (llvm-libs where that is LLVM $version)" \
-        "  Arch:    pacman -S llvm$version-libs gcc        (llvm-libs where that is LLVM $version)" \
+    fail "LLVM $version is missing, and there is no apt-get. Install its shared library:" \
+        "  Fedora:  dnf install llvm$version-libs      (llvm-libs where that is LLVM $version)" \
+        "  Arch:    pacman -S llvm$version-libs        (llvm-libs where that is LLVM $version)" \
         "  macOS:   brew install llvm@$version             (llvm where that is LLVM $version)" \
         "or set $variable to where LLVM $version is installed."
 fi
@@ -193,10 +186,10 @@ ask_other_suites() {
 # Where a version is packaged, as far as is known.
 where() {
     case $1 in
-    19) echo "Debian 12 and 13, Ubuntu 24.04 (updates)" ;;
-    20) echo "Ubuntu 24.04 (updates)" ;;
-    21) echo "Debian 13 (backports)" ;;
-    22) echo "Debian 12 and 13 (security)" ;;
+    19) echo "Debian 12 and 13, Ubuntu 24.04 (updates) to 26.04" ;;
+    20) echo "Ubuntu 24.04 (updates) to 26.04" ;;
+    21) echo "Debian 13 (backports), Ubuntu 25.10 and 26.04" ;;
+    22) echo "Debian 12 and 13 (security), Ubuntu 26.04" ;;
     23) echo "Debian unstable" ;;
     esac
 }
@@ -208,11 +201,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 chmod 755 "$own" # apt downloads as a user of its own
 
-missing=()
-links_c || missing+=(gcc libc6-dev)
-[ -n "$llvm" ] || missing+=("$package")
 apt update || say "the lists of packages could not all be brought up to date"
-if [ -z "$llvm" ] && ! has "$package"; then
+if ! has "$package"; then
     say "the configured package sources have no $package"
     here=$(available)
     if ! ask_other_suites; then
@@ -222,7 +212,6 @@ if [ -z "$llvm" ] && ! has "$package"; then
             "well, and so can any LLVM with a shared library, if $variable says where it is installed."
     fi
 fi
-apt install -y --no-install-recommends "${missing[@]}"
+apt install -y --no-install-recommends "$package"
 llvm=$(find_llvm) || fail "$package is installed, and there is no library of LLVM $version where it should be"
-links_c || fail "gcc and libc6-dev are installed, and cc links no C program"
 say "LLVM $version is installed: $llvm"
