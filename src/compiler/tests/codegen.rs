@@ -633,8 +633,8 @@ fn constants_are_carved_and_aligned() {
             }),
             "movsd xmm0, [r13-8]
              addsd xmm0, xmm0
-             xorps xmm0, [rip] ; R_X86_64_PC32 DATA
-             movlps [r13-8], xmm0",
+             xorpd xmm0, [rip] ; R_X86_64_PC32 DATA
+             movlpd [r13-8], xmm0",
             16,
             ".quad 0x8000000000000000
              .quad 0x8000000000000000",
