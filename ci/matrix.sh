@@ -20,6 +20,7 @@ cargo's registry read-only. That needs root, a toolchain that rustup installed, 
 
   --native         never make a chroot: fail where a version cannot be had here
   --no-tests       leave the tests out
+  --no-report      leave the report out, though not what it is made of
   --out DIR        where the report goes, with tables, logs and differences (default: matrix in cargo's target directory)
   --work DIR       where chroots are made (default: a temporary directory); one that is there is used again
   --keep           keep chroots, with what was built in them
@@ -36,7 +37,7 @@ usage_error() {
     exit 2
 }
 
-versions=() native=no tests=yes keep=no work=''
+versions=() native=no tests=yes report=yes keep=no work=''
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 out=$target/matrix
 while [ $# -gt 0 ]; do
@@ -51,6 +52,7 @@ while [ $# -gt 0 ]; do
         ;;
     --native) native=yes && shift ;;
     --no-tests) tests=no && shift ;;
+    --no-report) report=no && shift ;;
     --keep) keep=yes && shift ;;
     -h | --help) usage && exit 0 ;;
     19 | 20 | 21 | 22 | 23) versions+=("$1") && shift ;;
@@ -265,15 +267,13 @@ run_in_chroot() {
         PATH=/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
         CARGO_HOME=/cargo CARGO_NET_OFFLINE=true CARGO_TARGET_DIR=/target CARGO_BUILD_JOBS="${CARGO_BUILD_JOBS:-$(nproc)}" \
         CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=line-tables-only \
-        bash /mimeo/ci/matrix.sh --native --out /out ${options[@]+"${options[@]}"} "$version"
+        bash /mimeo/ci/matrix.sh --native --no-report --out /out ${options[@]+"${options[@]}"} "$version"
 }
 
 in_chroot() {
     local version=$1 results=$2 status=0
     plan_chroot "$version"
     run_in_chroot "$version" "$results" || status=1
-    # The report of the one version is made into one of all.
-    rm -f "$results/report.md"
     if [ -d "$results/llvm$version" ]; then
         cp -a "$results/llvm$version/." "$results/"
         rm -rf "${results:?}/llvm$version"
@@ -327,6 +327,8 @@ for version in "${versions[@]}"; do
     rows+=("$results")
 done
 
+[ "$keep" = no ] || say "kept in $work: $(find "$work" -maxdepth 1 -mindepth 1 -type d -printf '%f ')"
+[ "$report" = yes ] || exit "$status"
 {
     echo "# mimeo with each LLVM"
     echo
@@ -344,6 +346,5 @@ done
     done
 } >"$out/report.md"
 cat "$out/report.md"
-[ "$keep" = no ] || say "kept in $work: $(find "$work" -maxdepth 1 -mindepth 1 -type d -printf '%f ')"
 say "the report is $out/report.md"
 exit "$status"
