@@ -338,11 +338,12 @@ done
     echo
     echo "Tables against the checked-in ones; code and data together may differ by $margin %."
     echo
+    heading=yes
     for results in "${rows[@]}"; do
-        [ ! -e "$results/heading.md" ] || cat "$results/heading.md"
-    done | head -n 2
-    for results in "${rows[@]}"; do
-        [ ! -e "$results/diff.md" ] || cat "$results/diff.md"
+        [ -e "$results/diff.md" ] || continue
+        [ "$heading" = no ] || cat "$results/heading.md"
+        heading=no
+        cat "$results/diff.md"
     done
 } >"$out/report.md"
 cat "$out/report.md"
