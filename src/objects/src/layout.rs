@@ -137,7 +137,7 @@ offsets! {
     METHOD_FUNCTION = Method, function;
     /// Pointer to what a method is bound to.
     METHOD_SELF = Method, instance;
-    /// `u32`: the number of a built-in function, a [`BuiltinId`](crate::builtin::BuiltinId).
+    /// `u32`: the number of a built-in function, a [`BuiltinId`].
     BUILTIN_ID = Builtin, id;
     /// `u32`: the kind that the receiver of a method of a built-in type has.
     METHOD_RECEIVER = MethodDescriptor, receiver;
@@ -157,7 +157,7 @@ offsets! {
     TYPE_GUARD = Type, guard;
     /// Pointer that changes with the inline attributes of a class.
     TYPE_KEYS = Type, keys;
-    /// `u32`: which built-in type it is, a [`TypeId`](crate::types::TypeId).
+    /// `u32`: which built-in type it is, a [`TypeId`].
     TYPE_ID = Type, id;
     /// Pointer to what a class of the program has beyond a built-in type, or null.
     TYPE_CLASS = Type, class;
@@ -219,9 +219,9 @@ pub const FLAG_TWO_BYTES: u32 = str::FLAG_TWO_BYTES;
 pub const FLAG_FOUR_BYTES: u32 = str::FLAG_FOUR_BYTES;
 
 /// Flag of a built-in function and of a bound method of a built-in type; the lowest bits are the
-/// [`CallKind`](crate::call::CallKind).
+/// [`CallKind`].
 pub const FLAG_FUNCTION: u32 = call::FLAG_FUNCTION;
-/// Flag of a method of a built-in type; the lowest bits are the [`CallKind`](crate::call::CallKind).
+/// Flag of a method of a built-in type; the lowest bits are the [`CallKind`].
 pub const FLAG_METHOD: u32 = call::FLAG_METHOD;
 
 /// The smallest number of a class in the header of its instances, which is above the kinds of other objects.
