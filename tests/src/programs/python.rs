@@ -17,6 +17,8 @@ pub struct Python {
     output: BufReader<ChildStdout>,
     /// Its version: 3 and 11, say.
     pub version: (u64, u64),
+    /// The third number of its version.
+    pub patch: u64,
 }
 
 /// What Python says of a program.
@@ -59,10 +61,12 @@ impl Python {
             input,
             output,
             version: (0, 0),
+            patch: 0,
         };
         let version = python.answer();
         let part = |index: usize| version[index].as_u64().expect("the version comes first");
         python.version = (part(0), part(1));
+        python.patch = part(2);
         python
     }
 

@@ -100,23 +100,13 @@ class Tracer:
         return self.line
 
 
-def compiled(source):
-    try:
-        return compile(source, "program", "exec")
-    except SyntaxError:
-        # Early releases of 3.11 lose sight of the loop that a break is in.
-        if sys.version_info >= (3, 11, 7):
-            raise
-        raise TooLong from None
-
-
 def run(source, names):
     scope = {}
     if sys.version_info < (3, 12):
         scope["sum"] = sum_before_312
     if sys.version_info < (3, 13):
         scope["sorted"] = sorted_before_313
-    exec(compiled(source), scope)
+    exec(compile(source, "program", "exec"), scope)
     function, arguments = scope["f"], scope["arguments"]
     tracer = Tracer(function.__code__)
     error = None
@@ -147,7 +137,7 @@ signal.signal(signal.SIGALRM, too_long)
 gc.disable()
 gc.collect()
 gc.freeze()
-print(json.dumps(sys.version_info[:2]), flush=True)
+print(json.dumps(sys.version_info[:3]), flush=True)
 for line in sys.stdin:
     question = json.loads(line)
     try:
