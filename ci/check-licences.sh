@@ -30,11 +30,7 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-if has_version "$cargo_deny_version" cargo-deny; then
-    tool=cargo-deny
-else
-    cargo_tool cargo-deny "$cargo_deny_version" cargo-deny
-fi
+cargo_tool cargo-deny "$cargo_deny_version" cargo-deny
 
 deny=("$tool" --locked --config ci/deny.toml)
 "${deny[@]}" check licenses bans sources || fail "a dependency is not as ci/deny.toml wants it"

@@ -45,10 +45,10 @@ done
 # Where the manifests of published packages are.
 directories=() exclude=()
 for manifest in $(git ls-files '*/Cargo.toml'); do
-    if grep -q '^publish = false$' "$manifest"; then
-        exclude+=(--exclude "$(sed -n '0,/^name = /s/^name = "\(.*\)"$/\1/p' "$manifest")")
-    else
+    if is_published "$manifest"; then
         directories+=("${manifest%/Cargo.toml}")
+    else
+        exclude+=(--exclude "$(package_name "$manifest")")
     fi
 done
 
@@ -60,10 +60,10 @@ say "${pack[*]}"
     fail "cargo package failed"
 }
 
+version=$(workspace_field version)
 names=()
 for directory in "${directories[@]}"; do
-    name=$(sed -n '0,/^name = /s/^name = "\(.*\)"$/\1/p' "$directory/Cargo.toml")
-    version=$(sed -n '/^\[workspace.package\]/,/^\[workspace.dependencies\]/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
+    name=$(package_name "$directory/Cargo.toml")
     crate=$target/package/$name-$version.crate
     [ -s "$crate" ] || fail "$name: not packed"
     # With the time of now: cargo goes by it, and packs all files with the same.

@@ -54,8 +54,8 @@ commit=$(git rev-parse --verify --quiet "$baseline^{commit}") || usage_error "no
 # The libraries that are published.
 if [ ${#packages[@]} -eq 0 ]; then
     for manifest in $(git ls-files '*/Cargo.toml'); do
-        if [ -e "${manifest%Cargo.toml}src/lib.rs" ] && ! grep -q '^publish = false$' "$manifest"; then
-            packages+=("$(sed -n '0,/^name = /s/^name = "\(.*\)"$/\1/p' "$manifest")")
+        if [ -e "${manifest%Cargo.toml}src/lib.rs" ] && is_published "$manifest"; then
+            packages+=("$(package_name "$manifest")")
         fi
     done
 fi
@@ -63,11 +63,7 @@ for package in "${packages[@]}"; do
     options+=(--package "$package")
 done
 
-if has_version "$semver_checks_version" cargo-semver-checks; then
-    tool=cargo-semver-checks
-else
-    cargo_tool cargo-semver-checks "$semver_checks_version" cargo-semver-checks
-fi
+cargo_tool cargo-semver-checks "$semver_checks_version" cargo-semver-checks
 say "comparing ${packages[*]} with $baseline ($(git rev-parse --short "$commit"))"
 "$tool" semver-checks --baseline-rev "$commit" --default-features "${options[@]}" ||
     fail "the libraries have changed more than their versions say, or could not be compared"

@@ -29,10 +29,6 @@ for file in "$@"; do
     [ -e "$file" ] || usage_error "no such file: $file"
 done
 
-if has_version "$typos_version" typos; then
-    tool=typos
-else
-    python_tool typos "$typos_version" "typos==$typos_version" || cargo_tool typos "$typos_version" typos-cli
-fi
+python_tool typos "$typos_version" || cargo_tool typos "$typos_version" typos-cli
 "$tool" "${arguments[@]}" "$@" || fail "words are misspelled; ci/check-typos.sh --write corrects what has one correction"
 say "no word is misspelled"

@@ -30,12 +30,9 @@ TEXT
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 repository=$PWD
-say() { printf 'matrix: %s\n' "$*"; }
-
-usage_error() {
-    printf 'matrix: %s (--help says more)\n' "$*" >&2
-    exit 2
-}
+program=matrix
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. ci/common.sh
 
 versions=() native=no tests=yes report=yes keep=no work=''
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
@@ -81,10 +78,8 @@ system() { sed -n 's/^PRETTY_NAME=//p' /etc/os-release 2>/dev/null | tr -d '"'; 
 run_here() {
     local version=$1 results=$2 start=$SECONDS mimeo=$target/debug/mimeo
     local failed=() passed=- traces=- verified=- set name build
-    local features
-    features=$(printf "%s/llvm$version," mimeo-compiler mimeo-ir-templates mimeo-cli mimeo-tests)
-    # With the tests, as ci/test.sh does: what one of them builds, the other need not.
-    build=(cargo test --locked --no-run --workspace --features "${features%,}")
+    # With the tests: what one of them builds, the other need not.
+    build=(ci/test.sh --llvm "$version" --locked --no-run)
     [ "$tests" = yes ] || build=(cargo build --locked -p mimeo-cli --features "llvm$version")
 
     say "LLVM $version: build"
@@ -138,29 +133,22 @@ compare() {
 
 # ---- One version, in a chroot ----------------------------------------------------------------------------------
 
-install_packages() {
-    if ! command -v apt-get >/dev/null 2>&1; then
-        say "$* is missing, and there is no apt-get to install it with" >&2
-        return 1
-    fi
-    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"; } >/dev/null
-}
-
 # Sets `keyring` to the key that Ubuntu's archive is signed with. Debian 12 has no package of it: it comes from Debian 13, by an
 # apt with lists of its own, which leaves the system's as they are.
 get_ubuntu_keyring() {
-    local apt=$work/keyring options
-    keyring=$apt/files/usr/share/keyrings/ubuntu-archive-keyring.gpg
+    local own=$work/keyring
+    keyring=$own/files/usr/share/keyrings/ubuntu-archive-keyring.gpg
     [ ! -r "$keyring" ] || return 0
-    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/files"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" \
-        >"$apt/sources.list"
-    options=(-q -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$apt/lists"
-        -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root -o Acquire::Languages=none
-        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false -o Acquire::Retries=2 -o Acquire::http::Timeout=30)
-    (cd "$apt/files" && apt-get "${options[@]}" update && apt-get "${options[@]}" download ubuntu-keyring &&
-        dpkg-deb -x ubuntu-keyring_*.deb .) >"$apt/log" 2>&1 || {
-        tail -n 5 "$apt/log" >&2
+    mkdir -p "$own/files"
+    # In a shell of its own, and so are the settings.
+    (
+        own_apt "$own"
+        apt_options+=(-o APT::Sandbox::User=root)
+        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" \
+            >"$own/sources.list"
+        cd "$own/files" && apt update && apt download ubuntu-keyring && dpkg-deb -x ubuntu-keyring_*.deb .
+    ) >"$own/log" 2>&1 || {
+        tail -n 5 "$own/log" >&2
         say "cannot get the package ubuntu-keyring" >&2
         return 1
     }
@@ -186,11 +174,11 @@ plan_chroot() {
 make_chroot() {
     local log=$1
     [ ! -e "$chroot.made" ] || return 0
-    command -v debootstrap >/dev/null 2>&1 || install_packages debootstrap || return 1
+    command -v debootstrap >/dev/null 2>&1 || install_packages debootstrap >/dev/null || return 1
     if [ ! -r "$keyring" ]; then
         case $suite in
         noble) get_ubuntu_keyring || return 1 ;;
-        *) install_packages debian-archive-keyring || return 1 ;;
+        *) install_packages debian-archive-keyring >/dev/null || return 1 ;;
         esac
     fi
     remove_chroot || return 1

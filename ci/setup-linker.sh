@@ -2,6 +2,9 @@
 # Installs a C compiler, which Rust links with, unless there is one. On Debian and Ubuntu with apt; elsewhere it says what to
 # install.
 set -euo pipefail
+program=setup-linker
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
     cat <<TEXT
@@ -12,15 +15,10 @@ Exit code: 0 it links, 1 it does not, 2 usage.
 TEXT
 }
 
-fail() {
-    printf 'setup-linker: %s\n' "$*" >&2
-    exit 1
-}
-
 case ${1:-} in
 '') ;;
 -h | --help) usage && exit 0 ;;
-*) printf 'setup-linker: unknown argument: %s (--help says more)\n' "$1" >&2 && exit 2 ;;
+*) usage_error "unknown argument: $1" ;;
 esac
 
 links_c() {
@@ -32,14 +30,6 @@ links_c() {
 }
 
 ! links_c || exit 0
-command -v apt-get >/dev/null 2>&1 ||
-    fail "cc links no C program, which Rust needs, and there is no apt-get: install gcc (Fedora, Arch) or Xcode's tools (macOS)"
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null 2>&1 || fail "installing packages needs root, and there is no sudo"
-    as_root=(sudo)
-fi
-apt() { ${as_root[@]+"${as_root[@]}"} env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -q "$@" >&2; }
-apt update || printf 'setup-linker: %s\n' "the lists of packages could not all be brought up to date" >&2
-apt install -y --no-install-recommends gcc libc6-dev
+install_packages gcc libc6-dev >&2 ||
+    fail "cc links no C program, which Rust needs: install gcc (Debian: and libc6-dev), or Xcode's tools on macOS"
 links_c || fail "gcc and libc6-dev are installed, and cc links no C program"

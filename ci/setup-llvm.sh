@@ -2,6 +2,9 @@
 # Installs the LLVM that mimeo's templates are compiled with, unless it is there: its shared library, after what Rust itself
 # needs. On Debian and Ubuntu with apt; elsewhere it says what to install.
 set -euo pipefail
+program=setup-llvm
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
     cat <<TEXT
@@ -17,21 +20,6 @@ TEXT
 }
 
 versions=(19 20 21 22 23)
-
-say() { printf 'setup-llvm: %s\n' "$*"; }
-
-# Each argument is a line.
-fail() {
-    printf 'setup-llvm: %s\n' "$1" >&2
-    shift
-    [ $# -eq 0 ] || printf '%s\n' "$@" >&2
-    exit 1
-}
-
-usage_error() {
-    printf 'setup-llvm: %s (--help says more)\n' "$*" >&2
-    exit 2
-}
 
 case ${1:-} in
 -h | --help) usage && exit 0 ;;
@@ -107,20 +95,12 @@ if ! command -v apt-get >/dev/null 2>&1; then
         "or set $variable to where LLVM $version is installed."
 fi
 
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null 2>&1 || fail "installing packages needs root, and there is no sudo"
-    as_root=(sudo)
-fi
-
-# apt, the same in every language; with lists of its own once `apt_options` names them.
-apt_options=()
-apt() { "${as_root[@]}" env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get "${apt_options[@]}" -q "$@"; }
+can_install || exit 1
 
 # Whether apt can install this package.
 has() {
     local candidate
-    candidate=$(LC_ALL=C apt-cache "${apt_options[@]}" policy "$1" | awk '$1 == "Candidate:" { print $2 }')
+    candidate=$(LC_ALL=C apt-cache ${apt_options[@]+"${apt_options[@]}"} policy "$1" | awk '$1 == "Candidate:" { print $2 }')
     [ -n "$candidate" ] && [ "$candidate" != "(none)" ]
 }
 
@@ -164,11 +144,8 @@ ask_other_suites() {
     *) return 1 ;;
     esac
     [ -r "$keyring" ] || return 1
-    mkdir -p "$own/lists/partial" "$own/cache/archives/partial"
+    own_apt "$own"
     echo "deb [signed-by=$keyring] $base $codename $components" >"$own/sources.list"
-    apt_options=(-o "Dir::Etc::SourceList=$own/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$own/lists"
-        -o "Dir::Cache=$own/cache" -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::Languages=none
-        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false)
     for suite in "$base $codename-updates" "$security" "$base $codename-backports"; do
         cp "$own/sources.list" "$own/sources.before"
         echo "deb [signed-by=$keyring] $suite $components" >>"$own/sources.list"
@@ -195,7 +172,7 @@ where() {
 }
 
 own=$(mktemp -d "${TMPDIR:-/tmp}/mimeo-apt.XXXXXXXX")
-trap '"${as_root[@]}" rm -rf "$own"' EXIT
+trap 'as_root rm -rf "$own"' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM

@@ -3,6 +3,9 @@
 # which programs are compared. The last line counts the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+program='test'
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. ci/common.sh
 
 usage() {
     cat <<TEXT
@@ -17,7 +20,7 @@ arguments=()
 while [ $# -gt 0 ]; do
     case $1 in
     --llvm)
-        [ $# -ge 2 ] || { echo "test: --llvm needs a version (--help says more)" >&2 && exit 2; }
+        [ $# -ge 2 ] || usage_error "--llvm needs a version"
         version=$2
         shift 2
         ;;
@@ -30,12 +33,7 @@ done
 
 ci/setup-llvm.sh "$version"
 if ! "${MIMEO_PYTHON:-python3}" -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null; then
-    command -v apt-get >/dev/null 2>&1 ||
-        { echo "test: a Python from 3.11 on is missing: install it, or let MIMEO_PYTHON name one" >&2 && exit 1; }
-    as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    ${as_root[@]+"${as_root[@]}"} apt-get update -q
-    ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3
+    install_packages python3 || fail "a Python from 3.11 on is missing: install it, or let MIMEO_PYTHON name one"
 fi
 features=$(printf "%s/llvm$version," mimeo-compiler mimeo-ir-templates mimeo-cli mimeo-tests)
 log=$(mktemp)

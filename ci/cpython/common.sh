@@ -10,17 +10,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=${here%/ci/cpython}
 release=trixie # the first Debian release that has python3.13
 
-say() { printf '%s: %s\n' "$program" "$*"; }
-
-fail() {
-    printf '%s: %s\n' "$program" "$*" >&2
-    exit 1
-}
-
-usage_error() {
-    printf '%s: %s (--help says more)\n' "$program" "$*" >&2
-    exit 2
-}
+# shellcheck source-path=SCRIPTDIR source=../common.sh
+. "$repository/ci/common.sh"
 
 # Wrong options are found before the work starts.
 check_options() {
@@ -71,19 +62,6 @@ set_up_work() {
         trap 'exit 143' TERM
         chmod 711 "$work" # apt downloads as a user of its own
     fi
-}
-
-# Debian's and Ubuntu's packages, or false where they cannot be installed.
-install_packages() {
-    command -v apt-get >/dev/null 2>&1 || return 1
-    local as_root=()
-    if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null 2>&1 || return 1
-        as_root=(sudo)
-    fi
-    say "installing $*"
-    "${as_root[@]}" apt-get update -q &&
-        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
 }
 
 compiles_c() { echo '#include <stdio.h>' | gcc -x c -fsyntax-only - 2>/dev/null; }
