@@ -38,14 +38,12 @@ fn main() {
 
 /// Links LLVM where a feature asks for it, and tells the library that it is there: `cfg(llvm)`.
 fn llvm() -> Result<(), String> {
-    let versions: Vec<u32> = SUPPORTED
-        .filter(|major| has_feature(&format!("LLVM{major}")))
-        .collect();
-    let major = match *versions {
-        [] if has_feature("LLVM") => return Err(no_version()),
-        [] => return Ok(()),
-        // More than one did not compile.
-        [major, ..] => major,
+    // Of more than one, this script was not compiled.
+    let Some(major) = { SUPPORTED }.find(|major| has_feature(&format!("LLVM{major}"))) else {
+        return match has_feature("LLVM") {
+            true => Err(no_version()),
+            false => Ok(()),
+        };
     };
     // Documentation is built without linking, and docs.rs has no LLVM.
     println!("cargo::rerun-if-env-changed=DOCS_RS");
@@ -77,15 +75,11 @@ fn has_feature(name: &str) -> bool {
     env::var_os(format!("CARGO_FEATURE_{name}")).is_some()
 }
 
-fn feature_names() -> String {
-    let names: Vec<String> = SUPPORTED.map(|major| format!("llvm{major}")).collect();
-    names.join(", ")
-}
-
 fn no_version() -> String {
+    let names: Vec<String> = SUPPORTED.map(|major| format!("llvm{major}")).collect();
     format!(
         "the feature `llvm` alone names no version of LLVM: use one of {} in its place",
-        feature_names()
+        names.join(", ")
     )
 }
 

@@ -40,6 +40,7 @@ pub use listing::{ListingLine, Side};
 pub use stencils::{Fact, Form, Stencils};
 
 use crate::disassemble::Line;
+use crate::format::hex;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -540,10 +541,6 @@ fn first_difference(a: &PartBytes, b: &PartBytes) -> Option<Difference> {
         a: a.map(text),
         b: b.map(text),
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What all holes are where it does not matter what they are.

@@ -123,12 +123,14 @@ fn identifier<'a>(what: &'static str, name: &'a str) -> Result<&'a str, FormatEr
     }
 }
 
-fn version(table: &StencilTable) -> String {
+/// The LLVM that made a table, as LLVM writes its version.
+pub(crate) fn version(table: &StencilTable) -> String {
     let (major, minor, patch) = table.llvm_version();
     format!("{major}.{minor}.{patch}")
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
         // Writing to a string does not fail.

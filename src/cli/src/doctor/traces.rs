@@ -2,6 +2,7 @@
 
 use super::{Advice, text};
 use crate::engines::{Choice, Chosen, with_hint};
+use crate::tables;
 use mimeo::code_memory::{ArenaOptions, CodeArena, Mode};
 use mimeo::table::StencilTable;
 use mimeo_compiler::verify::check_table;
@@ -155,14 +156,13 @@ impl Table {
     }
 
     fn check(set: &'static str, table: &StencilTable) -> Self {
-        let (major, minor, patch) = table.llvm_version();
         let problems: Vec<String> = check_table(table)
             .filter_map(|result| Some(text(&result.err()?)))
             .collect();
         Self {
             set,
             verified: problems.is_empty(),
-            llvm: Some(format!("{major}.{minor}.{patch}")),
+            llvm: Some(tables::llvm_version(table)),
             uops: table.uop_count(),
             variants: table.variant_count(),
             problems,

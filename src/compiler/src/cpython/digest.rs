@@ -3,6 +3,7 @@
 
 use super::CPythonError;
 use super::tree::Tree;
+use crate::format::hex;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -24,11 +25,7 @@ pub(super) fn digest(tree: &Tree) -> Result<String, CPythonError> {
             hasher.update(read(&file)?);
         }
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hex(&hasher.finalize()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CPythonError> {

@@ -141,7 +141,7 @@ fn listing_line(a: Option<&Line<'_>>, b: Option<&Line<'_>>) -> Option<ListingLin
         },
         a_offset: a.map(|line| line.offset),
         b_offset: b.map(|line| line.offset),
-        bytes: super::hex(shown.bytes),
+        bytes: crate::format::hex(shown.bytes),
         text: shown.text.clone(),
         holes: shown.holes.clone(),
     })

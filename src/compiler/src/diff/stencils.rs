@@ -3,6 +3,7 @@
 
 use crate::c_header::{Header, HeaderGroup, HeaderPart};
 use crate::disassemble::{disassemble, value_text};
+use crate::format::{hex, version};
 use mimeo::form::{Form as VariantForm, Register, RegisterField, RegisterHole};
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::stencil::{Part, Stencil, StencilGroup, UopInfo};
@@ -144,15 +145,11 @@ impl Stencils {
 impl From<&StencilTable> for Stencils {
     fn from(table: &StencilTable) -> Self {
         let symbols: Vec<&str> = table.symbols().collect();
-        let (major, minor, patch) = table.llvm_version();
-        let hex = |bytes: &[u8; 32]| -> String {
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-        };
         let mut facts = vec![
             Fact::new("set", table.set()),
             Fact::new("triple", table.triple()),
             Fact::new("cpu", table.cpu()),
-            Fact::new("llvm_version", format!("{major}.{minor}.{patch}")),
+            Fact::new("llvm_version", version(table)),
             Fact::new("digest", hex(table.digest())),
         ];
         facts.extend(
