@@ -1,13 +1,18 @@
 //! The limit: every template of the standard sets can be built into a trace's one function and compiled by LLVM. That the
-//! code does what stencils do is tested with kernels and random traces, in `mimeo-bench`.
+//! code does what stencils do is tested with kernels and random traces.
 #![cfg(feature = "llvm")]
 
 use mimeo::stencil::UopFlags;
 use mimeo::table::{StencilTable, UopId};
 use mimeo::trace::{FrameShape, Trace, Uop};
+use mimeo_bench::State;
+use mimeo_bench::kernels::kernels;
 use mimeo_compiler::limit::{Cpu, Level, LimitError, TraceIr};
 use mimeo_compiler::template::TemplateSet;
 use mimeo_ir_templates::{scalar_table, standard_table, templates_of};
+use mimeo_tests::scalar::differential::{Runner, Verdict, compare};
+use mimeo_tests::scalar::random::{Tape, make};
+use mimeo_tests::scalar::whole::Whole;
 
 const OPARG: u32 = 3;
 
@@ -90,6 +95,39 @@ fn every_scalar_template_can_be_inlined() {
     let table = scalar_table().expect("the embedded table");
     let set = templates_of("scalar").expect("a standard set");
     compile_each(&set, &table, "EXIT");
+}
+
+#[test]
+fn kernels_get_the_results_of_plain_rust() {
+    for level in [Level::O0, Level::O1, Level::O2] {
+        let mut whole = Whole::new(level);
+        for kernel in kernels().expect("the kernels") {
+            let name = &kernel.name;
+            let mut state = State::new(&kernel.trace, &kernel.inputs).expect("its inputs");
+            let left = whole
+                .run(&kernel.trace, &mut state)
+                .unwrap_or_else(|error| panic!("{name}, {level:?}: {error}"));
+            assert_eq!(left.target, kernel.target, "{name}, {level:?}");
+            assert_eq!(kernel.results(&state), kernel.expected, "{name}, {level:?}");
+        }
+    }
+}
+
+#[test]
+fn random_traces_do_what_the_reference_says() {
+    let (mut quick, mut best) = (Whole::new(Level::O0), Whole::new(Level::O2));
+    let mut same = 0;
+    for seed in 0..60 {
+        let case = make(&mut Tape::record(seed));
+        let mut runners: [(&str, &mut dyn Runner); 2] =
+            [("LLVM -O0", &mut quick), ("LLVM -O2", &mut best)];
+        match compare(&case.trace, &case.inputs, &mut runners) {
+            Verdict::Same { .. } => same += 1,
+            Verdict::Different(difference) => panic!("seed {seed}: {difference} in {case:#?}"),
+            Verdict::Ambiguous | Verdict::Open(_) => {}
+        }
+    }
+    assert!(same >= 50, "{same}");
 }
 
 #[test]

@@ -15,6 +15,10 @@
 //! wherever LLVM has not proven that a loop's checks of validity all give the same.
 #![allow(unsafe_code)]
 
+mod loaded_code;
+
+use loaded_code::LoadedCode;
+
 use crate::builder::inline::{InlinedTrace, Site, slot};
 use crate::error::{CompileError, TemplateError};
 use crate::module::{Externals, Unit};
@@ -25,7 +29,6 @@ use inkwell::attributes::{Attribute, AttributeLoc};
 use inkwell::basic_block::BasicBlock;
 use inkwell::builder::Builder;
 use inkwell::context::Context;
-use inkwell::execution_engine::ExecutionEngine;
 use inkwell::module::{Linkage, Module};
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::{FileType, TargetMachine};
@@ -246,27 +249,24 @@ impl TraceIr {
     /// LLVM fails.
     pub fn compile(self, level: Level) -> Result<Limit, LimitError> {
         self.optimise(level)?;
-        let engine = self
-            .module
-            .create_jit_execution_engine(level.codegen())
+        // What was optimised away needs no address.
+        let helpers: Vec<(FunctionValue<'static>, usize)> = self
+            .helpers
+            .iter()
+            .filter_map(|(name, address)| Some((self.module.get_function(name)?, *address)))
+            .collect();
+        let code = LoadedCode::new(self.module, level.codegen(), &helpers)
             .map_err(|message| llvm("make a JIT compiler", &message))?;
-        for (name, address) in &self.helpers {
-            // What was optimised away needs no address.
-            if let Some(function) = self.module.get_function(name) {
-                engine.add_global_mapping(&function, *address);
-            }
-        }
-        let address = engine
-            .get_function_address(ENTRY)
-            .map_err(|error| llvm("compile a trace", &error))?;
+        let address = code
+            .address(ENTRY)
+            .ok_or_else(|| llvm("compile a trace", &"the function has no address"))?;
         // SAFETY: it is the function that was built above, which has this signature.
-        let entry = unsafe { std::mem::transmute::<usize, Entry>(address) };
+        let entry = unsafe { std::mem::transmute::<usize, Entry>(address.get()) };
         Ok(Limit {
             entry,
             exits: self.exits,
             header: self.header,
-            _engine: engine,
-            _module: self.module,
+            _code: code,
             _context: self.context,
         })
     }
@@ -643,8 +643,7 @@ pub struct Limit {
     exits: Box<[Exit]>,
     header: Box<Header>,
     // Dropped in this order; see `TraceIr`.
-    _engine: ExecutionEngine<'static>,
-    _module: Module<'static>,
+    _code: LoadedCode,
     _context: Box<Context>,
 }
 
@@ -667,7 +666,7 @@ impl Limit {
         thread: *mut ThreadState,
     ) -> LimitExit {
         let mut left = stack_pointer;
-        // SAFETY: the caller promises what the templates expect, and the code lives as long as the engine.
+        // SAFETY: the caller promises what the templates expect, and the code lives as long as this value.
         let index = unsafe { (self.entry)(frame, stack_pointer, thread, &raw mut left) } as u32;
         let (uop, target) = self
             .exits
