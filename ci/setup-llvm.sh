@@ -13,8 +13,9 @@ Makes LLVM VERSION usable for mimeo's feature llvmVERSION: 19 (the default), 20,
 it that Rust can link. Where LLVM is found already, nothing is done. It is found as mimeo's build finds it: where
 LLVM_SYS_VERSION1_PREFIX says, for LLVM 19 LLVM_SYS_191_PREFIX; or where an llvm-config says; or among the system's libraries.
 
-On Debian and Ubuntu the package libllvmVERSION is installed, as root or with sudo. Where the configured sources have no such package, those of the same release that may have it are asked: updates, security
-and backports, with lists of their own, signed by the distribution's key; the system's lists stay as they are.
+On Debian and Ubuntu the package libllvmVERSION is installed, as root or with sudo. Where the configured sources have no such
+package, those of the same release that may have it are asked: updates, security and backports, with lists of their own, signed
+by the distribution's key; the system's lists stay as they are.
 Exit code: 0 usable, 1 not, 2 usage.
 TEXT
 }

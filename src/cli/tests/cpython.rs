@@ -2,11 +2,12 @@
 //! `cpython/jit.c` does with the header is what CPython's `jit.c` does with its own, with all that CPython assumes checked.
 #![cfg(all(feature = "llvm", target_arch = "x86_64", target_os = "linux"))]
 
+mod programs;
+
 use mimeo_compiler::target::LLVM_MAJOR;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -167,8 +168,7 @@ impl Tree {
 
     fn program(&self, contents: &str) -> String {
         let path = self.directory.path().join("clang");
-        fs::write(&path, contents).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        programs::write(&path, contents);
         path.display().to_string()
     }
 }

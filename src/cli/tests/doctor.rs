@@ -1,10 +1,11 @@
 //! `mimeo doctor`: what is said of a machine, of which only that is expected here which the tests arrange, or which holds
 //! wherever they run.
 
+mod programs;
+
 use mimeo_compiler::installation::SUPPORTED;
 use serde_json::Value as Json;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -19,14 +20,19 @@ impl Machine {
     }
 
     fn program(&self, name: &str, lines: &str) {
-        let path = self.file(name, format!("#!/bin/sh\n{lines}\n"));
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        programs::write(&self.path(name), &format!("#!/bin/sh\n{lines}\n"));
     }
 
     fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Where a file of this name is to be, in a directory that is there.
+    fn path(&self, name: &str) -> PathBuf {
         let path = self.0.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
         path
     }
 

@@ -2,7 +2,7 @@
 
 use mimeo_compiler::installation::{Installation, Missing, SUPPORTED, Surroundings};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -32,24 +32,27 @@ impl System {
         self.directory.path().join(path)
     }
 
-    fn file(&self, path: &str, text: &str) -> PathBuf {
+    /// A path, in a directory that is there.
+    fn place(&self, path: &str) -> PathBuf {
         let path = self.path(path);
         fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+        path
+    }
+
+    fn file(&self, path: &str, text: &str) -> PathBuf {
+        let path = self.place(path);
         fs::write(&path, text).expect("a file");
         path
     }
 
-    /// An `llvm-config` that says these things.
+    /// An `llvm-config` that says these things. The program is there already: one that were written here could be open in
+    /// whatever another test starts in that moment, and could not be run (`ETXTBSY`).
     fn config(&self, path: &str, version: &str, libraries: &str) {
-        let libraries = self.path(libraries);
-        let path = self.file(
-            path,
-            &format!(
-                "#!/bin/sh\ncase $1 in --version) echo {version};; --libdir) echo {};; *) exit 1;; esac\n",
-                libraries.display()
-            ),
-        );
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/llvm-config");
+        symlink(program, self.place(path)).expect("a link");
+        self.file(&format!("{path}.version"), version);
+        let libraries = self.path(libraries).display().to_string();
+        self.file(&format!("{path}.libdir"), &libraries);
     }
 
     fn prefix(mut self, major: u32, path: &str) -> Self {
