@@ -137,13 +137,7 @@ pub fn set(container: &Ref, index: &Ref, value: Ref) -> Result<()> {
 fn set_slice(list: &List, slice: &Slice, value: &Ref) -> Result<()> {
     let selection = slice.select(list.len())?;
     let items = iterator::items(value).map_err(|error| {
-        error.instead(|| {
-            PyError::type_error(if selection.step == 1 {
-                "can only assign an iterable"
-            } else {
-                "must assign iterable to extended slice"
-            })
-        })
+        error.instead(|| PyError::type_error("must assign iterable to extended slice"))
     })?;
     let items = limits::collect(items)?;
     if selection.step == 1 {

@@ -1,6 +1,8 @@
 //! Calls of functions of the program: what their parameters are bound to, and what is said of wrong arguments, as the
-//! `python3` of the machine does; the frames that calls make; and how they are left.
+//! machine's Python does; the frames that calls make; and how they are left.
 #![allow(unsafe_code)]
+
+mod python;
 
 use mimeo_objects::code::{CodeSpec, OPTIMIZED, VARARGS, VARKEYWORDS};
 use mimeo_objects::error::{ErrorKind, PyError};
@@ -14,8 +16,6 @@ use mimeo_objects::object::{Header, Ref, View};
 use mimeo_objects::thread::{RECURSION_LIMIT, ThreadState};
 use mimeo_objects::{globals, heap};
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::ptr;
 
 // ---- Binding -------------------------------------------------------------------------------------------------------
@@ -173,26 +173,6 @@ for line in sys.stdin:
         print("TypeError:", e)
 "#;
 
-/// What a script prints for lines on its standard input; `None` if there is no `python3`.
-fn run_python(script: &str, input: &str) -> Option<String> {
-    let child = Command::new("python3")
-        .args(["-c", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = child else {
-        println!("skipped: there is no python3 to compare with");
-        return None;
-    };
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    assert!(output.status.success(), "python3 failed");
-    Some(String::from_utf8(output.stdout).unwrap())
-}
-
 #[test]
 fn arguments_are_bound_as_python_binds_them() {
     const MOST: usize = 6;
@@ -203,7 +183,7 @@ fn arguments_are_bound_as_python_binds_them() {
             let _ = writeln!(lines, "{};{given}", signature.python());
         }
     }
-    let Some(answers) = run_python(BINDER, &lines) else {
+    let Some(answers) = python::ask(BINDER, lines) else {
         return;
     };
     let before = heap::stats().live();

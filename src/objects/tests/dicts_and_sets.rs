@@ -1,8 +1,10 @@
-//! Differential test of dicts and sets: random programs of operations, run here and by the `python3` of the machine,
+//! Differential test of dicts and sets: random programs of operations, run here and by the machine's Python,
 //! must leave the same items in the same order and raise the same exceptions.
 //!
 //! The items are ints, floats, bools, ranges and tuples, whose hashes and with them the order of sets are the same in
-//! CPython 3.11 to 3.13; that of None, which short ranges are hashed with, is not. Without a `python3` the tests pass with a note.
+//! CPython 3.11 to 3.13; that of None, which short ranges are hashed with, is not. Without a Python the tests pass with a note.
+
+mod python;
 
 use mimeo_objects::compare::{Comparison, compare};
 use mimeo_objects::error::{ErrorKind, PyError, Result};
@@ -11,8 +13,6 @@ use mimeo_objects::ops::{self, BinaryOperator};
 use mimeo_objects::types::TypeId;
 use mimeo_objects::{call, format, hash, heap, iterator, methods, sequence, subscript};
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 
 /// Reads a line for each step: a statement that sets `r`, or `#` where a program starts.
 const EVALUATOR: &str = r#"
@@ -228,8 +228,7 @@ fn run(
             };
         }
     }
-    let Some(theirs) = ask(&input) else {
-        println!("{name} was not compared: there is no python3");
+    let Some(theirs) = python::ask(EVALUATOR, input.clone()) else {
         return;
     };
     let statements: Vec<&str> = input.lines().filter(|line| *line != "#").collect();
@@ -238,21 +237,6 @@ fn run(
     }
     assert_eq!(answers.lines().count(), theirs.lines().count(), "{name}");
     assert_eq!(heap::stats().live(), before, "{name} leaks");
-}
-
-fn ask(input: &str) -> Option<String> {
-    let mut child = Command::new("python3")
-        .args(["-c", EVALUATOR])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .ok()?;
-    let mut pipe = child.stdin.take()?;
-    let input = input.to_owned();
-    let writer = std::thread::spawn(move || pipe.write_all(input.as_bytes()));
-    let output = child.wait_with_output().ok()?;
-    writer.join().ok()?.ok()?;
-    String::from_utf8(output.stdout).ok()
 }
 
 /// `receiver.name(*arguments)`, where the receiver may be a type.
@@ -486,7 +470,7 @@ fn hashes_are_those_of_python() {
             Err(error) => writeln!(answers, "! {error} []"),
         };
     }
-    let Some(theirs) = ask(&input) else {
+    let Some(theirs) = python::ask(EVALUATOR, input.clone()) else {
         return;
     };
     for ((ours, theirs), statement) in answers

@@ -1,8 +1,10 @@
 //! Differential test of methods, functions of modules, built-in functions and formats: every one is called with many
-//! arguments, here and by the `python3` of the machine, and must give the same text or the same exception.
+//! arguments, here and by the machine's Python, and must give the same text or the same exception.
 //!
-//! Messages of exceptions are those of 3.13; of an older interpreter only the types are compared. The variable
-//! `MIMEO_PYTHON` names another interpreter. Without one the tests pass with a note.
+//! Messages of exceptions are those of 3.13; of an older interpreter only the types are compared. Without a Python
+//! the tests pass with a note.
+
+mod python;
 
 use mimeo_objects::builtin::BuiltinId;
 use mimeo_objects::bytes::Bytes;
@@ -11,8 +13,6 @@ use mimeo_objects::error::{ErrorKind, PyError, Result};
 use mimeo_objects::object::{Ref, View};
 use mimeo_objects::types::TypeId;
 use mimeo_objects::{format, heap, iterator, methods, modules};
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 
 /// Reads an expression per line and prints its value, and what the objects in it have become.
 const EVALUATOR: &str = r#"
@@ -233,23 +233,10 @@ fn is_excused(name: &str, found: &Result<String>, expected: &str) -> bool {
 }
 
 fn check(cases: &[(String, String)]) {
-    let program = std::env::var("MIMEO_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let child = Command::new(program)
-        .args(["-S", "-E", "-c", EVALUATOR])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = child else {
-        println!("skipped: there is no python3 to compare with");
+    let lines: String = cases.iter().map(|(n, a)| format!("{n}\t{a}\n")).collect();
+    let Some(answers) = python::ask(EVALUATOR, lines) else {
         return;
     };
-    let lines: String = cases.iter().map(|(n, a)| format!("{n}\t{a}\n")).collect();
-    let mut stdin = child.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    assert!(output.status.success(), "python3 failed");
-    let answers = String::from_utf8(output.stdout).unwrap();
     let mut answers = answers.lines();
     let is_new = answers.next() == Some("True");
     let before = heap::stats().live();

@@ -509,7 +509,7 @@ fn subscripts() {
             "[1]",
             slice("0", "1", "None"),
             "5",
-            "TypeError: can only assign an iterable",
+            "TypeError: must assign iterable to extended slice",
         ),
         (
             "[1]",

@@ -41,9 +41,14 @@ type Text = (&'static str, &'static str);
 
 /// Texts that 3.13 has changed: the exception as older versions raise it, and as 3.13 does. The last version that has
 /// the old one comes first.
-const CHANGED: [(u64, Text, Text); 6] = [
+const CHANGED: [(u64, Text, Text); 7] = [
     (
-        11,
+        12,
+        ("TypeError", "can only assign an iterable"),
+        ("TypeError", "must assign iterable to extended slice"),
+    ),
+    (
+        12,
         ("ZeroDivisionError", "float modulo"),
         ("ZeroDivisionError", "float modulo by zero"),
     ),
