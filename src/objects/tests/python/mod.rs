@@ -1,27 +1,49 @@
 //! The Python that answers are compared with: the one that the variable `MIMEO_PYTHON` names, or `python3`.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::ops::RangeInclusive;
 use std::process::{Command, Stdio};
 
-/// What a script prints for lines on its standard input; `None`, with a note, where there is no Python.
+/// The versions that answer as 3.13 does, or whose other answers are known here. 3.14 has other messages in many places.
+const COMPARABLE: RangeInclusive<(u32, u32)> = (3, 11)..=(3, 13);
+
+/// What a script prints for lines on its standard input; `None`, with a note, where there is no Python to compare with.
 pub(crate) fn ask(script: &str, input: String) -> Option<String> {
     let program = std::env::var("MIMEO_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let child = Command::new(&program)
-        .args(["-S", "-E", "-c", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
+    let version = match version(&program) {
+        Ok(version) => version,
         Err(error) => {
             println!("SKIPPED: nothing was compared with {program}: {error}");
             return None;
         }
     };
+    if !COMPARABLE.contains(&version) {
+        let (major, minor) = version;
+        println!(
+            "SKIPPED: nothing was compared with {program}: {major}.{minor} is not 3.11 to 3.13"
+        );
+        return None;
+    }
+    Some(run(&program, script, input).expect("Python starts a second time, too"))
+}
+
+fn version(program: &str) -> io::Result<(u32, u32)> {
+    let script = "import sys; print(*sys.version_info[:2])";
+    let answer = run(program, script, String::new())?;
+    let mut numbers = answer.split_whitespace().map(|part| part.parse().unwrap());
+    Ok((numbers.next().unwrap(), numbers.next().unwrap()))
+}
+
+fn run(program: &str, script: &str, input: String) -> io::Result<String> {
+    let mut child = Command::new(program)
+        .args(["-S", "-E", "-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
     let mut stdin = child.stdin.take().unwrap();
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
+    let output = child.wait_with_output()?;
+    writer.join().unwrap()?;
     assert!(output.status.success(), "{program} failed");
-    Some(String::from_utf8(output.stdout).unwrap())
+    Ok(String::from_utf8(output.stdout).unwrap())
 }
