@@ -3,28 +3,30 @@
 use std::io::{self, Write as _};
 use std::ops::RangeInclusive;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 /// The versions that answer as 3.13 does, or whose other answers are known here. 3.14 has other messages in many places.
 const COMPARABLE: RangeInclusive<(u32, u32)> = (3, 11)..=(3, 13);
 
+/// The Python to compare with, looked for once; or why there is none.
+static PYTHON: LazyLock<Result<String, String>> = LazyLock::new(|| {
+    let program = std::env::var("MIMEO_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    match version(&program) {
+        Ok(version) if COMPARABLE.contains(&version) => Ok(program),
+        Ok((major, minor)) => Err(format!("{program}: {major}.{minor} is not 3.11 to 3.13")),
+        Err(error) => Err(format!("{program}: {error}")),
+    }
+});
+
 /// What a script prints for lines on its standard input; `None`, with a note, where there is no Python to compare with.
 pub(crate) fn ask(script: &str, input: String) -> Option<String> {
-    let program = std::env::var("MIMEO_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let version = match version(&program) {
-        Ok(version) => version,
-        Err(error) => {
-            println!("SKIPPED: nothing was compared with {program}: {error}");
-            return None;
+    match &*PYTHON {
+        Ok(program) => Some(run(program, script, input).expect("Python starts again")),
+        Err(reason) => {
+            println!("SKIPPED: nothing was compared with {reason}");
+            None
         }
-    };
-    if !COMPARABLE.contains(&version) {
-        let (major, minor) = version;
-        println!(
-            "SKIPPED: nothing was compared with {program}: {major}.{minor} is not 3.11 to 3.13"
-        );
-        return None;
     }
-    Some(run(&program, script, input).expect("Python starts a second time, too"))
 }
 
 fn version(program: &str) -> io::Result<(u32, u32)> {
