@@ -263,6 +263,7 @@ fn a_prepared_trace_makes_executors_of_their_own() {
 #[test]
 fn every_hole_value_is_what_its_documentation_says() {
     const OPERAND: u64 = 0xdead_beef_0000_0001;
+    const OPERAND1: u64 = 0xfeed_0000_dead_0002;
     let engine = toy::engine_of(&every_value());
     let mut trace = Trace::new(engine.table());
     let (jump, error) = (trace.label(), trace.label());
@@ -270,7 +271,8 @@ fn every_hole_value_is_what_its_documentation_says() {
     trace.push(op(&trace, "_LEAVES"));
     trace.bind(error).unwrap();
     trace.push(op(&trace, "_LEAVES"));
-    let probe = op(&trace, "_PROBE").oparg(7).operand(OPERAND).target(1234);
+    let probe = op(&trace, "_PROBE").oparg(7).operand(OPERAND);
+    let probe = probe.operand1(OPERAND1).target(1234);
     trace.push(probe.jump(jump).error(error));
     trace.push(op(&trace, "_END"));
     let executor = engine.compile(&trace, FrameShape::default()).unwrap();
@@ -286,6 +288,7 @@ fn every_hole_value_is_what_its_documentation_says() {
         HoleValue::Zero => 0,
         HoleValue::Oparg => 7,
         HoleValue::Operand => OPERAND as usize,
+        HoleValue::Operand1 => OPERAND1 as usize,
         HoleValue::Target => 1234,
         HoleValue::Continue => base + 7,
         HoleValue::JumpTarget => base,
@@ -318,8 +321,9 @@ fn data_of_the_probe(executor: &Executor) -> usize {
 }
 
 /// The values that holes of a base form may have in any set.
-const BASE_VALUES: [HoleValue; 15] = {
-    let [values @ .., _, _, _] = HoleValue::ALL;
+const BASE_VALUES: [HoleValue; 16] = {
+    let [mut values @ .., _, _, operand1] = HoleValue::ALL;
+    values[15] = operand1;
     values
 };
 

@@ -809,9 +809,9 @@ fn holes_that_are_wrong() {
         ),
         (
             "a value that there is not",
-            |draft| draft.put_u8(draft.hole("_LOAD", 0) + 13, 18),
+            |draft| draft.put_u8(draft.hole("_LOAD", 0) + 13, 19),
             "Invalid",
-            "hole at 0x4: hole value 18 is unknown, expected 0..18",
+            "hole at 0x4: hole value 19 is unknown, expected 0..19",
         ),
         (
             "a shift too far",

@@ -393,9 +393,10 @@ fn describe_base(template: &Template, facts: &Facts, extracted: Extracted) -> Co
     let mut flags = template.flags();
     for hole in extracted.group.as_group().holes() {
         flags |= match hole.value() {
-            value @ (HoleValue::Oparg | HoleValue::Operand | HoleValue::Target) => {
-                UopFlags::announcing(value)
-            }
+            value @ (HoleValue::Oparg
+            | HoleValue::Operand
+            | HoleValue::Operand1
+            | HoleValue::Target) => UopFlags::announcing(value),
             // What a template may do it declares itself.
             _ => UopFlags::empty(),
         };

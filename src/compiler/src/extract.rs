@@ -915,6 +915,7 @@ fn is_number(value: HoleValue) -> bool {
         value,
         HoleValue::Oparg
             | HoleValue::Operand
+            | HoleValue::Operand1
             | HoleValue::Target
             | HoleValue::ExitIndex
             | HoleValue::Input

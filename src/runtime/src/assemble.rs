@@ -112,6 +112,7 @@ pub(crate) struct UopArguments {
     pub(crate) oparg: u32,
     pub(crate) target: u32,
     pub(crate) operand: u64,
+    pub(crate) operand1: u64,
 }
 
 /// What the holes of a stencil are filled with.
@@ -579,6 +580,7 @@ impl Output {
             HoleValue::Zero => FixupValue::Number(0),
             HoleValue::Oparg => at(Source::Oparg),
             HoleValue::Operand => at(Source::Operand),
+            HoleValue::Operand1 => at(Source::Operand1),
             HoleValue::Target => at(Source::Target),
             HoleValue::ExitIndex => at(Source::ExitIndex),
             HoleValue::Input => at(Source::Input),
@@ -763,6 +765,7 @@ fn number(source: Source, element: u8, arguments: &Arguments<'_>) -> u64 {
     match source {
         Source::Oparg => uop().oparg.into(),
         Source::Operand => uop().operand,
+        Source::Operand1 => uop().operand1,
         Source::Target => uop().target.into(),
         Source::ExitIndex => arguments.exit.into(),
         Source::Input => arguments.inputs.get(element).copied().unwrap_or_default(),

@@ -84,6 +84,7 @@ impl FragmentId {
 pub(crate) enum Source {
     Oparg,
     Operand,
+    Operand1,
     Target,
     ExitIndex,
     Input,
@@ -514,6 +515,7 @@ fn classify(hole: &Hole, code: &Code<'_>, symbols: &[u64], bytes: &mut [u8]) -> 
     let source = match hole.value() {
         HoleValue::Oparg => Source::Oparg,
         HoleValue::Operand => Source::Operand,
+        HoleValue::Operand1 => Source::Operand1,
         HoleValue::Target => Source::Target,
         HoleValue::ExitIndex => Source::ExitIndex,
         HoleValue::Input => Source::Input,
@@ -537,6 +539,7 @@ fn link_to(hole: &Hole, code: &Code<'_>) -> Option<LinkTo> {
         HoleValue::Zero
         | HoleValue::Oparg
         | HoleValue::Operand
+        | HoleValue::Operand1
         | HoleValue::Target
         | HoleValue::ExitIndex
         | HoleValue::Input => return None,

@@ -47,11 +47,13 @@ pub enum HoleValue {
     /// The address of the trace's way out: code that writes pinned locals back and goes on through the exit record whose
     /// address is in the first value register.
     Leave = 17,
+    /// The uop's second 64-bit operand, `operand1`.
+    Operand1 = 18,
 }
 
 impl HoleValue {
     /// Every value, in the order of the numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Zero,
         Self::Oparg,
         Self::Operand,
@@ -70,6 +72,7 @@ impl HoleValue {
         Self::Input,
         Self::Pooled,
         Self::Leave,
+        Self::Operand1,
     ];
 
     /// The value with this number in a table, or `None`.
@@ -98,6 +101,7 @@ impl HoleValue {
             Self::Input => "INPUT",
             Self::Pooled => "POOLED",
             Self::Leave => "LEAVE",
+            Self::Operand1 => "OPERAND1",
         }
     }
 
@@ -125,7 +129,7 @@ impl fmt::Display for HoleValue {
 /// A place to patch, exactly as it stands in a table (16 bytes, little-endian, no alignment).
 ///
 /// What is written is `(S << shift) + A`, minus P where the kind is PC-relative. `shift` is not zero only for
-/// `OPARG`, `OPERAND` and `TARGET`: it lets an index become a byte displacement in the instruction.
+/// `OPARG`, `OPERAND`, `OPERAND1` and `TARGET`: it lets an index become a byte displacement in the instruction.
 #[derive(Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Hole {
@@ -242,7 +246,7 @@ impl Hole {
         };
         let shiftable = matches!(
             value,
-            HoleValue::Oparg | HoleValue::Operand | HoleValue::Target
+            HoleValue::Oparg | HoleValue::Operand | HoleValue::Operand1 | HoleValue::Target
         );
         if self.shift > MAX_SHIFT || (self.shift != 0 && !shiftable) {
             return Err(format!("shift {} of {value} is not allowed", self.shift));

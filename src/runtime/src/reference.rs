@@ -217,6 +217,7 @@ impl Reference<'_> {
             HoleValue::Zero => 0,
             HoleValue::Oparg => uop().oparg.into(),
             HoleValue::Operand => uop().operand,
+            HoleValue::Operand1 => uop().operand1,
             HoleValue::Target => uop().target.into(),
             HoleValue::Continue => at(places.hot + self.recipes[index].hot.bytes.len() as u32),
             HoleValue::JumpTarget => at(self.label(placement.jump)),

@@ -264,6 +264,8 @@ bitflags! {
         const LEAVES_FRAME = 1 << 18;
         /// Its error target finds the stack without the values that it pops.
         const POPS_BEFORE_ERROR = 1 << 19;
+        /// Reads its second operand.
+        const OPERAND1 = 1 << 20;
     }
 }
 
@@ -281,6 +283,7 @@ impl UopFlags {
         match value {
             HoleValue::Oparg => Self::OPARG,
             HoleValue::Operand => Self::OPERAND,
+            HoleValue::Operand1 => Self::OPERAND1,
             HoleValue::Target => Self::TARGET,
             HoleValue::JumpTarget => Self::DEOPT.union(Self::EXIT).union(Self::JUMP),
             HoleValue::ErrorTarget => Self::ERROR,

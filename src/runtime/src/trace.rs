@@ -39,6 +39,8 @@ pub struct Uop {
     pub oparg: u32,
     /// Its large argument.
     pub operand: u64,
+    /// Its second large argument.
+    pub operand1: u64,
     /// Where the interpreter resumes, in 0..2^31; what it counts is up to the uop set.
     pub target: u32,
     /// Where its jump goes.
@@ -56,6 +58,7 @@ impl Uop {
             id,
             oparg: 0,
             operand: 0,
+            operand1: 0,
             target: 0,
             jump: None,
             error: None,
@@ -74,6 +77,13 @@ impl Uop {
     #[must_use]
     pub fn operand(mut self, operand: u64) -> Self {
         self.operand = operand;
+        self
+    }
+
+    /// Sets the second operand.
+    #[must_use]
+    pub fn operand1(mut self, operand1: u64) -> Self {
+        self.operand1 = operand1;
         self
     }
 

@@ -252,6 +252,7 @@ fn interface(facts: &[Fact], group: StencilGroup<'_>, symbols: &[&str]) -> Vec<F
                 HoleValue::Symbol => SYMBOL,
                 HoleValue::Oparg
                 | HoleValue::Operand
+                | HoleValue::Operand1
                 | HoleValue::Target
                 | HoleValue::Executor
                 | HoleValue::Input

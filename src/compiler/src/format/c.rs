@@ -228,6 +228,7 @@ impl Header<'_> {
             HoleValue::Zero => "0",
             HoleValue::Oparg => "values->oparg",
             HoleValue::Operand => "values->operand",
+            HoleValue::Operand1 => "values->operand1",
             HoleValue::Target => "values->target",
             HoleValue::Continue => {
                 let s = format!("place->hot_address + {}", group.hot.bytes.len());

@@ -1,6 +1,6 @@
 /* What the stencils of every set have in common. The headers of several sets may be included in one file. */
 #ifndef MIMEO_STENCILS_VERSION
-#define MIMEO_STENCILS_VERSION 1
+#define MIMEO_STENCILS_VERSION 2
 
 #if !defined(__x86_64__) || !defined(__GNUC__)
 #error "these stencils are for x86-64, and this header for compilers with GNU C's extensions, such as gcc and clang"
@@ -64,6 +64,7 @@ struct mimeo_values {
     uint32_t oparg;            /* MIMEO_OPARG; a local's index where MIMEO_LOCAL */
     uint32_t target;           /* MIMEO_TARGET: where the interpreter resumes, below 2^31 */
     uint64_t operand;          /* MIMEO_OPERAND */
+    uint64_t operand1;         /* MIMEO_OPERAND1 */
     uint64_t jump_target;      /* MIMEO_DEOPT, MIMEO_EXIT, MIMEO_JUMP: the hot code to jump to */
     uint64_t error_target;     /* MIMEO_ERROR: the hot code to go to after an error */
     uint64_t exit;             /* MIMEO_EXIT_RECORD: the address of a struct mimeo_exit */

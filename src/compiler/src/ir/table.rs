@@ -70,8 +70,8 @@ pub(super) fn is_address(value: HoleValue) -> bool {
 
 /// Whether a hole is a number, with which code computes.
 pub(crate) fn is_number(value: HoleValue) -> bool {
-    use HoleValue::{ExitIndex, Oparg, Operand, Target};
-    matches!(value, Oparg | Operand | Target | ExitIndex)
+    use HoleValue::{ExitIndex, Oparg, Operand, Operand1, Target};
+    matches!(value, Oparg | Operand | Operand1 | Target | ExitIndex)
 }
 
 /// Whether a template may jump to a hole: other control is for the compiler.

@@ -93,7 +93,7 @@ impl Filled<'_> {
     fn is_function(&self) -> bool {
         matches!(
             self.hole.value(),
-            HoleValue::Operand | HoleValue::Symbol if self.hole.shift() == 0
+            HoleValue::Operand | HoleValue::Operand1 | HoleValue::Symbol if self.hole.shift() == 0
         ) && self.beyond_value() == 0
     }
 }

@@ -82,7 +82,7 @@ impl Field {
                 hole.shift() == 0
                     && matches!(
                         hole.value(),
-                        Operand | Exit | Executor | Data | Symbol | Pooled
+                        Operand | Operand1 | Exit | Executor | Data | Symbol | Pooled
                     )
             }
             _ => !hole.value().is_control() && hole.value() != Pooled,

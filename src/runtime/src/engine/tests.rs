@@ -37,7 +37,7 @@ fn hole_seeds() -> impl Strategy<Value = Vec<HoleSeed>> {
 }
 
 /// Values, those that stencils have most first.
-const VALUES: [HoleValue; 16] = [
+const VALUES: [HoleValue; 17] = [
     HoleValue::Oparg,
     HoleValue::Operand,
     HoleValue::JumpTarget,
@@ -54,6 +54,7 @@ const VALUES: [HoleValue; 16] = [
     HoleValue::Top,
     HoleValue::Leave,
     HoleValue::Zero,
+    HoleValue::Operand1,
 ];
 
 /// A stencil with holes of all kinds; now and then with one that cannot be filled.
@@ -69,7 +70,7 @@ fn stencil(len: usize, seeds: &[HoleSeed], align: u32) -> StencilBuf {
         let kinds: &[RelocationKind] = if number {
             use RelocationKind::{Abs8, Abs16, Abs32S, Abs64};
             &[Abs8, Abs16, Abs32S, Abs32S, Abs64]
-        } else if value == HoleValue::Operand {
+        } else if matches!(value, HoleValue::Operand | HoleValue::Operand1) {
             &[RelocationKind::Abs64]
         } else if kind < 9 {
             &[RelocationKind::Pc32]
@@ -357,6 +358,7 @@ fn assemble(engine: &Engine, steps: &[Step], cold: usize) -> Result<Prepared, Co
             oparg: step.oparg + element,
             target: step.target,
             operand: step.operand,
+            operand1: !step.operand,
         };
         // What does not go into a signed field of 6 bits is refused: see `what_a_form_cannot_take_is_refused`.
         let takes_6_bits =

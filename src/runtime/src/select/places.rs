@@ -201,6 +201,7 @@ impl<'a, A: Assemble> Sites<'a, A> {
             *argument = UopArguments {
                 oparg: uop.oparg,
                 operand: uop.operand,
+                operand1: uop.operand1,
                 target: uop.target,
             };
         }

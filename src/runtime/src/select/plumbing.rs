@@ -401,7 +401,7 @@ fn place(to: &mut impl Assemble, form: &FormEntry, placing: Placing) {
         uops: &[UopArguments {
             oparg: placing.oparg,
             operand: placing.operand,
-            target: 0,
+            ..UopArguments::default()
         }],
         inputs,
         jump: LabelId::NONE,
