@@ -322,7 +322,12 @@ fn headers_that_cannot_be_used() {
         (
             "code_body[11]",
             "code_body[12]",
-            "a.h:14:35: code_body is declared with 12 bytes, but has 11",
+            "a.h:55:28: group _LOAD says 11 bytes of code, but code_body has 12",
+        ),
+        (
+            "code_body[11]",
+            "code_body[10]",
+            "a.h:14:35: code_body of emit__LOAD is declared with 10 bytes, but has 11",
         ),
         (
             "emit__STOP(",
@@ -332,7 +337,7 @@ fn headers_that_cannot_be_used() {
         (
             "code + 0x3",
             "code + 0x9",
-            "a.h:25:5: patch_32r patches 4 bytes at 0x9, but code_body has 11: the hole is outside",
+            "a.h:25:5: patch_32r patches 4 bytes at 0x9, but the code of emit__LOAD has 11: the hole is outside",
         ),
         (
             "{emit__STOP, 1, 0}",
@@ -341,8 +346,8 @@ fn headers_that_cannot_be_used() {
         ),
         (
             "{emit__STOP, 1, 0}",
-            "{emit__STOP, 1, 8}",
-            "a.h:57:31: group _STOP says 8 bytes of data, but data_body has 0",
+            "{emit__STOP, 2, 0}",
+            "a.h:57:28: group _STOP says 2 bytes of code, but code_body has 1",
         ),
         (
             "[_STOP]",
