@@ -33,11 +33,14 @@
 //!   has; at most [`MAX_ALIGN`](mimeo::table::MAX_ALIGN) more where the part is copied to another place than that of its
 //!   name, which leaves room to align it.
 //!
+//! CPython 3.14's `jit_stencils.h` is a guard: it includes the file that has the stencils, which [`Header::guarded`] finds.
+//!
 //! A file is read from its start to its end, once; brackets nest at most 64 deep. What does not fit this is an error with
 //! line and column.
 
 mod function;
 mod groups;
+mod guard;
 mod tokens;
 
 use function::{Function, MAX_PARTS};
@@ -132,6 +135,12 @@ pub enum HeaderProblem {
     /// No function of the file is one of stencils.
     #[error("no function is called `emit_NAME`, as those of a header of stencils are")]
     NoStencils,
+    /// A guard that includes several files.
+    #[error("expected one of the included files to be under the condition of x86-64 Linux")]
+    NoTarget,
+    /// A guard that includes a file of another directory.
+    #[error("expected the name of a file in the same directory, found `{0}`")]
+    Elsewhere(String),
     /// The functions are there, but no array.
     #[error("expected an array of stencil groups before the end of the file")]
     NoGroups,
@@ -289,6 +298,28 @@ fn line_of(text: &str, place: usize) -> usize {
 }
 
 impl Header {
+    /// Of a guard of headers, which has nothing but preprocessor lines and comments: the name of the file that it includes,
+    /// which is to be in the same directory, and in which line. Of several, the one under the condition of x86-64 Linux
+    /// counts.
+    ///
+    /// ```
+    /// use mimeo_compiler::c_header::Header;
+    ///
+    /// let file = b"#if defined(__x86_64__) && defined(__linux__)\n#include \"here.h\"\n#else\n#error\n#endif\n";
+    /// assert_eq!(Header::guarded(file), Ok(Some(("here.h", 2))));
+    /// assert_eq!(Header::guarded(b"int answer;"), Ok(None));
+    /// ```
+    ///
+    /// # Errors
+    /// It is a guard, but does not say which file is meant, or one that is elsewhere.
+    pub fn guarded(file: &[u8]) -> std::result::Result<Option<(&str, usize)>, HeaderError> {
+        let Ok(text) = std::str::from_utf8(file) else {
+            return Ok(None);
+        };
+        let included = guard::included(text).map_err(|problem| problem.locate(text))?;
+        Ok(included.map(|name| (name.text, line_of(text, name.start))))
+    }
+
     /// Reads a header.
     ///
     /// ```

@@ -462,6 +462,66 @@ fn what_is_not_written_must_be_known() {
     }
 }
 
+/// What is said of a guard.
+fn guarded(text: &str) -> String {
+    match Header::guarded(text.as_bytes()) {
+        Ok(Some((name, line))) => format!("{name} in line {line}"),
+        Ok(None) => "none".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn guards_name_the_file_for_the_target() {
+    let linux = "defined(__x86_64__) && defined(__linux__)";
+    let one_of = |first: &str, second: &str| {
+        format!(
+            "// $ build\n#if {first}\n#include \"a.h\"\n#elif {second}\n#include \"b.h\"\n#else\n#error \"no\"\n#endif\n"
+        )
+    };
+    let no_target =
+        "3:11: expected one of the included files to be under the condition of x86-64 Linux";
+    let arm = "defined(__aarch64__) && defined(__linux__)";
+    let rows = [
+        (one_of(linux, arm), "a.h in line 3"),
+        (one_of(arm, linux), "b.h in line 5"),
+        (one_of(arm, "defined(_M_X64)"), no_target),
+        (one_of(linux, linux), no_target),
+        (
+            one_of("!(defined(__x86_64__) && defined(__linux__))", linux),
+            "b.h in line 5",
+        ),
+        (
+            format!("#if {linux}\n#ifdef A\n#endif\n#include \"a.h\"\n#endif\n#include \"b.h\"\n"),
+            "a.h in line 4",
+        ),
+        // What is alone needs no condition.
+        ("# include  \"a b.h\" // it".to_owned(), "a b.h in line 1"),
+        (
+            "/*\n#include \"b.h\"\n*/\n#include <c.h>\n#include \"a.h\"".to_owned(),
+            "a.h in line 5",
+        ),
+        ("#include \"a.h\"\nint answer;".to_owned(), "none"),
+        ("#include <a.h>\n#include NAME\n".to_owned(), "none"),
+        (String::new(), "none"),
+        (small(), "none"),
+        (
+            "#include \"a.h\n#define X \"\n".to_owned(),
+            "1:11: the literal does not end on its line, expected its closing quote",
+        ),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(guarded(&text), expected, "{text}");
+    }
+    for name in ["", ".", "..", "/a.h", "../a.h", "d/a.h", "d\\a.h"] {
+        assert_eq!(
+            guarded(&format!("\n#include \"{name}\"\n")),
+            format!("2:11: expected the name of a file in the same directory, found `{name}`")
+        );
+    }
+    assert_eq!(Header::guarded(b"#include \"\xff\"\n"), Ok(None));
+}
+
 #[test]
 fn the_name_of_a_patch_says_how_wide_it_is() {
     for (function, width) in [
@@ -917,8 +977,9 @@ proptest! {
     #[test]
     fn shuffled_tokens_do_not_panic(words in prop::collection::vec(prop::sample::select(vec![
         "emit_x", "(", ")", "{", "}", "[", "]", ";", ",", "=", "+", "0x1", "9", "patch_64", "memcpy", "code_body", "unsigned", "char",
-        "struct", "typedef", "enum", "extern", "\"C\"", "*", ".", "code_size", "//", "\n", "#", "data",
+        "struct", "typedef", "enum", "extern", "\"C\"", "*", ".", "code_size", "//", "\n", "#", "data", "include", "if", "endif", "\"",
     ]), 0..60)) {
         drop(Header::parse(words.join(" ").as_bytes()));
+        drop(Header::guarded(words.join(" ").as_bytes()));
     }
 }
