@@ -22,8 +22,9 @@ use std::path::{Path, PathBuf};
 
 /// Compare two stencil tables or C headers of stencils, uop by uop: code and data bytes, holes, what changed
 ///
-/// A header is one in the form of CPython's jit_stencils.h. A table may be compared with a header: then all code of a uop
-/// counts as one, and not what is filled into its holes, but where they are. The exit code is 1 if anything differs.
+/// A header is one in the form of CPython's jit_stencils.h, or the guard that includes it. A table may be compared with a
+/// header: then all code of a uop counts as one, and not what is filled into its holes, but where they are. The exit code is 1
+/// if anything differs.
 ///
 /// With --interface it is 1 only if something differs that the runtime and the rest of a trace see of a stencil: which uops and
 /// variants there are, their stack effects, flags and limits, ways out, and which values and symbols their holes are filled with.
@@ -208,13 +209,25 @@ fn read(path: &Path) -> Result<Stencils, Failure> {
     if bytes == MAGIC {
         return Ok(Stencils::from(&tables::read(path)?));
     }
-    // One byte too many is enough to be refused.
-    let mut rest = (&file).take(MAX_LENGTH + 1);
-    rest.read_to_end(&mut bytes).map_err(failed)?;
-    match Header::parse(&bytes) {
-        Ok(header) => Ok(Stencils::from(header)),
-        Err(error) => Err(bad_header(path, error)),
-    }
+    read_header(file, &mut bytes).map_err(failed)?;
+    let bad = |error| bad_header(path, error);
+    let Some((name, line)) = Header::guarded(&bytes).map_err(bad)? else {
+        return Header::parse(&bytes).map(Stencils::from).map_err(bad);
+    };
+    let included = path.with_file_name(name);
+    let failed = |error| {
+        let place = format!("{}:{line}", path.display());
+        Failure::input(place, format!("the included {name}: {error}"))
+    };
+    let mut bytes = Vec::new();
+    read_header(File::open(&included).map_err(failed)?, &mut bytes).map_err(failed)?;
+    let header = Header::parse(&bytes).map_err(|error| bad_header(&included, error))?;
+    Ok(Stencils::from(header))
+}
+
+/// Reads what is left of a file. One byte too many is enough to be refused.
+fn read_header(file: File, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+    file.take(MAX_LENGTH + 1).read_to_end(bytes).map(drop)
 }
 
 fn bad_header(path: &Path, error: HeaderError) -> Failure {

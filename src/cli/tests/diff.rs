@@ -322,7 +322,12 @@ fn headers_that_cannot_be_used() {
         (
             "code_body[11]",
             "code_body[12]",
-            "a.h:14:35: code_body is declared with 12 bytes, but has 11",
+            "a.h:55:28: group _LOAD says 11 bytes of code, but code_body has 12",
+        ),
+        (
+            "code_body[11]",
+            "code_body[10]",
+            "a.h:14:35: code_body of emit__LOAD is declared with 10 bytes, but has 11",
         ),
         (
             "emit__STOP(",
@@ -332,7 +337,7 @@ fn headers_that_cannot_be_used() {
         (
             "code + 0x3",
             "code + 0x9",
-            "a.h:25:5: patch_32r patches 4 bytes at 0x9, but code_body has 11: the hole is outside",
+            "a.h:25:5: patch_32r patches 4 bytes at 0x9, but the code of emit__LOAD has 11: the hole is outside",
         ),
         (
             "{emit__STOP, 1, 0}",
@@ -341,8 +346,8 @@ fn headers_that_cannot_be_used() {
         ),
         (
             "{emit__STOP, 1, 0}",
-            "{emit__STOP, 1, 8}",
-            "a.h:57:31: group _STOP says 8 bytes of data, but data_body has 0",
+            "{emit__STOP, 2, 0}",
+            "a.h:57:28: group _STOP says 2 bytes of code, but code_body has 1",
         ),
         (
             "[_STOP]",
@@ -368,6 +373,75 @@ fn headers_that_cannot_be_used() {
             assert_eq!((code, output.as_str()), (Some(3), ""), "{old} as {new}");
             assert_eq!(error, format!("error: {expected}\n"), "{old} as {new}");
         }
+    }
+}
+
+/// What includes the header, as CPython's `jit_stencils.h` does.
+const GUARD: &str = "// by hand
+#if defined(__x86_64__) && defined(__APPLE__)
+#include \"apple.h\"
+#elif defined(__x86_64__) && defined(__linux__)
+#include \"before.h\"
+#else
+#error \"no stencils\"
+#endif
+";
+
+#[test]
+fn guards_are_followed() {
+    let files = [("before.h", HEADER.as_bytes()), ("a.h", GUARD.as_bytes())];
+    let (code, output, error) = diff(&files, &["a.h", "before.h"]);
+    assert_eq!((code, error.as_str()), (Some(0), ""), "{output}");
+    assert!(output.starts_with("A  a.h: header, digest "), "{output}");
+    // From another directory.
+    let directory: TempDir = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    for (name, contents) in files {
+        fs::write(path(name), contents).unwrap();
+    }
+    let (code, _, error) = diff(&[], &[&path("a.h"), &path("before.h")]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn guards_that_cannot_be_followed() {
+    for (old, new, expected) in [
+        (
+            "before.h",
+            "missing.h",
+            "a.h:5: the included missing.h: No such file or directory (os error 2)",
+        ),
+        (
+            "before.h",
+            "../before.h",
+            "a.h:5:11: expected the name of a file in the same directory, found `../before.h`",
+        ),
+        (
+            "__linux__",
+            "_WIN32",
+            "a.h:3:11: expected one of the included files to be under the condition of x86-64 Linux",
+        ),
+        (
+            "before.h",
+            "bad.h",
+            "bad.h:57:28: group _STOP says 2 bytes of code, but code_body has 1",
+        ),
+        (
+            "before.h",
+            "a.h",
+            "a.h:1:1: neither a stencil table nor a C header: no function is called `emit_NAME`, as those of a header of stencils are",
+        ),
+    ] {
+        let guard = GUARD.replace(old, new);
+        let bad = HEADER.replace("{emit__STOP, 1, 0}", "{emit__STOP, 2, 0}");
+        let files = [
+            ("a.h", guard.as_bytes()),
+            ("before.h", HEADER.as_bytes()),
+            ("bad.h", bad.as_bytes()),
+        ];
+        let (code, output, error) = diff(&files, &["a.h", "before.h"]);
+        assert_eq!((code, output.as_str()), (Some(3), ""), "{old} as {new}");
+        assert_eq!(error, format!("error: {expected}\n"), "{old} as {new}");
     }
 }
 

@@ -23,6 +23,8 @@
 //! - A patch's first argument is a place and `+` an offset. The place says which part is patched: a destination of
 //!   `memcpy`, the name of a part, or a variable that was computed from one of them. All other arguments together
 //!   are the hole's value, any C without `;`.
+//! - An array may have fewer bytes than it is declared with, and `data` no array at all but the size that its group says:
+//!   what is not written is zero, at most 1 MiB of a header.
 //! - The array whose elements name stencil functions has the groups. A group that is in no array, such as CPython's
 //!   trampoline, stands alone.
 //! - Which of a group's values are sizes is read from the `struct` that is its type: `code_size`, `code_len`, `code_length`
@@ -31,11 +33,14 @@
 //!   has; at most [`MAX_ALIGN`](mimeo::table::MAX_ALIGN) more where the part is copied to another place than that of its
 //!   name, which leaves room to align it.
 //!
+//! CPython 3.14's `jit_stencils.h` is a guard: it includes the file that has the stencils, which [`Header::guarded`] finds.
+//!
 //! A file is read from its start to its end, once; brackets nest at most 64 deep. What does not fit this is an error with
 //! line and column.
 
 mod function;
 mod groups;
+mod guard;
 mod tokens;
 
 use function::{Function, MAX_PARTS};
@@ -45,6 +50,9 @@ use tokens::{MAX_DEPTH, Token, TokenKind, Tokens};
 
 /// The largest header that is read, in bytes: some sixteen times CPython's.
 pub const MAX_LENGTH: u64 = 16 << 20;
+
+/// How many bytes of a header's stencils may be zeros that it does not write: some 300 times CPython's.
+const MAX_ZEROS: u64 = 1 << 20;
 
 /// The stencils of a header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,6 +135,12 @@ pub enum HeaderProblem {
     /// No function of the file is one of stencils.
     #[error("no function is called `emit_NAME`, as those of a header of stencils are")]
     NoStencils,
+    /// A guard that includes several files.
+    #[error("expected one of the included files to be under the condition of x86-64 Linux")]
+    NoTarget,
+    /// A guard that includes a file of another directory.
+    #[error("expected the name of a file in the same directory, found `{0}`")]
+    Elsewhere(String),
     /// The functions are there, but no array.
     #[error("expected an array of stencil groups before the end of the file")]
     NoGroups,
@@ -156,9 +170,11 @@ pub enum HeaderProblem {
     /// A stencil function with more arrays than any needs.
     #[error("the function has more than {MAX_PARTS} arrays of bytes")]
     Parts,
-    /// A byte array with another number of bytes than it is declared with.
-    #[error("{array} is declared with {declared} bytes, but has {found}")]
+    /// A byte array with more bytes than it is declared with.
+    #[error("{array} of {function} is declared with {declared} bytes, but has {found}")]
     Length {
+        /// The stencil function.
+        function: String,
         /// The array.
         array: String,
         /// How many bytes there are to be.
@@ -186,9 +202,11 @@ pub enum HeaderProblem {
     },
     /// A patch of something that is no part.
     #[error(
-        "{patch} patches `{place}`, expected a place that one of the function's arrays is copied to"
+        "{patch} patches `{place}`, expected a place that one of the arrays of {function} is copied to"
     )]
     Place {
+        /// The stencil function.
+        function: String,
         /// The function that is called to patch.
         patch: String,
         /// Where to.
@@ -196,7 +214,7 @@ pub enum HeaderProblem {
     },
     /// A hole that does not lie in its part.
     #[error(
-        "{patch} patches {width} bytes at {offset:#x}, but {part}_body has {length}: the hole is outside"
+        "{patch} patches {width} bytes at {offset:#x}, but the {part} of {function} has {length}: the hole is outside"
     )]
     Outside {
         /// The function that is called to patch.
@@ -207,9 +225,26 @@ pub enum HeaderProblem {
         width: u32,
         /// The part.
         part: String,
+        /// The stencil function.
+        function: String,
         /// The bytes that the part has.
-        length: usize,
+        length: u64,
     },
+    /// A patch of what has no array, so that it has no length.
+    #[error(
+        "{patch} patches the {part} of {function}, which has no array, and no group says how many bytes it has"
+    )]
+    NoSize {
+        /// The function that is called to patch.
+        patch: String,
+        /// The part.
+        part: String,
+        /// The stencil function.
+        function: String,
+    },
+    /// More bytes are left out than any header leaves out.
+    #[error("more than {MAX_ZEROS} bytes of the stencils are not written")]
+    Zeros,
     /// A group without a function.
     #[error("group {group} names the function {function}, which the file does not define")]
     NoFunction {
@@ -228,7 +263,7 @@ pub enum HeaderProblem {
         /// The size in the group.
         declared: u64,
         /// The bytes that there are.
-        found: usize,
+        found: u64,
     },
 }
 
@@ -263,6 +298,28 @@ fn line_of(text: &str, place: usize) -> usize {
 }
 
 impl Header {
+    /// Of a guard of headers, which has nothing but preprocessor lines and comments: the name of the file that it includes,
+    /// which is to be in the same directory, and in which line. Of several, the one under the condition of x86-64 Linux
+    /// counts.
+    ///
+    /// ```
+    /// use mimeo_compiler::c_header::Header;
+    ///
+    /// let file = b"#if defined(__x86_64__) && defined(__linux__)\n#include \"here.h\"\n#else\n#error\n#endif\n";
+    /// assert_eq!(Header::guarded(file), Ok(Some(("here.h", 2))));
+    /// assert_eq!(Header::guarded(b"int answer;"), Ok(None));
+    /// ```
+    ///
+    /// # Errors
+    /// It is a guard, but does not say which file is meant, or one that is elsewhere.
+    pub fn guarded(file: &[u8]) -> std::result::Result<Option<(&str, usize)>, HeaderError> {
+        let Ok(text) = std::str::from_utf8(file) else {
+            return Ok(None);
+        };
+        let included = guard::included(text).map_err(|problem| problem.locate(text))?;
+        Ok(included.map(|name| (name.text, line_of(text, name.start))))
+    }
+
     /// Reads a header.
     ///
     /// ```
@@ -455,7 +512,7 @@ impl<'t> Reader<'t> {
             return self.tokens.skip(open).map(drop);
         }
         if let Some(first) = self.functions.get(name.text) {
-            return Err(twice(self.text, "function", name, first.start));
+            return Err(twice(self.text, "function", name, first.name.start));
         }
         let function = Function::read(self.text, &mut self.tokens, name, open)?;
         self.functions.insert(name.text, function);

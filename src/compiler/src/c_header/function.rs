@@ -17,18 +17,23 @@ const MAX_NAMES: usize = 16;
 /// How many parts a function may have.
 pub(super) const MAX_PARTS: usize = 16;
 
+/// The part that may be without an array: newer generators leave out what is all zero, for fresh memory is. Code is never.
+const DATA: &str = "data";
+
 /// A stencil function that was read.
 pub(super) struct Function<'t> {
-    /// Where its name stands.
-    pub(super) start: usize,
+    pub(super) name: Token<'t>,
     pub(super) parts: Vec<FunctionPart<'t>>,
 }
 
 /// A part, and what its sizes may say of it.
 pub(super) struct FunctionPart<'t> {
     pub(super) name: &'t str,
-    pub(super) bytes: Vec<u8>,
-    holes: Vec<HeaderHole>,
+    /// Those that are written; zeros follow up to the length.
+    bytes: Vec<u8>,
+    /// The bytes that it is declared with; `None` where it has no array, so that only a group can say it.
+    pub(super) length: Option<u64>,
+    patches: Vec<Patch<'t>>,
     /// Whether it is copied to another place than the one that is called like it.
     pub(super) is_moved: bool,
     start: usize,
@@ -54,24 +59,52 @@ impl<'t> Function<'t> {
         reader.finish()
     }
 
-    pub(super) fn part(&self, name: &str) -> Option<&FunctionPart<'t>> {
-        self.parts.iter().find(|part| part.name == name)
+    pub(super) fn part_mut(&mut self, name: &str) -> Option<&mut FunctionPart<'t>> {
+        self.parts.iter_mut().find(|part| part.name == name)
     }
 
-    /// The parts that have bytes, with their holes in order.
-    pub(super) fn into_parts(self) -> Vec<HeaderPart> {
-        let parts = self.parts.into_iter();
-        let parts = parts.filter(|part| !part.bytes.is_empty());
-        parts
-            .map(|mut part| {
-                part.holes.sort_by_key(|hole| hole.offset);
-                HeaderPart {
-                    name: part.name.to_owned(),
-                    bytes: part.bytes,
-                    holes: part.holes,
-                }
-            })
-            .collect()
+    /// The parts that have bytes, with their holes in order. `zeros` is how many bytes may be added that are not written.
+    pub(super) fn into_parts(self, zeros: &mut u64) -> Result<Vec<HeaderPart>> {
+        let mut parts = Vec::new();
+        for part in self.parts {
+            let part = part.finish(self.name, zeros)?;
+            if !part.bytes.is_empty() {
+                parts.push(part);
+            }
+        }
+        Ok(parts)
+    }
+}
+
+impl FunctionPart<'_> {
+    /// With all its bytes, in which its holes must be.
+    fn finish(mut self, function: Token<'_>, zeros: &mut u64) -> Result<HeaderPart> {
+        let length = match (self.length, self.patches.first()) {
+            (Some(length), _) => length,
+            (None, None) => 0,
+            (None, Some(patch)) => {
+                let problem = HeaderProblem::NoSize {
+                    patch: patch.function.text.to_owned(),
+                    part: self.name.to_owned(),
+                    function: function.text.to_owned(),
+                };
+                return Err(Problem::new(patch.function.start, problem));
+            }
+        };
+        let missing = length.saturating_sub(self.bytes.len() as u64);
+        *zeros = zeros
+            .checked_sub(missing)
+            .ok_or_else(|| Problem::new(self.start, HeaderProblem::Zeros))?;
+        let patches = std::mem::take(&mut self.patches).into_iter();
+        let holes = patches.map(|patch| patch.hole(function, self.name, length));
+        let mut holes = holes.collect::<Result<Vec<_>>>()?;
+        holes.sort_by_key(|hole| hole.offset);
+        self.bytes.resize(length as usize, 0);
+        Ok(HeaderPart {
+            name: self.name.to_owned(),
+            bytes: self.bytes,
+            holes,
+        })
     }
 }
 
@@ -163,8 +196,10 @@ impl<'t> Reader<'t> {
                 return Err(next.unexpected("`,` or `}`"));
             }
         }
-        if declared != bytes.len() as u64 {
+        // What is not written is zero (C17, 6.7.9).
+        if declared < bytes.len() as u64 {
             let problem = HeaderProblem::Length {
+                function: self.name.text.to_owned(),
                 array: array.text.to_owned(),
                 declared,
                 found: bytes.len() as u64,
@@ -174,7 +209,8 @@ impl<'t> Reader<'t> {
         self.parts.push(FunctionPart {
             name,
             bytes,
-            holes: Vec::new(),
+            length: Some(declared),
+            patches: Vec::new(),
             is_moved: false,
             start: array.start,
         });
@@ -255,22 +291,32 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// Gives each hole to its part.
+    /// Gives each patch to its part.
     fn finish(mut self) -> Result<Function<'t>> {
+        if self.part_named(DATA).is_none() {
+            self.parts.push(FunctionPart {
+                name: DATA,
+                bytes: Vec::new(),
+                length: None,
+                patches: Vec::new(),
+                is_moved: false,
+                start: self.name.start,
+            });
+        }
         for patch in std::mem::take(&mut self.patches) {
             let place = source(&patch.place);
             let Some(part) = self.part_at(&place, &patch.place) else {
                 let problem = HeaderProblem::Place {
+                    function: self.name.text.to_owned(),
                     patch: patch.function.text.to_owned(),
                     place,
                 };
                 return Err(Problem::new(patch.function.start, problem));
             };
-            let hole = patch.hole(&self.parts[part])?;
-            self.parts[part].holes.push(hole);
+            self.parts[part].patches.push(patch);
         }
         Ok(Function {
-            start: self.name.start,
+            name: self.name,
             parts: self.parts,
         })
     }
@@ -299,11 +345,11 @@ impl<'t> Reader<'t> {
 }
 
 impl Patch<'_> {
-    fn hole(self, part: &FunctionPart<'_>) -> Result<HeaderHole> {
+    fn hole(self, function: Token<'_>, part: &str, length: u64) -> Result<HeaderHole> {
         let width = patch_width(self.function.text);
         let end = self.offset.saturating_add(u64::from(width));
         match u32::try_from(self.offset) {
-            Ok(offset) if end <= part.bytes.len() as u64 => Ok(HeaderHole {
+            Ok(offset) if end <= length => Ok(HeaderHole {
                 offset,
                 function: self.function.text.to_owned(),
                 value: self.value,
@@ -313,8 +359,9 @@ impl Patch<'_> {
                     patch: self.function.text.to_owned(),
                     offset: self.offset,
                     width,
-                    part: part.name.to_owned(),
-                    length: part.bytes.len(),
+                    part: part.to_owned(),
+                    function: function.text.to_owned(),
+                    length,
                 };
                 Err(Problem::new(self.function.start, problem))
             }

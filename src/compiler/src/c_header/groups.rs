@@ -3,7 +3,7 @@
 
 use super::function::{Function, FunctionPart};
 use super::tokens::{Token, Tokens, source};
-use super::{HeaderGroup, HeaderProblem, Problem, Result, twice, uop_name};
+use super::{HeaderGroup, HeaderProblem, MAX_ZEROS, Problem, Result, twice, uop_name};
 use mimeo::table::MAX_ALIGN;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
@@ -164,6 +164,7 @@ pub(super) fn resolve<'t>(
     let all_parts = functions.values().flat_map(|function| &function.parts);
     let parts: BTreeSet<&str> = all_parts.map(|part| part.name).collect();
     let (mut groups, mut others) = (Vec::new(), Vec::new());
+    let mut zeros = MAX_ZEROS;
     let mut names = HashMap::new();
     let mut used = HashMap::new();
     for element in elements {
@@ -171,17 +172,17 @@ pub(super) fn resolve<'t>(
         if let Some(first) = names.insert((element.in_array, name.text), name.start) {
             return Err(twice(text, "group", name, first));
         }
-        let Some(found) = functions.remove(function.text) else {
+        let Some(mut found) = functions.remove(function.text) else {
             return Err(match used.get(function.text) {
                 Some(&first) => twice(text, "the group of", function, first),
                 None => element.without_function(),
             });
         };
         used.insert(function.text, function.start);
-        let extra = element.check_sizes(&found, &parts)?;
+        let extra = element.check_sizes(&mut found, &parts)?;
         let group = HeaderGroup {
             name: name.text.to_owned(),
-            parts: found.into_parts(),
+            parts: found.into_parts(&mut zeros)?,
             extra,
         };
         match element.in_array {
@@ -189,11 +190,13 @@ pub(super) fn resolve<'t>(
             false => others.push(group),
         }
     }
-    others.extend(functions.into_iter().map(|(name, function)| HeaderGroup {
-        name: uop_name(name).unwrap_or(name).to_owned(),
-        parts: function.into_parts(),
-        extra: Vec::new(),
-    }));
+    for (name, function) in functions {
+        others.push(HeaderGroup {
+            name: uop_name(name).unwrap_or(name).to_owned(),
+            parts: function.into_parts(&mut zeros)?,
+            extra: Vec::new(),
+        });
+    }
     others.sort_by(|a, b| a.name.cmp(&b.name));
     Ok((groups, others))
 }
@@ -217,7 +220,11 @@ impl<'t> Element<'t> {
     }
 
     /// Compares the sizes with the function's parts; the other values, except for the function, as text.
-    fn check_sizes(&self, function: &Function<'_>, parts: &BTreeSet<&str>) -> Result<Vec<String>> {
+    fn check_sizes(
+        &self,
+        function: &mut Function<'_>,
+        parts: &BTreeSet<&str>,
+    ) -> Result<Vec<String>> {
         let is_cpython = parts.iter().all(|part| CPYTHON_PARTS.contains(part));
         let fields: &[&str] = match &self.fields {
             Some(fields) => fields,
@@ -235,7 +242,7 @@ impl<'t> Element<'t> {
             position += 1;
             let is_part = |part: &&str| parts.contains(part) || USUAL_PARTS.contains(part);
             match field.and_then(sized_part).filter(is_part) {
-                Some(part) => self.check_size(value, part, function.part(part))?,
+                Some(part) => self.check_size(value, part, function.part_mut(part))?,
                 None if matches!(value.tokens[..], [token] if token.is(self.function.text)) => {}
                 None => extra.push(source(&value.tokens)),
             }
@@ -247,7 +254,7 @@ impl<'t> Element<'t> {
         &self,
         value: &Value<'t>,
         name: &str,
-        part: Option<&FunctionPart<'_>>,
+        part: Option<&mut FunctionPart<'_>>,
     ) -> Result<()> {
         let Some(&token) = value.tokens.first() else {
             let expected = format!("the size of {name}");
@@ -256,12 +263,12 @@ impl<'t> Element<'t> {
         let number = token.number().filter(|_| value.tokens.len() == 1);
         let declared =
             number.ok_or_else(|| token.unexpected(format!("a number, the size of {name}")))?;
-        let found = part.map_or(0, |part| part.bytes.len());
-        let room = match part {
-            Some(part) if part.is_moved => u64::from(MAX_ALIGN),
-            _ => 0,
-        };
-        if (found as u64..=found as u64 + room).contains(&declared) {
+        let (found, room) = part.map_or((0, 0), |part| {
+            let room = if part.is_moved { MAX_ALIGN } else { 0 };
+            // Of what has no array, nothing else says the length.
+            (*part.length.get_or_insert(declared), u64::from(room))
+        });
+        if (found..=found.saturating_add(room)).contains(&declared) {
             return Ok(());
         }
         let problem = HeaderProblem::Size {

@@ -256,6 +256,272 @@ fn what_is_moved_may_have_room() {
     assert!(error(&one(&body, "{emit__X, 0, 2}")).contains("group _X says 2 bytes"));
 }
 
+/// A header in the form of CPython 3.14's: what is zero at the end is not written, and a shim instead of the trampoline.
+const NEWER: &str = "\
+void
+emit_shim(
+    unsigned char *code, unsigned char *data, _PyExecutorObject *executor,
+    const _PyUOpInstruction *instruction, jit_state *state)
+{
+    const unsigned char code_body[5] = {
+        0xe8,
+    };
+    memcpy(code, code_body, sizeof(code_body));
+    patch_32r(code + 0x1, (uintptr_t)code + sizeof(code_body) + -0x4);
+}
+
+void
+emit__PAIR(
+    unsigned char *code, unsigned char *data, _PyExecutorObject *executor,
+    const _PyUOpInstruction *instruction, jit_state *state)
+{
+    // 0: 48 b8 00 00 00 00 00 00 00 00 movabsq $0x0, %rax
+    // a: ff 25 00 00 00 00             jmpq    *(%rip)
+    const unsigned char code_body[16] = {
+        0x48, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0xff, 0x25,
+    };
+    // 0: OPERAND1
+    patch_64(data + 0x0, instruction->operand1);
+    memcpy(code, code_body, sizeof(code_body));
+    patch_64(code + 0x2, ((uint64_t)instruction->operand0 + -8));
+    patch_x86_64_32rx(code + 0xc, (uintptr_t)data + -0x4);
+}
+
+static_assert(SYMBOL_MASK_WORDS >= 1, \"too few; words {\");
+
+typedef struct {
+    void (*emit)(
+        unsigned char *code, unsigned char *data, _PyExecutorObject *executor,
+        const _PyUOpInstruction *instruction, jit_state *state);
+    size_t code_size;
+    size_t data_size;
+    symbol_mask trampoline_mask;
+} StencilGroup;
+
+static const StencilGroup shim = {emit_shim, 5, 0, {0}};
+
+static const StencilGroup stencil_groups[MAX_UOP_ID + 1] = {
+    [_PAIR] = {emit__PAIR, 16, 16, {0}},
+};
+
+static const void * const symbols_map[1] = {
+    0
+};
+";
+
+#[test]
+fn the_form_of_newer_cpython() {
+    let mut pair = [0; 16];
+    pair[..2].copy_from_slice(&[0x48, 0xb8]);
+    pair[10..12].copy_from_slice(&[0xff, 0x25]);
+    let code_holes = [
+        hole(2, "patch_64", "((uint64_t)instruction->operand0 + -8)"),
+        hole(12, "patch_x86_64_32rx", "(uintptr_t)data + -0x4"),
+    ];
+    let data_hole = hole(0, "patch_64", "instruction->operand1");
+    let shim_hole = hole(1, "patch_32r", "(uintptr_t)code + sizeof(code_body) + -0x4");
+    let mut groups = [
+        group(
+            "_PAIR",
+            vec![
+                part("code", &pair, &code_holes),
+                part("data", &[0; 16], &[data_hole]),
+            ],
+        ),
+        group(
+            "shim",
+            vec![part("code", &[0xe8, 0, 0, 0, 0], &[shim_hole])],
+        ),
+    ];
+    for group in &mut groups {
+        group.extra = vec!["{0}".to_owned()];
+    }
+    let header = read(NEWER);
+    assert_eq!([header.groups, header.others].concat(), groups);
+    for (old, new, expected) in [
+        (
+            "{emit__PAIR, 16, 16,",
+            "{emit__PAIR, 15, 16,",
+            "45:28: group _PAIR says 15 bytes of code, but code_body has 16",
+        ),
+        (
+            "code_body[16]",
+            "code_body[11]",
+            "20:35: code_body of emit__PAIR is declared with 11 bytes, but has 12",
+        ),
+        (
+            "data + 0x0",
+            "data + 0x9",
+            "25:5: patch_64 patches 8 bytes at 0x9, but the data of emit__PAIR has 16: the hole is outside",
+        ),
+        (
+            "{emit__PAIR, 16, 16,",
+            "{emit__PAIR, 16, 0,",
+            "25:5: patch_64 patches 8 bytes at 0x0, but the data of emit__PAIR has 0: the hole is outside",
+        ),
+        (
+            "size_t data_size;",
+            "size_t size_of_data;",
+            "25:5: patch_64 patches the data of emit__PAIR, which has no array, and no group says how many bytes it has",
+        ),
+    ] {
+        assert!(NEWER.contains(old), "{old}");
+        assert_eq!(error(&NEWER.replace(old, new)), expected, "{old} as {new}");
+    }
+}
+
+#[test]
+fn what_is_not_written_is_zero() {
+    let code = |bytes: &[u8]| vec![part("code", bytes, &[])];
+    let data = |size: usize, holes: &[HeaderHole]| vec![part("data", &vec![0; size], holes)];
+    let rows = [
+        (
+            "const unsigned char code_body[4] = {0x90,};",
+            "{emit__X, 4, 0}",
+            code(&[0x90, 0, 0, 0]),
+        ),
+        (
+            "const unsigned char code_body[2] = {};",
+            "{emit__X, 2, 0}",
+            code(&[0, 0]),
+        ),
+        (
+            "const unsigned char data_body[3] = {0}; memcpy(data, data_body, 3);",
+            "{emit__X, 0, 3}",
+            data(3, &[]),
+        ),
+        ("", "{emit__X, 0, 8}", data(8, &[])),
+        ("", "{emit__X, 0, 0}", vec![]),
+        (
+            "patch_64(data + 0x8, x); patch_32(data, y);",
+            "{emit__X, 0, 16}",
+            data(16, &[hole(0, "patch_32", "y"), hole(8, "patch_64", "x")]),
+        ),
+        (
+            "unsigned char *aligned = data + (-(uintptr_t)data & 15); patch_64(aligned + 0x0, x);",
+            "{emit__X, 0, 23}",
+            data(23, &[hole(0, "patch_64", "x")]),
+        ),
+    ];
+    for (body, element, expected) in rows {
+        assert_eq!(parts_of(body, element), expected, "{body} {element}");
+    }
+}
+
+#[test]
+fn what_is_not_written_must_be_known() {
+    let too_much = "more than 1048576 bytes of the stencils are not written";
+    let outside =
+        "patch_64 patches 8 bytes at 0x4, but the data of emit__X has 8: the hole is outside";
+    for (body, element, expected) in [
+        // Code is never all zero.
+        (
+            "",
+            "{emit__X, 4, 0}",
+            "group _X says 4 bytes of code, but code_body has 0",
+        ),
+        (
+            "patch_32r(code + 0x0, x);",
+            "{emit__X, 4, 0}",
+            "patch_32r patches `code`, expected a place that one of the arrays of emit__X is copied to",
+        ),
+        ("patch_64(data + 0x4, x);", "{emit__X, 0, 8}", outside),
+        (
+            "const unsigned char data_body[8] = {1}; patch_64(data + 0x4, x);",
+            "{emit__X, 0, 8}",
+            outside,
+        ),
+        (
+            "memcpy(data, data_body, 8);",
+            "{emit__X, 0, 8}",
+            "emit__X copies data_body, which it does not define",
+        ),
+        (
+            "} void emit__Y(void) { patch_64(data + 0x0, x);",
+            "{emit__X, 0, 8}",
+            "patch_64 patches the data of emit__Y, which has no array, and no group says how many bytes it has",
+        ),
+        ("", "{emit__X, 0, 0x100001}", too_much),
+        ("", "{emit__X, 0, 0xffffffffffffffff}", too_much),
+        (
+            "const unsigned char code_body[0xffffffffffffffff] = {1};",
+            "{emit__X, 0xffffffffffffffff, 0}",
+            too_much,
+        ),
+        // All of a header together.
+        (
+            "} void emit__Y(void) { const unsigned char code_body[0x80000] = {};",
+            "{emit__X, 0, 0x80001}",
+            too_much,
+        ),
+    ] {
+        let message = error(&one(body, element));
+        let (_, problem) = message.split_once(": ").unwrap();
+        assert_eq!(problem, expected, "{body} {element}");
+    }
+}
+
+/// What is said of a guard.
+fn guarded(text: &str) -> String {
+    match Header::guarded(text.as_bytes()) {
+        Ok(Some((name, line))) => format!("{name} in line {line}"),
+        Ok(None) => "none".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn guards_name_the_file_for_the_target() {
+    let linux = "defined(__x86_64__) && defined(__linux__)";
+    let one_of = |first: &str, second: &str| {
+        format!(
+            "// $ build\n#if {first}\n#include \"a.h\"\n#elif {second}\n#include \"b.h\"\n#else\n#error \"no\"\n#endif\n"
+        )
+    };
+    let no_target =
+        "3:11: expected one of the included files to be under the condition of x86-64 Linux";
+    let arm = "defined(__aarch64__) && defined(__linux__)";
+    let rows = [
+        (one_of(linux, arm), "a.h in line 3"),
+        (one_of(arm, linux), "b.h in line 5"),
+        (one_of(arm, "defined(_M_X64)"), no_target),
+        (one_of(linux, linux), no_target),
+        (
+            one_of("!(defined(__x86_64__) && defined(__linux__))", linux),
+            "b.h in line 5",
+        ),
+        (
+            format!("#if {linux}\n#ifdef A\n#endif\n#include \"a.h\"\n#endif\n#include \"b.h\"\n"),
+            "a.h in line 4",
+        ),
+        // What is alone needs no condition.
+        ("# include  \"a b.h\" // it".to_owned(), "a b.h in line 1"),
+        (
+            "/*\n#include \"b.h\"\n*/\n#include <c.h>\n#include \"a.h\"".to_owned(),
+            "a.h in line 5",
+        ),
+        ("#include \"a.h\"\nint answer;".to_owned(), "none"),
+        ("#include <a.h>\n#include NAME\n".to_owned(), "none"),
+        (String::new(), "none"),
+        (small(), "none"),
+        (
+            "#include \"a.h\n#define X \"\n".to_owned(),
+            "1:11: the literal does not end on its line, expected its closing quote",
+        ),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(guarded(&text), expected, "{text}");
+    }
+    for name in ["", ".", "..", "/a.h", "../a.h", "d/a.h", "d\\a.h"] {
+        assert_eq!(
+            guarded(&format!("\n#include \"{name}\"\n")),
+            format!("2:11: expected the name of a file in the same directory, found `{name}`")
+        );
+    }
+    assert_eq!(Header::guarded(b"#include \"\xff\"\n"), Ok(None));
+}
+
 #[test]
 fn the_name_of_a_patch_says_how_wide_it_is() {
     for (function, width) in [
@@ -275,12 +541,12 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "code_body[11]",
         "code_body[12]",
-        "18:35: code_body is declared with 12 bytes, but has 11",
+        "55:32: group _SET_IP says 11 bytes of code, but code_body has 12",
     ),
     (
         "code_body[11]",
         "code_body[10]",
-        "18:35: code_body is declared with 10 bytes, but has 11",
+        "18:35: code_body of emit__SET_IP is declared with 10 bytes, but has 11",
     ),
     (
         "code_body[11]",
@@ -330,17 +596,17 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "data + 0x0,",
         "data + 0x1,",
-        "27:5: patch_64 patches 8 bytes at 0x1, but data_body has 8: the hole is outside",
+        "27:5: patch_64 patches 8 bytes at 0x1, but the data of emit__SET_IP has 8: the hole is outside",
     ),
     (
         "code + 0x3,",
         "code + 0x8,",
-        "29:5: patch_x86_64_32rx patches 4 bytes at 0x8, but code_body has 11: the hole is outside",
+        "29:5: patch_x86_64_32rx patches 4 bytes at 0x8, but the code of emit__SET_IP has 11: the hole is outside",
     ),
     (
         "code + 0x3,",
         "code + 0xffffffffffffffff,",
-        "29:5: patch_x86_64_32rx patches 4 bytes at 0xffffffffffffffff, but code_body has 11: the hole is outside",
+        "29:5: patch_x86_64_32rx patches 4 bytes at 0xffffffffffffffff, but the code of emit__SET_IP has 11: the hole is outside",
     ),
     (
         "code + 0x3,",
@@ -360,7 +626,7 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "code + 0x3,",
         "cold + 0x3,",
-        "29:5: patch_x86_64_32rx patches `cold`, expected a place that one of the function's arrays is copied to",
+        "29:5: patch_x86_64_32rx patches `cold`, expected a place that one of the arrays of emit__SET_IP is copied to",
     ),
     (
         ", instruction->operand)",
@@ -399,8 +665,8 @@ const BAD: &[(&str, &str, &str)] = &[
     ),
     (
         "{emit__NOP, 0, 0}",
-        "{emit__NOP, 0, 1}",
-        "54:29: group _NOP says 1 bytes of data, but data_body has 0",
+        "{emit__NOP, 1, 0}",
+        "54:26: group _NOP says 1 bytes of code, but code_body has 0",
     ),
     (
         "{emit__NOP, 0, 0}",
@@ -531,8 +797,8 @@ fn a_header_that_ends_early_is_an_error() {
     }
 }
 
-/// The header as it would be generated.
-fn write(header: &Header, with_type: bool) -> String {
+/// The header as it would be generated, with zeros or without.
+fn write(header: &Header, with_type: bool, with_zeros: bool) -> String {
     let mut out = String::new();
     for line in header.digest.iter().chain(&header.comments) {
         writeln!(out, "// {line}").unwrap();
@@ -545,21 +811,31 @@ fn write(header: &Header, with_type: bool) -> String {
         )
         .unwrap();
         for HeaderPart { name, bytes, holes } in &group.parts {
-            writeln!(
-                out,
-                "    const unsigned char {name}_body[{}] = {{",
-                bytes.len()
-            )
-            .unwrap();
-            for row in bytes.chunks(8) {
+            let not_zero = bytes.iter().rposition(|&byte| byte != 0);
+            let written = match with_zeros {
+                true => &bytes[..],
+                false => &bytes[..not_zero.map_or(0, |last| last + 1)],
+            };
+            let has_array = name != "data" || !written.is_empty();
+            if has_array {
+                writeln!(
+                    out,
+                    "    const unsigned char {name}_body[{}] = {{",
+                    bytes.len()
+                )
+                .unwrap();
+            }
+            for row in written.chunks(8) {
                 let row: Vec<String> = row.iter().map(|byte| format!("{byte:#04x},")).collect();
                 writeln!(out, "        {}", row.join(" ")).unwrap();
             }
-            writeln!(
-                out,
-                "    }};\n    memcpy({name}, {name}_body, sizeof({name}_body));"
-            )
-            .unwrap();
+            if has_array {
+                writeln!(
+                    out,
+                    "    }};\n    memcpy({name}, {name}_body, sizeof({name}_body));"
+                )
+                .unwrap();
+            }
             for hole in holes {
                 let HeaderHole {
                     offset,
@@ -614,7 +890,8 @@ fn any_part(name: &'static str) -> impl Strategy<Value = HeaderPart> {
     ]);
     let functions = prop::sample::select(vec!["patch_64", "patch_x86_64_32rx", "set_patch_8"]);
     let any_hole = (any::<prop::sample::Index>(), functions, values);
-    let bytes = prop::collection::vec(any::<u8>(), 8..40);
+    let bytes = prop::collection::vec(any::<u8>(), 0..40);
+    let bytes = (bytes, 8_usize..20).prop_map(|(bytes, zeros)| [bytes, vec![0; zeros]].concat());
     (bytes, prop::collection::vec(any_hole, 0..6)).prop_map(move |(bytes, holes)| {
         let holes = holes.into_iter().map(|(offset, function, value)| {
             let offset = offset.index(bytes.len() - 7) as u32;
@@ -670,31 +947,39 @@ fn any_header() -> impl Strategy<Value = Header> {
 proptest! {
     #[test]
     fn what_is_written_is_read(header in any_header()) {
-        prop_assert_eq!(read(&write(&header, true)), header);
+        prop_assert_eq!(read(&write(&header, true, true)), header);
+    }
+
+    #[test]
+    fn what_is_written_without_zeros_is_read(header in any_header()) {
+        prop_assert_eq!(read(&write(&header, true, false)), header);
     }
 
     #[test]
     fn what_is_written_without_a_type_is_read(mut header in any_header()) {
         // So that there is another part than code and data: no value is taken for a size.
         header.groups[0].parts = vec![part("cold", &[0], &[])];
-        prop_assert_eq!(read(&write(&header, false)), header);
+        prop_assert_eq!(read(&write(&header, false, true)), header);
     }
 
     #[test]
     fn changed_headers_do_not_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
-        let mut bytes = small().into_bytes();
-        for (index, byte) in changes {
-            let index = index.index(bytes.len());
-            bytes[index] = byte;
+        for text in [small(), NEWER.to_owned()] {
+            let mut bytes = text.into_bytes();
+            for (index, byte) in &changes {
+                let index = index.index(bytes.len());
+                bytes[index] = *byte;
+            }
+            drop(Header::parse(&bytes));
         }
-        drop(Header::parse(&bytes));
     }
 
     #[test]
     fn shuffled_tokens_do_not_panic(words in prop::collection::vec(prop::sample::select(vec![
         "emit_x", "(", ")", "{", "}", "[", "]", ";", ",", "=", "+", "0x1", "9", "patch_64", "memcpy", "code_body", "unsigned", "char",
-        "struct", "typedef", "enum", "extern", "\"C\"", "*", ".", "code_size", "//", "\n", "#", "data",
+        "struct", "typedef", "enum", "extern", "\"C\"", "*", ".", "code_size", "//", "\n", "#", "data", "include", "if", "endif", "\"",
     ]), 0..60)) {
         drop(Header::parse(words.join(" ").as_bytes()));
+        drop(Header::guarded(words.join(" ").as_bytes()));
     }
 }

@@ -111,7 +111,9 @@ impl<'t> Tokens<'t> {
 
     /// The next token, which is taken.
     pub(super) fn next(&mut self) -> Result<Token<'t>> {
-        while self.take_space() || self.take_comment()?.is_some() || self.take_directive() {}
+        while self.take_space() || self.take_comment()?.is_some() || self.take_directive().is_some()
+        {
+        }
         let start = self.at;
         let is_letter = |char: char| char.is_ascii_alphabetic() || char == '_';
         let in_word = |char: char| char.is_ascii_alphanumeric() || char == '_';
@@ -239,7 +241,7 @@ impl<'t> Tokens<'t> {
     pub(super) fn heading(mut self) -> Result<Vec<&'t str>> {
         let mut lines = Vec::new();
         loop {
-            while self.take_space() || self.take_directive() {}
+            while self.take_space() || self.take_directive().is_some() {}
             let Some(comment) = self.take_comment()? else {
                 return Ok(lines);
             };
@@ -252,6 +254,21 @@ impl<'t> Tokens<'t> {
                 }
             }
         }
+    }
+
+    /// The preprocessor lines; `None` if there is anything else but comments.
+    pub(super) fn directives(mut self) -> Result<Option<Vec<Token<'t>>>> {
+        let mut directives = Vec::new();
+        while !self.rest().is_empty() {
+            let start = self.at;
+            if let Some(text) = self.take_directive() {
+                let kind = TokenKind::Mark;
+                directives.push(Token { kind, text, start });
+            } else if !self.take_space() && self.take_comment()?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(directives))
     }
 
     fn take_space(&mut self) -> bool {
@@ -272,21 +289,22 @@ impl<'t> Tokens<'t> {
     }
 
     /// Takes a preprocessor line, with the lines that it goes on in.
-    fn take_directive(&mut self) -> bool {
+    fn take_directive(&mut self) -> Option<&'t str> {
         if !self.rest().starts_with('#') {
-            return false;
+            return None;
         }
         let before = self.text[..self.at].trim_end_matches([' ', '\t']);
         if !(before.is_empty() || before.ends_with('\n')) {
-            return false;
+            return None;
         }
+        let start = self.at;
         while let Some(line) = self.take(take_till(0.., '\n')) {
             self.at += usize::from(!self.rest().is_empty());
             if !line.trim_end_matches('\r').ends_with('\\') || self.rest().is_empty() {
                 break;
             }
         }
-        true
+        Some(&self.text[start..self.at])
     }
 }
 

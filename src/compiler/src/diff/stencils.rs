@@ -350,7 +350,10 @@ impl From<Header> for Stencils {
 }
 
 fn header_group(group: HeaderGroup) -> (String, Group) {
-    let extra = (!group.extra.is_empty()).then(|| Fact::new("initialiser", group.extra.join(", ")));
+    // In C, a zero at the end says as much as nothing.
+    let mut extra = group.extra;
+    while extra.pop_if(|value| value == "{0}").is_some() {}
+    let extra = (!extra.is_empty()).then(|| Fact::new("initialiser", extra.join(", ")));
     let parts = group.parts.into_iter().map(header_part);
     let compared = Group {
         first_uop: String::new(),
@@ -362,12 +365,15 @@ fn header_group(group: HeaderGroup) -> (String, Group) {
 }
 
 fn header_part(part: HeaderPart) -> PartBytes {
-    let holes = part.holes.into_iter().map(|hole| PlacedHole {
-        offset: hole.offset,
-        hole: HoleText {
-            text: format!("{} {}", hole.function, hole.value),
-            value: without_addend(&hole.value).to_owned(),
-        },
+    let holes = part.holes.into_iter().map(|hole| {
+        let value = with_first_names(&hole.value);
+        PlacedHole {
+            offset: hole.offset,
+            hole: HoleText {
+                text: format!("{} {value}", hole.function),
+                value: without_addend(&value).to_owned(),
+            },
+        }
     });
     PartBytes {
         name: part.name,
@@ -376,12 +382,27 @@ fn header_part(part: HeaderPart) -> PartBytes {
     }
 }
 
-/// An expression without the number that is added to it at its end: `(uintptr_t)data` of `(uintptr_t)data + -0x4`.
+/// An expression with the names of CPython 3.13 for what 3.14 calls otherwise: the operand, and where instructions start.
+fn with_first_names(expression: &str) -> String {
+    let expression = expression.replace("state->instruction_starts", "instruction_starts");
+    let in_word = |char: char| char.is_ascii_alphanumeric() || char == '_';
+    let words = expression.split_inclusive(|char| !in_word(char));
+    words
+        .map(|word| match word.strip_prefix("operand0") {
+            Some(rest) if !rest.starts_with(in_word) => format!("operand{rest}"),
+            _ => word.to_owned(),
+        })
+        .collect()
+}
+
+/// An expression without the number that is added to it at its end: `(uintptr_t)data` of `(uintptr_t)data + -0x4`. Of
+/// one in brackets, as arithmetic is written, what is left is no C, but the same for all addends.
 fn without_addend(expression: &str) -> &str {
     let Some((value, addend)) = expression.rsplit_once(" + ") else {
         return expression;
     };
-    let digits = addend.strip_prefix('-').unwrap_or(addend);
+    let digits = addend.trim_end_matches(')');
+    let digits = digits.strip_prefix('-').unwrap_or(digits);
     let is_number = digits.starts_with(|char: char| char.is_ascii_digit())
         && digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_number { value } else { expression }
@@ -403,8 +424,32 @@ mod tests {
             ("table[index + 0x4]", "table[index + 0x4]"),
             ("instruction->oparg", "instruction->oparg"),
             ("a + -", "a + -"),
+            (
+                "(uint32_t)((uint64_t)instruction->oparg + -8)",
+                "(uint32_t)((uint64_t)instruction->oparg",
+            ),
         ] {
             assert_eq!(without_addend(expression), value);
+        }
+    }
+
+    #[test]
+    fn what_was_renamed_has_its_first_name() {
+        for (expression, first) in [
+            ("instruction->operand0", "instruction->operand"),
+            (
+                "((uint64_t)instruction->operand0 + 8)",
+                "((uint64_t)instruction->operand + 8)",
+            ),
+            ("instruction->operand1", "instruction->operand1"),
+            ("instruction->operand", "instruction->operand"),
+            ("&operand0_of + 1", "&operand0_of + 1"),
+            (
+                "state->instruction_starts[instruction->jump_target] + -0x4",
+                "instruction_starts[instruction->jump_target] + -0x4",
+            ),
+        ] {
+            assert_eq!(with_first_names(expression), first);
         }
     }
 }

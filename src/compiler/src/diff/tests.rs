@@ -621,7 +621,57 @@ fn what_is_said_of_a_header() {
         ]
     );
     let group = changed(&comparison.uops);
-    assert_eq!(group.changes, [change("initialiser", "{0}", "{0x01}")]);
+    assert_eq!(group.changes, [change("initialiser", "-", "{0x01}")]);
+}
+
+#[test]
+fn the_newer_form_says_the_same() {
+    let comparison = header_diff(&[
+        (
+            "0x48, 0x8b, 0x05, 0x00, 0x00, 0x00, 0x00",
+            "0x48, 0x8b, 0x05",
+        ),
+        (
+            "    const unsigned char data_body[16] = {0,0,0,0,0,0,0,0, 0,0,0,0,0,0,0,0};\n",
+            "",
+        ),
+        ("    memcpy(data, data_body, sizeof(data_body));\n", ""),
+        (", {0}", ""),
+    ]);
+    assert!(comparison.same, "{comparison:?}");
+}
+
+#[test]
+fn what_was_renamed_is_the_same() {
+    let with = |value: &str| header(&HEADER.replace("instruction->oparg", value));
+    let compare = |a, b| Comparison::new(&with(a), &with(b), Listings::Changed);
+    for (a, b) in [
+        ("instruction->operand", "instruction->operand0"),
+        ("instruction_starts[1]", "state->instruction_starts[1]"),
+    ] {
+        assert!(compare(a, b).same, "{a} {b}");
+    }
+    let holes = |a, b| changed(&compare(a, b).uops).parts[1].holes.clone();
+    let (a, b) = (
+        "patch_64 instruction->operand",
+        "patch_64 instruction->operand1",
+    );
+    assert_eq!(
+        holes("instruction->operand", "instruction->operand1"),
+        [hole_change(Some(a), None, 1), hole_change(None, Some(b), 1)]
+    );
+    // Arithmetic on the same values is paired, too.
+    let (a, b) = (
+        "patch_64 ((uint64_t)instruction->operand + 8)",
+        "patch_64 ((uint64_t)instruction->operand + -16)",
+    );
+    assert_eq!(
+        holes(
+            "((uint64_t)instruction->operand + 8)",
+            "((uint64_t)instruction->operand0 + -16)"
+        ),
+        [hole_change(Some(a), Some(b), 1)]
+    );
 }
 
 #[test]
