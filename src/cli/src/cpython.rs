@@ -15,8 +15,9 @@ pub(crate) struct Arguments {
     /// The directory in which CPython is built, already configured
     #[arg(long, value_name = "DIRECTORY", value_hint = clap::ValueHint::DirPath)]
     build: PathBuf,
-    /// The header; the default is jit_stencils.h in the build directory, `-` prints it
-    #[arg(long, value_name = "FILE")]
+    /// Where the header's files go, a directory that is made where there is none; the default is the build directory. `-` prints
+    /// the file with the stencils
+    #[arg(long, value_name = "DIRECTORY", value_hint = clap::ValueHint::DirPath)]
     out: Option<PathBuf>,
     /// The clang that parses the C; by default the one that belongs to this LLVM is looked for
     #[arg(long, value_name = "PATH")]
@@ -24,6 +25,9 @@ pub(crate) struct Arguments {
     /// For a CPython with assertions; seen by itself where the build directory is configured for one
     #[arg(long)]
     debug: bool,
+    /// Flags for clang behind all others, as configure's CFLAGS_JIT; by default those that the build directory is configured with
+    #[arg(long, value_name = "FLAGS", allow_hyphen_values = true)]
+    cflags: Option<String>,
     /// How many threads compile; the header does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -44,9 +48,10 @@ pub(crate) fn run(arguments: &Arguments, _out: &mut impl Write) -> Result<Answer
         out,
         clang,
         debug,
+        cflags,
         jobs,
     } = arguments;
-    let _ = (source, build, out, clang, debug, jobs);
+    let _ = (source, build, out, clang, debug, cflags, jobs);
     Err(Failure::Usage(
         "this mimeo was built without LLVM: use `cargo run --release -p mimeo-cli --features llvm19 -- cpython`, with llvm19 \
          to llvm23 for the LLVM that is installed, which `mimeo doctor` says"
@@ -68,6 +73,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer,
         build: arguments.build.clone(),
         clang: arguments.clang.clone(),
         debug: arguments.debug,
+        cflags: arguments.cflags.clone(),
         threads,
     };
     let header = cpython::generate(&options).map_err(|error| match error {
@@ -75,24 +81,37 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer,
         CPythonError::Tree { path, problem } => Failure::input(path, problem),
         other => Failure::Text(format!("error: {other}")),
     })?;
-    let path = match &arguments.out {
+    let directory = match &arguments.out {
         Some(path) if path.as_os_str() == "-" => {
-            out.write_all(header.text.as_bytes())?;
+            if let Some(file) = header.files.first() {
+                out.write_all(file.text.as_bytes())?;
+            }
             return Ok(Answer::Yes);
         }
-        Some(path) => path.clone(),
-        None => arguments.build.join("jit_stencils.h"),
+        Some(directory) => {
+            std::fs::create_dir_all(directory)
+                .map_err(|error| Failure::input(directory.clone(), error))?;
+            directory
+        }
+        None => &arguments.build,
     };
-    mimeo::table::replace_file(&path, header.text.as_bytes())
-        .map_err(|error| Failure::table(&path, error))?;
+    for file in &header.files {
+        let path = directory.join(&file.name);
+        mimeo::table::replace_file(&path, file.text.as_bytes())
+            .map_err(|error| Failure::table(&path, error))?;
+    }
     let size = |part: fn(&mimeo_compiler::contract::CStencil) -> usize| {
         header.stencils.iter().map(part).sum::<usize>()
     };
     writeln!(
         out,
-        "{}: CPython {}, {} stencils, {} bytes of code, {} of data; clang {} ms, the rest {} ms",
-        path.display(),
+        "{}: CPython {} ({}), {} stencils, {} bytes of code, {} of data; clang {} ms, the rest {} ms",
+        directory.display(),
         header.version,
+        match header.contract {
+            Some(trees) => format!("the contract of {trees}"),
+            None => "a contract of known features, but of none of the known trees".to_owned(),
+        },
         header.stencils.len(),
         size(|stencil| stencil.code.bytes.len()),
         size(|stencil| stencil.data.bytes.len()),

@@ -103,7 +103,7 @@ fn has_calls(function: FunctionValue<'_>) -> bool {
 /// An operand that is an address outside, or near one.
 struct Use<'ctx> {
     address: PointerValue<'ctx>,
-    offset: u64,
+    offset: i64,
     user: InstructionValue<'ctx>,
     index: u32,
 }
@@ -132,7 +132,7 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
         let incoming: Vec<(BasicValueEnum<'ctx>, BasicBlock<'ctx>)> = phi.get_incomings().collect();
         let mut addresses: Vec<PointerValue<'ctx>> = Vec::new();
         for (value, _) in &incoming {
-            match self.outside(*value) {
+            match outside(self.module, *value) {
                 Some(address) if addresses.contains(&address) => {}
                 Some(address) => addresses.push(address),
                 None => return Ok(()),
@@ -148,7 +148,7 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
         self.builder.position_before(&instruction);
         let chosen = self.builder.build_phi(word, "")?;
         for (value, block) in incoming {
-            let number: IntValue<'ctx> = match self.outside(value) == Some(base) {
+            let number: IntValue<'ctx> = match outside(self.module, value) == Some(base) {
                 true => word.const_zero(),
                 false => distance,
             };
@@ -174,7 +174,8 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
         else {
             return Ok(());
         };
-        let (Some(one), Some(other)) = (self.outside(one), self.outside(other)) else {
+        let (Some(one), Some(other)) = (outside(self.module, one), outside(self.module, other))
+        else {
             return Ok(());
         };
         let distance = self.distance(instruction, other, one)?;
@@ -195,7 +196,9 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
         for user in instructions(function) {
             for index in 0..user.get_num_operands() {
                 let operand = user.get_operand(index).and_then(|used| used.value());
-                if let Some((address, offset)) = operand.and_then(|operand| self.part(operand)) {
+                if let Some((address, offset)) =
+                    operand.and_then(|operand| part(self.module, operand))
+                {
                     uses.push(Use {
                         address,
                         offset,
@@ -227,32 +230,12 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
             let pointer = self.context.ptr_type(Default::default());
             let mut address = self.builder.build_int_to_ptr(number, pointer, "")?;
             if used.offset != 0 {
-                let offset = self.context.i64_type().const_int(used.offset, false);
+                let offset = self.context.i64_type().const_int(used.offset as u64, true);
                 address = self.beyond(address, offset)?;
             }
             used.user.set_operand(used.index, address);
         }
         Ok(())
-    }
-
-    /// The address of something outside and the distance in bytes from it, which LLVM has in one constant.
-    fn part(&self, value: BasicValueEnum<'ctx>) -> Option<(PointerValue<'ctx>, u64)> {
-        if let Some(address) = self.outside(value) {
-            return Some((address, 0));
-        }
-        let BasicValueEnum::PointerValue(part) = value else {
-            return None;
-        };
-        if !part.is_const() {
-            return None;
-        }
-        let text = part.print_to_string().to_string();
-        let (_, rest) = text.split_once("(i8, ptr @")?;
-        let (name, rest) = rest.split_once(", i64 ")?;
-        let offset = rest.strip_suffix(')')?.parse().ok()?;
-        let global = self.module.get_global(name)?;
-        let address = self.outside(global.as_pointer_value().into())?;
-        Some((address, offset))
     }
 
     /// Computes what is at a constant distance from a parameter where it is used, each time.
@@ -371,7 +354,8 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
             }
             for index in 0..2 {
                 let operand = instruction.get_operand(index).and_then(|used| used.value());
-                let Some(address) = operand.and_then(|operand| self.outside(operand)) else {
+                let Some(address) = operand.and_then(|operand| outside(self.module, operand))
+                else {
                     continue;
                 };
                 match compared.iter_mut().find(|(known, _)| *known == address) {
@@ -400,15 +384,38 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
         }
         Ok(())
     }
+}
 
-    /// The address of something that the module does not define, and that does not stand for a hole.
-    fn outside(&self, value: BasicValueEnum<'ctx>) -> Option<PointerValue<'ctx>> {
-        let BasicValueEnum::PointerValue(address) = value else {
-            return None;
-        };
-        let name = address.get_name().to_str().ok()?;
-        let global = self.module.get_global(name)?;
-        let is_it = global.as_pointer_value() == address && !name.is_empty();
-        (is_it && global.is_declaration() && !name.starts_with("mimeo.")).then_some(address)
+/// The address of something that the module does not define, and that does not stand for a hole.
+fn outside<'ctx>(module: &Module<'ctx>, value: BasicValueEnum<'ctx>) -> Option<PointerValue<'ctx>> {
+    let BasicValueEnum::PointerValue(address) = value else {
+        return None;
+    };
+    let name = address.get_name().to_str().ok()?;
+    let global = module.get_global(name)?;
+    let is_it = global.as_pointer_value() == address && !name.is_empty();
+    (is_it && global.is_declaration() && !name.starts_with("mimeo.")).then_some(address)
+}
+
+/// The address of something outside and the distance in bytes from it, which LLVM has in one constant.
+pub(crate) fn part<'ctx>(
+    module: &Module<'ctx>,
+    value: BasicValueEnum<'ctx>,
+) -> Option<(PointerValue<'ctx>, i64)> {
+    if let Some(address) = outside(module, value) {
+        return Some((address, 0));
     }
+    let BasicValueEnum::PointerValue(part) = value else {
+        return None;
+    };
+    if !part.is_const() {
+        return None;
+    }
+    let text = part.print_to_string().to_string();
+    let (_, rest) = text.split_once("(i8, ptr @")?;
+    let (name, rest) = rest.split_once(", i64 ")?;
+    let offset = rest.strip_suffix(')')?.parse().ok()?;
+    let global = module.get_global(name)?;
+    let address = outside(module, global.as_pointer_value().into())?;
+    Some((address, offset))
 }

@@ -7,6 +7,7 @@
 //! addresses of functions and data, which may be anywhere, stand in words of the data.
 
 use crate::addresses::{save_words, sink_addresses};
+use crate::arguments::make_even;
 use crate::codegen::{in_parallel, optimise};
 use crate::error::{CompileError, IrProblem};
 use crate::expression::Expression;
@@ -257,6 +258,9 @@ fn compile_functions(
     make_templates(&module, source.name(), functions, holes, purpose)?;
     forget_saved_registers(&module);
     optimise(&machine, &module, PIPELINE, PassBuilderOptions::create())?;
+    if entered == Entered::AsStencil {
+        make_even(&module).map_err(not_built)?;
+    }
     forbid_jump_tables(&module);
     save_words(&module).map_err(not_built)?;
     if entered == Entered::AsStencil {
@@ -275,16 +279,21 @@ fn compile_functions(
     if entered == Entered::FromC {
         return Ok(emitted);
     }
-    let misaligned: Vec<usize> = (0..emitted.len())
-        .filter(|&index| {
-            let checked = emitted[index].check(check_c_stencil);
-            checked.is_err_and(|error| error.is_misaligned_call())
-        })
-        .collect();
-    if !misaligned.is_empty() {
+    // A word of stack may also leave LLVM with more registers, and so with a word less.
+    for words in 1..=MAX_PADDING {
+        let misaligned: Vec<usize> = (0..emitted.len())
+            .filter(|&index| {
+                let checked = emitted[index].check(check_c_stencil);
+                checked.is_err_and(|error| error.is_misaligned_call())
+            })
+            .collect();
+        if misaligned.is_empty() {
+            break;
+        }
         let again: Vec<&IrFunction> = misaligned.iter().map(|&index| functions[index]).collect();
-        leave_padded(&machine, &spare, &again)?;
-        let padded = emit(&machine, &spare, source, &again, holes, &numbers)?;
+        let module = spare.clone();
+        leave_padded(&machine, &module, &again, words)?;
+        let padded = emit(&machine, &module, source, &again, holes, &numbers)?;
         for (index, padded) in misaligned.into_iter().zip(padded) {
             emitted[index] = padded;
         }
@@ -325,18 +334,22 @@ fn not_built(error: BuilderError) -> CompileError {
     }
 }
 
-/// Leaves these functions in a module, each with a word of stack more than it needs.
+/// The most words of stack that a stencil gets so that its calls find the stack aligned.
+const MAX_PADDING: u32 = 3;
+
+/// Leaves these functions in a module, each with words of stack more than it needs.
 fn leave_padded(
     machine: &TargetMachine,
     module: &Module<'_>,
     functions: &[&IrFunction],
+    words: u32,
 ) -> Result<(), CompileError> {
     let context = module.get_context();
     let builder = context.create_builder();
     for function in module.get_functions() {
         let name = function.get_name().to_string_lossy();
         match functions.iter().any(|wanted| wanted.function == name) {
-            true => pad_frame(context, &builder, function).map_err(not_built)?,
+            true => pad_frame(context, &builder, function, words).map_err(not_built)?,
             false if function.count_basic_blocks() > 0 => {
                 let global = function.as_global_value();
                 global.set_visibility(GlobalVisibility::Default);

@@ -7,7 +7,7 @@
 //! symbol is an operand only where no constant stands beside it, of which LLVM would believe that it is another number;
 //! elsewhere inline assembly puts it in a register.
 
-use crate::addresses::{ADDRESS, DISTANCE, is_small};
+use crate::addresses::{ADDRESS, DISTANCE, is_small, part};
 use crate::constants::swapped;
 use crate::dominance::Dominance;
 use crate::error::IrProblem;
@@ -319,18 +319,20 @@ impl<'ctx> Folder<'_, 'ctx> {
         let offset = self.offset(instruction)?;
         match (&base, &offset) {
             // Other parts of the same thing are near.
-            (Expression::Address(_), Expression::Constant(_)) => None,
+            (base, Expression::Constant(_)) if !base.depends_on(&|_| true) => None,
             (_, Expression::Constant(0)) => Some(base),
             _ => Some(Expression::binary(Operation::Add, base, offset)),
         }
     }
 
-    /// The address of something that the module does not define.
+    /// The address of something that the module does not define, or of a part of it.
     fn outside(&self, address: PointerValue<'ctx>) -> Option<Expression> {
-        let name = address.get_name().to_str().ok()?;
-        let global = self.module.get_global(name)?;
-        let is_it = global.is_declaration() && global.as_pointer_value() == address;
-        is_it.then(|| Expression::Address(name.to_owned()))
+        let (base, offset) = part(self.module, address.into())?;
+        let base = Expression::Address(base.get_name().to_str().ok()?.to_owned());
+        Some(match offset {
+            0 => base,
+            offset => Expression::binary(Operation::Add, base, Expression::Constant(offset)),
+        })
     }
 
     /// How far from its base an address is, if that is a number.

@@ -73,6 +73,8 @@
 
 #[cfg(llvm)]
 mod addresses;
+#[cfg(llvm)]
+mod arguments;
 pub mod build_script;
 #[cfg(llvm)]
 pub mod builder;

@@ -300,7 +300,7 @@ impl<'t, 'ctx> Unit<'t, 'ctx> {
                 Some(cold) => self.cold_function_at(cold),
             };
             if let Some(function) = function {
-                pad_frame(self.context(), self.builder, function)?;
+                pad_frame(self.context(), self.builder, function, 1)?;
             }
         }
         self.check_cold_paths()?;
@@ -860,11 +860,12 @@ pub(crate) fn assemble<'ctx>(
     Ok(call.try_as_basic_value().basic())
 }
 
-/// Gives a function a word of stack that nothing can remove.
+/// Gives a function words of stack that nothing can remove.
 pub(crate) fn pad_frame<'ctx>(
     context: ContextRef<'ctx>,
     builder: &Builder<'ctx>,
     function: FunctionValue<'ctx>,
+    words: u32,
 ) -> Result<(), BuilderError> {
     let Some(entry) = function.get_first_basic_block() else {
         return Ok(());
@@ -874,7 +875,7 @@ pub(crate) fn pad_frame<'ctx>(
         None => builder.position_at_end(entry),
     }
     let word = builder
-        .build_alloca(context.i64_type(), "pad")?
+        .build_alloca(context.i64_type().array_type(words), "pad")?
         .as_basic_value_enum();
     let pointer = context.ptr_type(Default::default());
     let signature = context.void_type().fn_type(&[pointer.into()], false);
@@ -890,7 +891,8 @@ pub(crate) fn pad_frame<'ctx>(
     );
     let call = builder.build_indirect_call(signature, keep, &[word.into()], "")?;
     let element = Attribute::get_named_enum_kind_id("elementtype");
-    let element = context.create_type_attribute(element, context.i64_type().into());
+    let element =
+        context.create_type_attribute(element, context.i64_type().array_type(words).into());
     call.add_attribute(AttributeLoc::Param(0), element);
     Ok(())
 }

@@ -265,7 +265,7 @@ fn pad(
     };
     for function in functions {
         if let Some(function) = module.get_function(&function.function) {
-            pad_frame(module.get_context(), &builder, function).map_err(built)?;
+            pad_frame(module.get_context(), &builder, function, 1).map_err(built)?;
         }
     }
     Ok(())

@@ -72,7 +72,7 @@ fn major(version: &str) -> Option<u32> {
 pub(super) fn compile(clang: &Clang, tree: &Tree, unit: &str) -> Result<Vec<u8>, CPythonError> {
     let failed = |error: io::Error| CPythonError::io(&clang.path, error);
     let mut child = Command::new(&clang.path)
-        .args(arguments(tree))
+        .args(arguments(tree)?)
         .current_dir(&tree.build)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -106,7 +106,11 @@ pub(super) fn compile(clang: &Clang, tree: &Tree, unit: &str) -> Result<Vec<u8>,
 }
 
 /// CPython's own generator passes these, but for what concerns output, warnings and optimisation.
-fn arguments(tree: &Tree) -> Vec<OsString> {
+fn arguments(tree: &Tree) -> Result<Vec<OsString>, CPythonError> {
+    let flags = shlex::split(&tree.cflags).ok_or_else(|| CPythonError::Flags {
+        cflags: tree.cflags.clone(),
+    })?;
+    let flags = flags.into_iter().map(OsString::from);
     let mut arguments: Vec<OsString> = [
         format!("--target={}", tree.triple).as_str(),
         "-DPy_BUILD_CORE_MODULE",
@@ -154,6 +158,8 @@ fn arguments(tree: &Tree) -> Vec<OsString> {
         "-o",
         "-",
     ];
+    // The user's stand behind the generator's own, to override them, but for what comes out.
+    arguments.extend(flags);
     arguments.extend(output.map(OsString::from));
-    arguments
+    Ok(arguments)
 }

@@ -1,28 +1,123 @@
 //! The digest in the header's first line. CPython's own generator writes one, and leaves a header alone whose first line it
-//! would write again; so this one is computed as there.
+//! would write again; so this one is computed as there: what goes into it, and in which order, is read from the generator.
 
 use super::CPythonError;
+use super::contract::words;
 use super::tree::Tree;
 use crate::format::hex;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
-/// SHA-256, in hexadecimal, of the target, whether it is a debug build, the uops, the configuration, and the generator:
-/// every file under `Tools/jit`, directories in the order of their names, the files of each in the order in which the file
-/// system has them.
+/// What a digest is made of, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Recipe {
+    inputs: Vec<Input>,
+    /// Whether the compiler's flags are among it.
+    pub(super) has_cflags: bool,
+    /// Whether the files of a directory come in the order of their names; else in that of the file system.
+    pub(super) is_sorted: bool,
+    /// Whether directories called `__pycache__` are left out.
+    skips_caches: bool,
+}
+
+/// A part of what is hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// The name of the target.
+    Triple,
+    /// A byte: whether it is a debug build.
+    Debug,
+    /// The flags for the compiler.
+    Cflags,
+    /// The cases of all uops.
+    Cases,
+    /// The configuration.
+    Configuration,
+    /// The generator: every file under `Tools/jit`, directories in the order of their names.
+    Generator,
+}
+
+/// The function of the generator that computes the digest.
+const FUNCTION: &str = "_compute_digest";
+
+impl Input {
+    /// What a line that hashes it names.
+    const NAMES: [(&str, Self); 6] = [
+        ("triple", Self::Triple),
+        ("debug", Self::Debug),
+        ("cflags", Self::Cflags),
+        ("PYTHON_EXECUTOR_CASES_C_H", Self::Cases),
+        ("pyconfig", Self::Configuration),
+        ("filename", Self::Generator),
+    ];
+}
+
+impl Recipe {
+    /// Reads the function of the generator, each line of which has to be known.
+    ///
+    /// # Errors
+    /// There is no such function, or a line of it does what no known one does.
+    pub(super) fn read(path: &Path, generator: &str) -> Result<Self, CPythonError> {
+        let unknown = |found: &str| CPythonError::Feature {
+            path: path.to_owned(),
+            feature: "how the digest is computed".to_owned(),
+            found: found.to_owned(),
+            expected: format!(
+                "a function {FUNCTION} that hashes triple, debug, cflags, the uops, pyconfig.h and the files of Tools/jit"
+            ),
+        };
+        let mut lines = generator
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines
+            .find(|line| {
+                line.strip_prefix("def ")
+                    .is_some_and(|rest| rest.starts_with(FUNCTION))
+            })
+            .ok_or_else(|| unknown("none"))?;
+        let mut recipe = Self::default();
+        for line in lines {
+            let has = |wanted: &str| words(line).any(|word| word == wanted);
+            if line.starts_with("return") && has("hexdigest") {
+                return Ok(recipe);
+            }
+            if has("update") {
+                let named = |(name, _): &&(&str, Input)| has(name);
+                match &Input::NAMES.iter().filter(named).collect::<Vec<_>>()[..] {
+                    [(_, input)] => recipe.inputs.push(*input),
+                    _ => return Err(unknown(line)),
+                }
+                recipe.has_cflags |= has("cflags");
+            } else if line.starts_with("for ") && has("walk") && has("sorted") {
+            } else if line.starts_with("for ") && has("filename") && has("filenames") {
+                recipe.is_sorted = has("sorted");
+            } else if line.starts_with("if ") && has("endswith") && has("__pycache__") {
+                recipe.skips_caches = true;
+            } else if line != "continue" && !(has("hasher") && has("sha256")) {
+                return Err(unknown(line));
+            }
+        }
+        Err(unknown("a function that returns no hexdigest"))
+    }
+}
+
+/// SHA-256, in hexadecimal, of what the tree's generator hashes.
 pub(super) fn digest(tree: &Tree) -> Result<String, CPythonError> {
     let mut hasher = Sha256::new();
-    hasher.update(tree.triple.as_bytes());
-    hasher.update([u8::from(tree.debug)]);
-    hasher.update(read(&tree.source.join("Python/executor_cases.c.h"))?);
-    hasher.update(read(&tree.build.join("pyconfig.h"))?);
-    let mut directories = Vec::new();
-    walk(&tree.source.join("Tools/jit"), &mut directories)?;
-    // As texts: between the names of paths there would be no separator that is less than some letters.
-    directories.sort_by(|(a, _), (b, _)| a.as_os_str().cmp(b.as_os_str()));
-    for (_, files) in directories {
-        for file in files {
-            hasher.update(read(&file)?);
+    let recipe = &tree.contract.digest;
+    for input in &recipe.inputs {
+        match input {
+            Input::Triple => hasher.update(tree.triple.as_bytes()),
+            Input::Debug => hasher.update([u8::from(tree.debug)]),
+            Input::Cflags => hasher.update(tree.cflags.as_bytes()),
+            Input::Cases => hasher.update(read(&tree.source.join("Python/executor_cases.c.h"))?),
+            Input::Configuration => hasher.update(read(&tree.build.join("pyconfig.h"))?),
+            Input::Generator => {
+                for file in generator(&tree.source.join("Tools/jit"), recipe)? {
+                    hasher.update(read(&file)?);
+                }
+            }
         }
     }
     Ok(hex(&hasher.finalize()))
@@ -30,6 +125,29 @@ pub(super) fn digest(tree: &Tree) -> Result<String, CPythonError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, CPythonError> {
     std::fs::read(path).map_err(|error| CPythonError::io(path, error))
+}
+
+/// The files of the generator.
+fn generator(root: &Path, recipe: &Recipe) -> Result<Vec<PathBuf>, CPythonError> {
+    let mut directories = Vec::new();
+    walk(root, &mut directories)?;
+    // As texts: between the names of paths there would be no separator that is less than some letters.
+    directories.sort_by(|(a, _), (b, _)| a.as_os_str().cmp(b.as_os_str()));
+    let is_cache = |path: &Path| {
+        path.as_os_str()
+            .as_encoded_bytes()
+            .ends_with(b"__pycache__")
+    };
+    directories.retain(|(path, _)| !(recipe.skips_caches && is_cache(path)));
+    if recipe.is_sorted {
+        for (_, files) in &mut directories {
+            files.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+        }
+    }
+    Ok(directories
+        .into_iter()
+        .flat_map(|(_, files)| files)
+        .collect())
 }
 
 /// A directory and those in it, each with its files.

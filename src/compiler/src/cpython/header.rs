@@ -1,7 +1,7 @@
 //! Stencils to the C header.
 
 use super::CPythonError;
-use super::version::Version;
+use super::contract::Contract;
 use crate::c_source::{CFunction, CPart, CPatch};
 use crate::contract::{CBytes, CStencil, Filling, Patch};
 use crate::expression::{Expression, Operation, fits_unsigned};
@@ -16,17 +16,16 @@ const WITHOUT_INSTRUCTION: &str = "_FATAL_ERROR";
 /// The alignment of data that x86-64 needs nowhere: data stands right behind the code.
 const UNALIGNED: u32 = 8;
 
-/// The header's text. `entry` is the name of the stencil in which C enters the others, and `comments` are the lines at the
-/// top.
+/// The header's text; `comments` are the lines at the top.
 ///
 /// # Errors
 /// A stencil refers to its instruction where there is none.
-pub fn header(
-    version: &Version,
-    entry: &str,
+pub(super) fn header(
+    contract: &Contract,
     stencils: &[CStencil],
     comments: &[&str],
 ) -> Result<String, CPythonError> {
+    let entry = contract.entry.name();
     let mut text = String::new();
     for comment in comments {
         line(&mut text, &format!("// {comment}"));
@@ -38,22 +37,22 @@ pub fn header(
         if stencil.name == entry || stencil.name == WITHOUT_INSTRUCTION {
             needs_no_instruction(stencil)?;
         }
-        function(version, stencil).write(&mut text);
+        function(contract, stencil).write(&mut text);
     }
     line(&mut text, "typedef struct {");
     line(&mut text, "    void (*emit)(");
-    let [first, second] = version.parameters;
+    let [first, second] = contract.parameters();
     line(&mut text, &format!("        {first}"));
     line(&mut text, &format!("        {second});"));
     line(&mut text, "    size_t code_size;");
     line(&mut text, "    size_t data_size;");
-    for (member, _) in version.members {
+    for (member, _) in contract.members() {
         line(&mut text, &format!("    {member};"));
     }
     line(&mut text, "} StencilGroup;");
     line(&mut text, "");
     for stencil in sorted.iter().filter(|stencil| stencil.name == entry) {
-        let group = group(version, stencil);
+        let group = group(contract, stencil);
         line(
             &mut text,
             &format!("static const StencilGroup {entry} = {group};"),
@@ -65,11 +64,11 @@ pub fn header(
         "static const StencilGroup stencil_groups[MAX_UOP_ID + 1] = {",
     );
     for stencil in sorted.iter().filter(|stencil| stencil.name != entry) {
-        let group = group(version, stencil);
+        let group = group(contract, stencil);
         line(&mut text, &format!("    [{}] = {group},", stencil.name));
     }
     line(&mut text, "};");
-    for part in version.footer {
+    for part in contract.footer() {
         line(&mut text, part);
     }
     Ok(text)
@@ -83,8 +82,8 @@ fn line(text: &mut String, part: &str) {
 fn needs_no_instruction(stencil: &CStencil) -> Result<(), CPythonError> {
     let mut patches = stencil.code.patches.iter().chain(&stencil.data.patches);
     let needs = |patch: &Patch| match &patch.filling {
-        Filling::Value(value) => Version::is_of_instruction(*value),
-        Filling::Number(number) => number.depends_on(&Version::is_of_instruction),
+        Filling::Value(value) => Contract::is_of_instruction(*value),
+        Filling::Number(number) => number.depends_on(&Contract::is_of_instruction),
         Filling::Address(_) => false,
     };
     match patches.any(needs) {
@@ -103,20 +102,20 @@ fn data_size(data: &CBytes) -> usize {
     }
 }
 
-fn group(version: &Version, stencil: &CStencil) -> String {
+fn group(contract: &Contract, stencil: &CStencil) -> String {
     let mut group = format!(
         "{{emit_{}, {}, {}",
         stencil.name,
         stencil.code.bytes.len(),
         data_size(&stencil.data)
     );
-    for (_, initialiser) in version.members {
+    for (_, initialiser) in contract.members() {
         group += &format!(", {initialiser}");
     }
     group + "}"
 }
 
-fn function(version: &Version, stencil: &CStencil) -> CFunction {
+fn function(contract: &Contract, stencil: &CStencil) -> CFunction {
     let align = stencil.data.align;
     let is_aligned = align > UNALIGNED;
     let data = if is_aligned { "aligned" } else { "data" };
@@ -127,10 +126,10 @@ fn function(version: &Version, stencil: &CStencil) -> CFunction {
     let patches = |part: &CBytes, is_code| {
         let patches = part.patches.iter();
         patches
-            .map(|one| patch(version, one, data, is_code))
+            .map(|one| patch(contract, one, data, is_code))
             .collect()
     };
-    let [first, second] = version.parameters;
+    let [first, second] = contract.parameters();
     CFunction {
         result: "void",
         name: format!("emit_{}", stencil.name),
@@ -156,9 +155,9 @@ fn function(version: &Version, stencil: &CStencil) -> CFunction {
     }
 }
 
-fn patch(version: &Version, patch: &Patch, data: &str, is_code: bool) -> CPatch {
+fn patch(contract: &Contract, patch: &Patch, data: &str, is_code: bool) -> CPatch {
     // The checker has seen that there are no others.
-    let name = |value| version.value(value, data).unwrap_or_default();
+    let name = |value| contract.value(value, data).unwrap_or_default();
     let value = match &patch.filling {
         Filling::Number(number) => number_with(number, patch, &name),
         Filling::Value(value) => plus(&name(*value), patch.addend),

@@ -5,8 +5,10 @@
 //! compiles it once for each. Here the parts before the function, which include headers, stand once, and the function once
 //! for each uop, around that uop's case alone.
 
-use super::CPythonError;
-use super::version::Version;
+use super::contract::{CASE, Cases, Contract, INCLUDE, TEMPLATE, words};
+use super::makefile::Configured;
+use super::{CPythonError, Options};
+use crate::error::{CompileError, IrProblem};
 use crate::ir::IrFunction;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -14,41 +16,26 @@ use std::path::{Path, PathBuf};
 /// Where the cases of the uops are.
 const CASES: &str = "Python/executor_cases.c.h";
 
-/// Where the template is.
-const TEMPLATE: &str = "Tools/jit/template.c";
-
-/// Where C enters stencils: one of these, depending on the version.
-const ENTRIES: [(&str, &str); 2] = [
-    ("Tools/jit/trampoline.c", "trampoline"),
-    ("Tools/jit/shim.c", "shim"),
-];
-
 /// Where the version is said.
 const PATCHLEVEL: &str = "Include/patchlevel.h";
 
 /// What the names of the functions begin with.
 const FUNCTION: &str = "mimeo_stencil_";
 
-/// The function in which C enters stencils.
-const ENTRY_FUNCTION: &str = "_ENTRY";
-
-/// The machine that is compiled for where the build directory does not say.
-const TRIPLE: &str = "x86_64-pc-linux-gnu";
-
 /// CPython, to be compiled.
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) source: PathBuf,
     pub(super) build: PathBuf,
-    pub(super) version: &'static Version,
-    pub(super) full_version: String,
+    pub(super) contract: Contract,
+    /// CPython's version, in full.
+    pub(super) version: String,
     /// The names, sorted.
     pub(super) uops: Vec<String>,
-    /// What the stencil is called in which C enters the others.
-    pub(super) entry: String,
-    entry_path: &'static str,
     pub(super) triple: String,
     pub(super) debug: bool,
+    /// Flags for the compiler, behind all others.
+    pub(super) cflags: String,
     cases: Vec<Case>,
     template: String,
 }
@@ -70,31 +57,20 @@ pub(super) fn function_of(uop: &str) -> IrFunction {
     }
 }
 
-/// The uop of a function in the translation unit.
-pub(super) fn uop_of(function: &str) -> Option<&str> {
-    function.strip_prefix(FUNCTION)
-}
-
 impl Tree {
-    pub(super) fn open(source: &Path, build: &Path, debug: bool) -> Result<Self, CPythonError> {
-        let source = directory(source)?;
-        let build = directory(build)?;
-        let (version, full_version) = version(&source)?;
+    pub(super) fn open(options: &Options) -> Result<Self, CPythonError> {
+        let source = directory(&options.source)?;
+        let build = directory(&options.build)?;
+        let version = version(&source)?;
         let cases = cases(&source.join(CASES))?;
         let template = read(&source.join(TEMPLATE))?;
-        let entry = ENTRIES
-            .into_iter()
-            .find(|(path, _)| source.join(path).is_file());
-        let Some((entry_path, entry)) = entry else {
-            let path = source.join(ENTRIES[0].0);
-            return Err(CPythonError::tree(&path, "there is no such file"));
-        };
+        let contract = Contract::of(&source, &template)?;
         let configuration = build.join("pyconfig.h");
         if !configuration.is_file() {
             let problem = "there is no pyconfig.h, expected a build directory of CPython that has been configured";
             return Err(CPythonError::tree(&build, problem));
         }
-        let (triple, is_debug) = configured(&build)?;
+        let configured = Configured::read(&build)?;
         let mut uops: Vec<String> = cases.iter().map(|case| case.uop.clone()).collect();
         uops.sort();
         if let Some(twice) = uops.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -104,13 +80,12 @@ impl Tree {
         Ok(Self {
             source,
             build,
+            contract,
             version,
-            full_version,
             uops,
-            entry: entry.to_owned(),
-            entry_path,
-            triple,
-            debug: debug || is_debug,
+            triple: configured.triple,
+            debug: options.debug || configured.debug,
+            cflags: options.cflags.clone().unwrap_or(configured.cflags),
             cases,
             template,
         })
@@ -118,14 +93,36 @@ impl Tree {
 
     /// What it is called in messages.
     pub(super) fn name(&self) -> String {
-        format!("CPython {}", self.full_version)
+        format!("CPython {}", self.version)
     }
 
     pub(super) fn entry_function(&self) -> IrFunction {
         IrFunction {
-            function: ENTRY_FUNCTION.to_owned(),
-            stencil: self.entry.clone(),
+            function: self.contract.entry.function().to_owned(),
+            stencil: self.contract.entry.name().to_owned(),
         }
+    }
+
+    /// An error of a function of the translation unit, as one of its uop and that one's file: those are the user's.
+    pub(super) fn of_uop(&self, mut error: CompileError) -> CPythonError {
+        if let CompileError::Ir {
+            stencil: Some(name),
+            problem,
+            ..
+        } = &mut error
+            && let Some(uop) = name.strip_prefix(FUNCTION)
+        {
+            if let IrProblem::UnknownHole { symbol, known } = &mut **problem {
+                return CPythonError::Feature {
+                    path: self.source.join(CASES),
+                    feature: format!("a hole of {uop}"),
+                    found: symbol.clone(),
+                    expected: known.join(", "),
+                };
+            }
+            *name = uop.to_owned();
+        }
+        error.into()
     }
 
     /// One C source with all uops.
@@ -136,14 +133,17 @@ impl Tree {
             .ok_or_else(|| wrong("there is no definition of _JIT_ENTRY".to_owned()))?;
         let (before, function) = self.template.split_at(function);
         let function_line = line_of(&self.template, before.len());
-        let include = "#include \"executor_cases.c.h\"\n";
-        let place = function
-            .find(include)
-            .ok_or_else(|| wrong(format!("{:?} is not in _JIT_ENTRY", include.trim())))?;
+        let word = match self.contract.cases {
+            Cases::Included => INCLUDE,
+            Cases::Inserted => CASE,
+        };
+        let place = place_of(function, word)
+            .ok_or_else(|| wrong(format!("{:?} is not in _JIT_ENTRY", word.trim())))?;
         let (head, tail) = function.split_at(place);
-        let tail = &tail[include.len()..];
-        let tail_line = line_of(&self.template, before.len() + place) + 1;
-        let entry = read(&self.source.join(self.entry_path))?;
+        let tail = &tail[word.len()..];
+        let tail_line = line_of(&self.template, before.len() + place + word.len());
+        let entry_path = self.contract.entry.path();
+        let entry = read(&self.source.join(entry_path))?;
         let mut unit = String::new();
         // Messages name CPython's own files. All functions are _JIT_ENTRY to themselves, as they are in CPython.
         let mut part = |line: usize, file: &str, text: &str| {
@@ -159,13 +159,19 @@ impl Tree {
             );
             part(1, "<mimeo>", &names);
             part(function_line, TEMPLATE, head);
-            part(1, "<mimeo>", "#undef TIER_TWO\n#define TIER_TWO 2");
+            // The file of the cases defines it, or the template does.
+            let defines = self.contract.cases == Cases::Included;
+            if defines {
+                part(1, "<mimeo>", "#undef TIER_TWO\n#define TIER_TWO 2");
+            }
             part(case.line, CASES, &case.text);
-            part(1, "<mimeo>", "#undef TIER_TWO");
+            if defines {
+                part(1, "<mimeo>", "#undef TIER_TWO");
+            }
             part(tail_line, TEMPLATE, tail);
         }
         part(1, "<mimeo>", "#undef __func__\n#undef _JIT_ENTRY");
-        part(1, self.entry_path, &entry);
+        part(1, entry_path, &entry);
         Ok(unit)
     }
 }
@@ -174,6 +180,21 @@ impl Tree {
 fn function_start(template: &str) -> Option<usize> {
     let name = template.find("\n_JIT_ENTRY(")?;
     Some(template[..name].rfind("\n\n")? + 2)
+}
+
+/// Where the function has a text; a word is no part of a longer one.
+fn place_of(function: &str, text: &str) -> Option<usize> {
+    let mut places = function.match_indices(text).map(|(place, _)| place);
+    match words(text).eq([text]) {
+        false => places.next(),
+        true => {
+            let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            places.find(|&place| {
+                !function[..place].ends_with(is_part)
+                    && !function[place + text.len()..].starts_with(is_part)
+            })
+        }
+    }
 }
 
 /// The line of a byte, counted from 1.
@@ -190,7 +211,7 @@ fn directory(path: &Path) -> Result<PathBuf, CPythonError> {
     }
 }
 
-fn read(path: &Path) -> Result<String, CPythonError> {
+pub(super) fn read(path: &Path) -> Result<String, CPythonError> {
     std::fs::read_to_string(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => CPythonError::tree(
             path,
@@ -201,7 +222,7 @@ fn read(path: &Path) -> Result<String, CPythonError> {
 }
 
 /// The version that a tree declares.
-fn version(source: &Path) -> Result<(&'static Version, String), CPythonError> {
+fn version(source: &Path) -> Result<String, CPythonError> {
     let path = source.join(PATCHLEVEL);
     let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => CPythonError::tree(
@@ -219,17 +240,9 @@ fn version(source: &Path) -> Result<(&'static Version, String), CPythonError> {
             value.starts_with(char::is_whitespace).then(|| value.trim())
         })
     };
-    let (Some(major), Some(minor)) = (define("PY_MAJOR_VERSION"), define("PY_MINOR_VERSION"))
-    else {
-        let problem = "it does not define PY_MAJOR_VERSION and PY_MINOR_VERSION";
-        return Err(CPythonError::tree(&path, problem));
-    };
-    let name = format!("{major}.{minor}");
-    let full = define("PY_VERSION").map(|version| version.trim_matches('"'));
-    let full = full.unwrap_or(&name).to_owned();
-    match Version::find(&name) {
-        Some(version) => Ok((version, full)),
-        None => Err(CPythonError::Version { path, found: full }),
+    match define("PY_VERSION") {
+        Some(version) => Ok(version.trim_matches('"').to_owned()),
+        None => Err(CPythonError::tree(&path, "it does not define PY_VERSION")),
     }
 }
 
@@ -271,36 +284,6 @@ fn cases(path: &Path) -> Result<Vec<Case>, CPythonError> {
             }
         })
         .collect())
-}
-
-/// What the build directory was configured for: how its Makefile calls CPython's own generator.
-fn configured(build: &Path) -> Result<(String, bool), CPythonError> {
-    let path = build.join("Makefile");
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        // A build directory without one can only be of somebody's own making.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(CPythonError::io(&path, error)),
-    };
-    let call = text
-        .lines()
-        .find_map(|line| line.split_once("/jit/build.py"));
-    let Some((_, arguments)) = call else {
-        return Ok((TRIPLE.to_owned(), false));
-    };
-    let arguments: Vec<&str> = arguments.split_whitespace().collect();
-    let debug = arguments
-        .iter()
-        .any(|&argument| argument == "--debug" || argument == "-d");
-    let triple = arguments.iter().find(|argument| !argument.starts_with('-'));
-    let triple = triple.copied().unwrap_or(TRIPLE);
-    match triple.starts_with("x86_64-") && triple.ends_with("-linux-gnu") {
-        true => Ok((triple.to_owned(), debug)),
-        false => {
-            let problem = format!("it is configured for {triple}, expected x86-64 Linux");
-            Err(CPythonError::tree(&path, problem))
-        }
-    }
 }
 
 #[cfg(test)]
