@@ -9,6 +9,7 @@
 //! they take a register and a move.
 
 use crate::constants::users;
+use crate::contract::Addresses;
 use crate::dominance::Dominance;
 use crate::module::{address_beyond, assemble};
 use inkwell::basic_block::BasicBlock;
@@ -33,7 +34,7 @@ pub(crate) const ADDRESS: &str = "mimeo.address ";
 ///
 /// # Errors
 /// An instruction cannot be built.
-pub(crate) fn save_words(module: &Module<'_>) -> Built<()> {
+pub(crate) fn save_words(module: &Module<'_>, addresses: Addresses) -> Built<()> {
     let saver = Saver::of(module);
     for function in module.get_functions() {
         if function.get_first_basic_block().is_none() {
@@ -42,16 +43,19 @@ pub(crate) fn save_words(module: &Module<'_>) -> Built<()> {
         for instruction in instructions(function) {
             match instruction.get_opcode() {
                 // Small ones take either from memory.
+                _ if addresses == Addresses::InCode => {}
                 InstructionOpcode::Select if is_small(function) => {}
                 InstructionOpcode::Phi => saver.choose_by_distance(instruction)?,
                 InstructionOpcode::Select => saver.select_by_distance(instruction)?,
                 _ => {}
             }
         }
-        if !is_small(function) {
-            saver.put_in_code(function)?;
+        match addresses {
+            Addresses::InCode => saver.put_all_in_code(function)?,
+            Addresses::InData if is_small(function) => {}
+            Addresses::InData => saver.put_in_code(function)?,
         }
-        if !has_calls(function) {
+        if addresses == Addresses::InData && !has_calls(function) {
             saver.keep_compared(function)?;
         }
     }
@@ -88,7 +92,7 @@ pub(crate) fn is_small(function: FunctionValue<'_>) -> bool {
 }
 
 /// Whether anything is called that comes back: then a register costs more than a word.
-fn has_calls(function: FunctionValue<'_>) -> bool {
+pub(crate) fn has_calls(function: FunctionValue<'_>) -> bool {
     instructions(function).into_iter().any(|instruction| {
         CallSiteValue::try_from(instruction).is_ok_and(|call| {
             let callee = call.get_called_fn_value();
@@ -190,8 +194,8 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
         Ok(())
     }
 
-    /// Puts addresses of data that is read in one place, or in two, into the code.
-    fn put_in_code(&self, function: FunctionValue<'ctx>) -> Built<()> {
+    /// The operands that are addresses outside, or near one.
+    fn uses(&self, function: FunctionValue<'ctx>) -> Vec<Use<'ctx>> {
         let mut uses: Vec<Use<'ctx>> = Vec::new();
         for user in instructions(function) {
             for index in 0..user.get_num_operands() {
@@ -208,6 +212,59 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
                 }
             }
         }
+        uses
+    }
+
+    /// Puts all addresses into the code but those of what is called.
+    fn put_all_in_code(&self, function: FunctionValue<'ctx>) -> Built<()> {
+        for used in self.uses(function) {
+            let is_callee = used.user.get_opcode() == InstructionOpcode::Call
+                && used.index + 1 == used.user.get_num_operands();
+            if !is_callee {
+                self.put_use_in_code(&used)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_use_in_code(&self, used: &Use<'ctx>) -> Built<()> {
+        let name = used.address.get_name().to_string_lossy().into_owned();
+        let number = self.opaque(used.user, &format!("{ADDRESS}{name}"))?;
+        match PhiValue::try_from(used.user) {
+            Ok(phi) => {
+                let incoming = phi.get_incoming(used.index);
+                let end = incoming.and_then(|(_, block)| block.get_terminator());
+                if let Some(end) = end {
+                    self.builder.position_before(&end);
+                }
+            }
+            Err(_) => self.builder.position_before(&used.user),
+        }
+        let is_number = used
+            .user
+            .get_operand(used.index)
+            .and_then(|operand| operand.value())
+            .is_some_and(|operand| operand.is_int_value());
+        let number = match used.offset {
+            0 => number,
+            offset => {
+                let offset = self.context.i64_type().const_int(offset as u64, true);
+                self.builder.build_int_add(number, offset, "")?
+            }
+        };
+        if is_number {
+            used.user.set_operand(used.index, number);
+        } else {
+            let pointer = self.context.ptr_type(Default::default());
+            let address = self.builder.build_int_to_ptr(number, pointer, "")?;
+            used.user.set_operand(used.index, address);
+        }
+        Ok(())
+    }
+
+    /// Puts addresses of data that is read in one place, or in two, into the code.
+    fn put_in_code(&self, function: FunctionValue<'ctx>) -> Built<()> {
+        let uses = self.uses(function);
         use InstructionOpcode as Op;
         let is_large = instructions(function).len() >= LARGE;
         let calls = has_calls(function);
@@ -224,16 +281,7 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
             if of_same().count() > 2 || !of_same().all(is_read) {
                 continue;
             }
-            let name = used.address.get_name().to_string_lossy().into_owned();
-            let number = self.opaque(used.user, &format!("{ADDRESS}{name}"))?;
-            self.builder.position_before(&used.user);
-            let pointer = self.context.ptr_type(Default::default());
-            let mut address = self.builder.build_int_to_ptr(number, pointer, "")?;
-            if used.offset != 0 {
-                let offset = self.context.i64_type().const_int(used.offset as u64, true);
-                address = self.beyond(address, offset)?;
-            }
-            used.user.set_operand(used.index, address);
+            self.put_use_in_code(used)?;
         }
         Ok(())
     }
@@ -397,7 +445,7 @@ fn outside<'ctx>(module: &Module<'ctx>, value: BasicValueEnum<'ctx>) -> Option<P
     (is_it && global.is_declaration() && !name.starts_with("mimeo.")).then_some(address)
 }
 
-/// The address of something outside and the distance in bytes from it, which LLVM has in one constant.
+/// The address of something outside and the distance in bytes from it, which LLVM has in one constant; the same as a number.
 pub(crate) fn part<'ctx>(
     module: &Module<'ctx>,
     value: BasicValueEnum<'ctx>,
@@ -405,16 +453,23 @@ pub(crate) fn part<'ctx>(
     if let Some(address) = outside(module, value) {
         return Some((address, 0));
     }
-    let BasicValueEnum::PointerValue(part) = value else {
-        return None;
+    let text = match value {
+        BasicValueEnum::PointerValue(part) if part.is_const() => part.print_to_string(),
+        BasicValueEnum::IntValue(number) if number.is_const() => number.print_to_string(),
+        _ => return None,
     };
-    if !part.is_const() {
-        return None;
-    }
-    let text = part.print_to_string().to_string();
-    let (_, rest) = text.split_once("(i8, ptr @")?;
-    let (name, rest) = rest.split_once(", i64 ")?;
-    let offset = rest.strip_suffix(')')?.parse().ok()?;
+    let text = text.to_string();
+    let text = match text.strip_prefix("i64 ptrtoint (") {
+        Some(rest) => rest.strip_suffix(" to i64)")?,
+        None => &text,
+    };
+    let (name, offset) = match text.split_once("(i8, ptr @") {
+        Some((_, rest)) => {
+            let (name, rest) = rest.split_once(", i64 ")?;
+            (name, rest.strip_suffix(')')?.parse().ok()?)
+        }
+        None => (text.strip_prefix("ptr @")?, 0),
+    };
     let global = module.get_global(name)?;
     let address = outside(module, global.as_pointer_value().into())?;
     Some((address, offset))

@@ -86,12 +86,29 @@ pub struct CStencil {
 }
 
 /// LLVM's passes for templates from IR. Each is a function in which much is inlined: unlike those that the builder makes,
-/// they are worth all that there is.
-pub(crate) const PIPELINE: &str = "globaldce,\
-    cgscc(devirt<4>(inline,function(sroa<modify-cfg>,early-cse<memssa>,simplifycfg,instcombine<no-verify-fixpoint>))),\
-    function(jump-threading,correlated-propagation,simplifycfg,instcombine<no-verify-fixpoint>,gvn,dse,\
-    jump-threading,correlated-propagation,sccp,bdce,adce,instcombine<no-verify-fixpoint>,\
-    simplifycfg<sink-common-insts;hoist-common-insts;switch-to-lookup>,sink)";
+/// they are worth all that there is. What is given stands where variables are numbers and loops are simple.
+macro_rules! pipeline {
+    ($before:literal, $behind:literal) => {
+        concat!(
+            "globaldce,",
+            "cgscc(devirt<4>(inline,function(sroa<modify-cfg>,early-cse<memssa>,simplifycfg,instcombine<no-verify-fixpoint>))),",
+            "function(jump-threading,correlated-propagation,simplifycfg,instcombine<no-verify-fixpoint>,gvn,dse,",
+            $before,
+            "jump-threading,correlated-propagation,sccp,bdce,adce,instcombine<no-verify-fixpoint>,",
+            $behind,
+            "simplifycfg<sink-common-insts;hoist-common-insts;switch-to-lookup>,sink)"
+        )
+    };
+}
+
+/// The passes for stencils of a table.
+pub(crate) const PIPELINE: &str = pipeline!("", "");
+
+/// The passes for stencils that C code patches: a loop that runs once or twice is none, and two words are copied as one.
+const C_PIPELINE: &str = pipeline!(
+    "loop-simplify,lcssa,loop(loop-unroll-full),instcombine<no-verify-fixpoint>,simplifycfg,gvn,",
+    "slp-vectorizer,instcombine<no-verify-fixpoint>,"
+);
 
 /// What a stencil is entered with, in r12, r13 and r14: the function's parameters at these positions. Whatever is at r12
 /// takes a byte more than others in every address, and at r13 where nothing is added; so the stack pointer is in r14, and
@@ -100,6 +117,15 @@ const ORDER: [usize; 3] = [2, 0, 1];
 
 /// Stencils per module. Every module is read whole, whatever part of it is wanted; two let two threads work.
 const STENCILS_PER_MODULE: usize = 120;
+
+/// Where addresses of functions and data stand that instructions cannot have as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// In words of the data, unless the code is not longer without one.
+    InData,
+    /// In the code, as immediates of 64 bits; only what is called in words of the data.
+    InCode,
+}
 
 /// Compiles functions of a module to stencils, in the order in which they are given; the first is that of `entry`, if there
 /// is one, through which C enters the others.
@@ -116,6 +142,7 @@ pub fn compile_stencils(
     entry: Option<&IrFunction>,
     functions: &[IrFunction],
     holes: &SymbolMeanings,
+    addresses: Addresses,
     threads: NonZeroUsize,
 ) -> Result<Vec<CStencil>, CompileError> {
     target::check_version()?;
@@ -123,8 +150,8 @@ pub fn compile_stencils(
     // The large ones first: who is done with them has time for the small one.
     let work: Vec<Work<'_>> = chunks.chain(entry.map(Work::Entry)).collect();
     let mut compiled = in_parallel(&work, threads, |work| match work {
-        Work::Stencils(functions) => compile_module(source, functions, holes),
-        Work::Entry(function) => Ok(vec![compile_entry(source, function, holes)?]),
+        Work::Stencils(functions) => compile_module(source, functions, holes, addresses),
+        Work::Entry(function) => Ok(vec![compile_entry(source, function, holes, addresses)?]),
     })?;
     if entry.is_some() {
         compiled.rotate_right(1);
@@ -142,12 +169,13 @@ fn compile_entry(
     source: &IrSource,
     function: &IrFunction,
     holes: &SymbolMeanings,
+    addresses: Addresses,
 ) -> Result<CStencil, CompileError> {
     let wrong = |calls| {
         let problem = IrProblem::Entry { calls };
         CompileError::ir(source.name(), Some(&function.stencil), problem)
     };
-    let mut emitted = emit_as_possible(source, &[function], holes, Entered::FromC)?.swap_remove(0);
+    let mut emitted = emit_as_possible(source, &[function], holes, Entered::FromC, addresses)?.swap_remove(0);
     let code = &mut emitted.group.hot;
     let continues = |hole: &&Hole| hole.value() == HoleValue::Continue;
     let places: Vec<Hole> = code.holes.iter().filter(continues).copied().collect();
@@ -189,9 +217,10 @@ fn compile_module(
     source: &IrSource,
     functions: &[IrFunction],
     holes: &SymbolMeanings,
+    addresses: Addresses,
 ) -> Result<Vec<CStencil>, CompileError> {
     let functions: Vec<&IrFunction> = functions.iter().collect();
-    let emitted = emit_as_possible(source, &functions, holes, Entered::AsStencil)?;
+    let emitted = emit_as_possible(source, &functions, holes, Entered::AsStencil, addresses)?;
     emitted
         .into_iter()
         .map(|emitted| {
@@ -228,13 +257,14 @@ fn emit_as_possible(
     functions: &[&IrFunction],
     holes: &SymbolMeanings,
     entered: Entered,
+    addresses: Addresses,
 ) -> Result<Vec<Emitted>, CompileError> {
-    match compile_functions(source, functions, holes, entered, true) {
+    match compile_functions(source, functions, holes, entered, addresses, true) {
         // LLVM put a number where only a positive one fits: then none are operands but those that are.
         Err(CompileError::Extract(ExtractError { problem, .. }))
             if matches!(*problem, ExtractProblem::Narrow { .. }) =>
         {
-            compile_functions(source, functions, holes, entered, false)
+            compile_functions(source, functions, holes, entered, addresses, false)
         }
         result => result,
     }
@@ -246,6 +276,7 @@ fn compile_functions(
     functions: &[&IrFunction],
     holes: &SymbolMeanings,
     entered: Entered,
+    addresses: Addresses,
     wide_operands: bool,
 ) -> Result<Vec<Emitted>, CompileError> {
     let context = Context::create();
@@ -257,20 +288,24 @@ fn compile_functions(
     };
     make_templates(&module, source.name(), functions, holes, purpose)?;
     forget_saved_registers(&module);
-    optimise(&machine, &module, PIPELINE, PassBuilderOptions::create())?;
+    optimise(&machine, &module, C_PIPELINE, PassBuilderOptions::create())?;
     if entered == Entered::AsStencil {
         make_even(&module).map_err(not_built)?;
     }
     forbid_jump_tables(&module);
-    save_words(&module).map_err(not_built)?;
+    save_words(&module, addresses).map_err(not_built)?;
     if entered == Entered::AsStencil {
         lower_alignments(&module);
     }
-    let style = Style::Numbers { wide_operands };
+    let style = Style::Numbers {
+        wide_operands,
+        addresses,
+    };
     let numbers = fold(&module, &machine.get_target_data(), holes, style)
         .map_err(|(function, problem)| CompileError::ir(source.name(), Some(&function), problem))?;
     let numbers = Rc::new(numbers);
     sink_addresses(&module).map_err(not_built)?;
+    if let Ok(p) = std::env::var("MDUMP") { let _ = module.print_to_file(format!("{p}.{}", functions[0].stencil)); }
     end_where_nobody_comes(&module).map_err(not_built)?;
     name_constants(&module);
     // Emitting changes a module.

@@ -418,7 +418,17 @@ impl<'a, 'data> Extraction<'a, 'data> {
         let (name, section) = self.hot_section()?;
         self.reserve_slots(&name, [section])?;
         let code = self.read_code(&name, section)?;
-        self.extracted.group.hot = branches::improve_whole(code);
+        let range = |hole: &Hole| match hole.value() {
+            HoleValue::Symbol => {
+                let name = self.symbols.names().get(hole.symbol() as usize)?;
+                match self.reader.meanings.meaning(name) {
+                    Ok(Meaning::Number(range)) => Some(range),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        self.extracted.group.hot = branches::improve_whole(code, range);
         self.sort_data_holes();
         Ok(self.extracted)
     }

@@ -7,8 +7,9 @@
 //! symbol is an operand only where no constant stands beside it, of which LLVM would believe that it is another number;
 //! elsewhere inline assembly puts it in a register.
 
-use crate::addresses::{ADDRESS, DISTANCE, is_small, part};
+use crate::addresses::{ADDRESS, DISTANCE, has_calls, is_small, part};
 use crate::constants::swapped;
+use crate::contract::Addresses;
 use crate::dominance::Dominance;
 use crate::error::IrProblem;
 use crate::expression::{Expression, Operation, fits_signed, fits_unsigned};
@@ -41,6 +42,8 @@ pub(crate) enum Style {
     Numbers {
         /// Whether numbers of 32 bits that are not known to be positive may be operands of instructions of 32 bits.
         wide_operands: bool,
+        /// Where addresses, and other numbers of 64 bits, stand.
+        addresses: Addresses,
     },
 }
 
@@ -69,6 +72,8 @@ pub(crate) fn fold(
         numbers: BTreeMap::new(),
         symbols: HashMap::new(),
         in_words: false,
+        calls: false,
+        uses: HashMap::new(),
     };
     for function in module.get_functions() {
         folder.fold_function(function).map_err(|error| {
@@ -115,6 +120,10 @@ struct Folder<'m, 'ctx> {
     symbols: HashMap<(Expression, bool), PointerValue<'ctx>>,
     /// Whether numbers of 64 bits stand in words of the data, and not in the code.
     in_words: bool,
+    /// Whether the function calls others.
+    calls: bool,
+    /// How many operands of the function each expression is.
+    uses: HashMap<Expression, usize>,
 }
 
 type Built<T> = Result<T, BuilderError>;
@@ -136,7 +145,15 @@ impl<'ctx> Folder<'_, 'ctx> {
             .iter()
             .flat_map(|block| block.get_instructions())
             .collect();
-        self.in_words = matches!(self.style, Style::Numbers { .. }) && is_small(function);
+        self.in_words = match self.style {
+            Style::Numbers {
+                addresses: Addresses::InData,
+                ..
+            } => is_small(function),
+            _ => false,
+        };
+        self.calls = has_calls(function);
+        self.count_uses(&instructions);
         let mut words = Words {
             dominance,
             known: Vec::new(),
@@ -159,6 +176,20 @@ impl<'ctx> Folder<'_, 'ctx> {
         }
         self.known.clear();
         Ok(())
+    }
+
+    fn count_uses(&mut self, instructions: &[InstructionValue<'ctx>]) {
+        self.uses.clear();
+        for &user in instructions {
+            if self.expression(user).is_some() {
+                continue;
+            }
+            for index in 0..user.get_num_operands() {
+                if let Some(used) = self.operand(user, index) {
+                    *self.uses.entry(used).or_default() += 1;
+                }
+            }
+        }
     }
 
     // ---- What is computed -------------------------------------------------------------------------------------
@@ -282,7 +313,16 @@ impl<'ctx> Folder<'_, 'ctx> {
         if sign_matters || (operation == Operation::ShiftRight && negative) {
             return None;
         }
+        let is_wide = |number: &Expression| {
+            let range = number.range();
+            !fits_signed(&range, 32) && !fits_unsigned(&range, 32)
+        };
+        let is_narrow = !is_wide(&left) && !is_wide(&right);
         let result = Expression::binary(operation, left, right);
+        // An instruction that scales costs less than an immediate of 64 bits.
+        if is_narrow && is_wide(&result) && operation != Operation::Subtract {
+            return None;
+        }
         let range = result.range();
         let exact = bits == 64 || fits_unsigned(&range, bits) || fits_signed(&range, bits);
         exact.then_some(result)
@@ -454,7 +494,9 @@ impl<'ctx> Folder<'_, 'ctx> {
         let Some(offset) = self.offset(user).filter(|offset| self.can_stand(offset)) else {
             return Ok(false);
         };
-        if matches!(offset, Expression::Constant(_)) {
+        let range = offset.range();
+        let is_wide = !fits_signed(&range, 32) && !fits_unsigned(&range, 31);
+        if is_wide || matches!(offset, Expression::Constant(_)) {
             return Ok(false);
         }
         self.builder.position_before(&user);
@@ -545,7 +587,13 @@ impl<'ctx> Folder<'_, 'ctx> {
         let symbol = self.symbol(expression);
         let kind = match kind {
             BasicTypeEnum::IntType(kind) => kind,
-            _ if self.in_words && stands_alone => return Ok(symbol.into()),
+            // What is used again is kept in a register, unless a call would cost another one.
+            _ if self.in_words
+                && stands_alone
+                && (self.calls || self.uses.get(expression) == Some(&1)) =>
+            {
+                return Ok(symbol.into());
+            }
             _ => {
                 let number = self.word(expression, symbol, words)?;
                 let pointer = self.context.ptr_type(Default::default());
@@ -559,7 +607,8 @@ impl<'ctx> Folder<'_, 'ctx> {
         let may_be_wide = matches!(
             self.style,
             Style::Numbers {
-                wide_operands: true
+                wide_operands: true,
+                ..
             }
         );
         match bits {
@@ -593,18 +642,28 @@ impl<'ctx> Folder<'_, 'ctx> {
 
     /// All 64 bits of a number, in a register that has them already where there is one.
     fn word(
-        &self,
+        &mut self,
         expression: &Expression,
         symbol: PointerValue<'ctx>,
         words: &mut Words<'ctx>,
     ) -> Built<IntValue<'ctx>> {
         let here = self.builder.get_insert_block();
-        let known = words.known.iter().find(|(known, block, _)| {
-            let is_here = |here| words.dominance.dominates(*block, here);
-            known == expression && here.is_some_and(is_here)
-        });
-        if let Some(&(_, _, value)) = known {
+        let is_here = |&&(_, block, _): &&(Expression, BasicBlock<'ctx>, IntValue<'ctx>)| {
+            here.is_some_and(|here| words.dominance.dominates(block, here))
+        };
+        let mut dominating = words.known.iter().filter(is_here);
+        if let Some(&(_, _, value)) = dominating.clone().find(|(known, ..)| known == expression) {
             return Ok(value);
+        }
+        // An address is another one plus their distance, which is shorter.
+        let near = dominating.find_map(|(known, _, value)| Some((distance(known, expression)?, *value)));
+        if let (Some((distance, value)), false) = (near, self.in_words) {
+            let word = self.context.i64_type();
+            let distance = match distance {
+                Expression::Constant(bytes) => word.const_int(bytes as u64, true),
+                distance => self.symbol(&distance).const_to_int(word),
+            };
+            return self.builder.build_int_add(value, distance, "");
         }
         let word = self.context.i64_type();
         let value = match self.in_words {
@@ -673,6 +732,36 @@ impl<'ctx> Folder<'_, 'ctx> {
         let symbol = global.as_pointer_value();
         self.symbols.insert((expression.clone(), in_word), symbol);
         symbol
+    }
+}
+
+/// How far it is from one number to another, where that is a constant, or the distance of two addresses of the program.
+fn distance(from: &Expression, to: &Expression) -> Option<Expression> {
+    let ((from, before), (to, behind)) = (base_of(from), base_of(to));
+    let bytes = behind.checked_sub(before)?;
+    if from == to {
+        let is_near = i32::try_from(bytes).is_ok();
+        return is_near.then_some(Expression::Constant(bytes));
+    }
+    let (Expression::Address(_), Expression::Address(_)) = (from, to) else {
+        return None;
+    };
+    let distance = Expression::binary(Operation::Subtract, to.clone(), from.clone());
+    let bytes = Expression::Constant(bytes);
+    let sum = Expression::binary(Operation::Add, distance, bytes);
+    // Two GiB, less what a part may be away.
+    Some(sum.signed_low(32))
+}
+
+/// A number without the constant that is added, and that constant. Bits that are set in an address are zero in it.
+fn base_of(expression: &Expression) -> (&Expression, i64) {
+    match expression {
+        Expression::Binary(operation, base, offset) => match (operation, &**base, &**offset) {
+            (Operation::Add, base, Expression::Constant(offset))
+            | (Operation::Or, base @ Expression::Address(_), Expression::Constant(offset)) => (base, *offset),
+            _ => (expression, 0),
+        },
+        _ => (expression, 0),
     }
 }
 

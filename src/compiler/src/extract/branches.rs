@@ -24,7 +24,7 @@ use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
 use mimeo::stencil::StencilBuf;
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// The symbol of holes for cold code that mean the blocks which moved there, where others have a function's number.
 pub(super) const MOVED: u32 = u32::MAX;
@@ -58,10 +58,19 @@ pub(super) fn improve_hot(code: StencilBuf) -> Improved {
     }
 }
 
-/// Improves the branches of code behind whose end the continuation stands, and of which nothing may move elsewhere.
-pub(super) fn improve_whole(code: StencilBuf) -> StencilBuf {
+/// Improves the branches of code behind whose end the continuation stands, and of which nothing may move elsewhere. Numbers
+/// of 64 bits become such of 32, where `range` says that they are.
+pub(super) fn improve_whole(
+    code: StencilBuf,
+    range: impl Fn(&Hole) -> Option<RangeInclusive<i64>>,
+) -> StencilBuf {
     match Code::take_apart(&code, true) {
         Some(mut improved) => {
+            for step in &mut improved.steps {
+                step.shorten(&range);
+            }
+            improved.move_stack_first();
+            improved.push_frames();
             while improved.step() {}
             while improved.move_last() {}
             improved.share_jumps();
@@ -106,6 +115,45 @@ enum Step {
 impl Step {
     fn goes_on(&self) -> bool {
         !matches!(self, Self::Plain(_, _, true) | Self::Branch(None, _))
+    }
+
+    /// `movabs r64, HOLE` becomes a move of 32 bits, extended with zeros or with the sign, where the number is one of those.
+    fn shorten(&mut self, range: &impl Fn(&Hole) -> Option<RangeInclusive<i64>>) {
+        let Self::Plain(bytes, holes, _) = self else {
+            return;
+        };
+        let (&[rex @ 0x48..=0x49, opcode @ 0xb8..=0xbf, ..], [hole]) = (&bytes[..], &holes[..])
+        else {
+            return;
+        };
+        let Some(range) = range(hole).filter(|_| hole.kind() == RelocationKind::Abs64) else {
+            return;
+        };
+        let addend = i64::from(hole.addend());
+        let fits = |kind: RelocationKind| {
+            let holds = kind.range();
+            [range.start(), range.end()]
+                .iter()
+                .all(|end| end.checked_add(addend).is_some_and(|end| holds.contains(&end)))
+        };
+        let extended = rex & 1;
+        let (kind, opcodes) = if fits(RelocationKind::Abs32) {
+            // The prefix is for r8 to r15 alone.
+            let prefix = (extended == 1).then_some(0x41);
+            (RelocationKind::Abs32, prefix.into_iter().chain([opcode]).collect())
+        } else if fits(RelocationKind::Abs32S) {
+            (RelocationKind::Abs32S, vec![rex, 0xc7, 0xc0 | (opcode & 7)])
+        } else {
+            return;
+        };
+        let place = opcodes.len() as u32;
+        let short = Hole::new(place, kind, hole.value(), hole.addend())
+            .with_shift(hole.shift())
+            .with_element(hole.element())
+            .with_symbol(hole.symbol());
+        *bytes = opcodes;
+        bytes.extend([0; 4]);
+        *holes = vec![short];
     }
 
     fn target(&self) -> Option<Target> {
@@ -330,6 +378,57 @@ impl Code {
                 self.remove(index - 1);
                 return;
             }
+        }
+    }
+
+    /// `mov rax, [r14 - 8]; add r14, -8` becomes `add r14, -8; mov rax, [r14]`, which is a byte shorter.
+    fn move_stack_first(&mut self) {
+        for index in 1..self.steps.len() {
+            let (Step::Plain(access, holes, false), Step::Plain(add, none, false)) =
+                (&self.steps[index - 1], &self.steps[index])
+            else {
+                continue;
+            };
+            let (&[rex @ 0x48..=0x4f, opcode @ (0x89 | 0x8b), modrm, distance], &[0x49, 0x83, 0xc6, added]) =
+                (&access[..], &add[..])
+            else {
+                continue;
+            };
+            let register = (modrm >> 3 & 7) | (rex << 1 & 8);
+            // The base is r14, with a displacement of 8 bits.
+            let fits = rex & 1 == 1 && modrm & 0xc7 == 0x46 && distance == added && register != 14;
+            let is_alone = holes.is_empty() && none.is_empty() && self.references(index) == 0;
+            if fits && is_alone {
+                let access = Step::Plain(vec![rex, opcode, modrm & 0x3f], Vec::new(), false);
+                self.steps[index - 1] = std::mem::replace(&mut self.steps[index], access);
+            }
+        }
+    }
+
+    /// Two words of stack are made by two pushes, and left by two pops where control leaves the code: each takes two bytes
+    /// less than arithmetic on rsp. No stencil expects anything in rcx.
+    fn push_frames(&mut self) {
+        const MAKE: [u8; 4] = [0x48, 0x83, 0xec, 16];
+        const LEAVE: [u8; 4] = [0x48, 0x83, 0xc4, 16];
+        const PUSH_RAX: u8 = 0x50;
+        const POP_RCX: u8 = 0x59;
+        const RET: u8 = 0xc3;
+        for index in 0..self.steps.len() {
+            let Step::Plain(bytes, holes, _) = &self.steps[index] else {
+                continue;
+            };
+            let leaves = match self.following(index) {
+                None | Some(Step::Branch(None, Target::Hole(_) | Target::End)) => true,
+                Some(Step::Plain(bytes, ..)) => bytes[..] == [RET],
+                Some(Step::Branch(..)) => false,
+            };
+            let word = match &bytes[..] {
+                _ if !holes.is_empty() => continue,
+                bytes if bytes == MAKE => PUSH_RAX,
+                bytes if bytes == LEAVE && leaves => POP_RCX,
+                _ => continue,
+            };
+            self.steps[index] = Step::Plain(vec![word; 2], Vec::new(), false);
         }
     }
 
