@@ -1,7 +1,7 @@
 //! Arguments on the stack. Stencils call C functions with the stack as it is; a call with an odd number of words of arguments
 //! moves it by eight bytes more than one with none, so that no frame suits both (System V ABI, section 3.2.2: rsp is a multiple of
 //! 16 at calls). Such a call gets one word more, behind all others, which the callee does not know of: who calls also clears
-//! the stack.
+//! the stack. Where C enters stencils, the call of those is at 8 mod 16, and those of C functions get an odd number of words.
 
 use inkwell::attributes::{Attribute, AttributeLoc};
 use inkwell::builder::{Builder, BuilderError};
@@ -22,13 +22,13 @@ const FLOAT: usize = 8;
 /// LLVM's number of the C calling convention.
 const C: u32 = 0;
 
-/// Gives every call of a C function with an odd number of words on the stack one word more.
+/// Gives calls of C functions one word more on the stack, where it is not an odd, or even, number of words.
 ///
 /// It is for optimised modules: before, LLVM would hold the calls for mistakes.
 ///
 /// # Errors
 /// An instruction cannot be built.
-pub(crate) fn make_even(module: &Module<'_>) -> Result<(), BuilderError> {
+pub(crate) fn make_words(module: &Module<'_>, odd: bool) -> Result<(), BuilderError> {
     let instructions: Vec<InstructionValue<'_>> = module
         .get_functions()
         .flat_map(|function| function.get_basic_blocks())
@@ -40,13 +40,21 @@ pub(crate) fn make_even(module: &Module<'_>) -> Result<(), BuilderError> {
     for instruction in instructions {
         if let Ok(call) = CallSiteValue::try_from(instruction)
             && call.get_call_convention() == C
+            && is_function(call)
             && let Some((general, words)) = places(instruction, call)
-            && words % 2 == 1
+            && (words % 2 == 1) != odd
         {
             add_word(context, &builder, instruction, call, general)?;
         }
     }
     Ok(())
+}
+
+/// Whether a call is one of a function, or of an address; LLVM's own functions and assembly are none.
+fn is_function(call: CallSiteValue<'_>) -> bool {
+    let callee = call.get_called_fn_value();
+    let is_own = |name: &[u8]| name.starts_with(b"llvm.") || name.starts_with(b"mimeo.");
+    !callee.is_some_and(|callee| is_own(callee.get_name().to_bytes()))
 }
 
 /// The arguments of a call.
@@ -101,8 +109,11 @@ fn add_word<'ctx>(
         .collect();
     values.extend(vec![
         BasicMetadataValueEnum::from(word.get_poison());
-        unread
+        unread - 1
     ]);
+    // Something that is pushed: for nothing, LLVM would make the whole frame larger, and other calls find the stack as little
+    // aligned as this one does.
+    values.push(word.const_zero().into());
     let old = call.get_called_fn_type();
     let mut kinds = old.get_param_types();
     if !old.is_var_arg() {

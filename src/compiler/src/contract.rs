@@ -7,7 +7,7 @@
 //! addresses of functions and data, which may be anywhere, stand in words of the data.
 
 use crate::addresses::{save_words, sink_addresses};
-use crate::arguments::make_even;
+use crate::arguments::make_words;
 use crate::codegen::{in_parallel, optimise};
 use crate::error::{CompileError, IrProblem};
 use crate::expression::Expression;
@@ -21,7 +21,6 @@ use crate::module::pad_frame;
 use crate::symbol::SymbolMeanings;
 use crate::target;
 use crate::verify::{Report, VerifyError, check_c_entry, check_c_stencil};
-use iced_x86::{Code, Decoder, DecoderOptions, Register};
 use inkwell::GlobalVisibility;
 use inkwell::attributes::AttributeLoc;
 use inkwell::builder::BuilderError;
@@ -131,8 +130,7 @@ pub enum Addresses {
 /// is one, through which C enters the others.
 ///
 /// The entry calls the continuation, which is where the first stencil stands. Stencils are entered with rsp at 0 mod 16, and
-/// use rbp; what calls C functions, as the entry does, has rsp at 0 mod 16 itself. So its call goes through a few
-/// instructions behind it, which move rsp, and save rbp where it has not.
+/// use rbp; so the entry saves rbp, and its own calls of C functions have an odd number of words on the stack.
 ///
 /// # Errors
 /// The module is not what it should be, the linked LLVM is not the one this build is for, the entry does not call the
@@ -171,46 +169,10 @@ fn compile_entry(
     holes: &SymbolMeanings,
     addresses: Addresses,
 ) -> Result<CStencil, CompileError> {
-    let wrong = |calls| {
-        let problem = IrProblem::Entry { calls };
-        CompileError::ir(source.name(), Some(&function.stencil), problem)
-    };
-    let mut emitted = emit_as_possible(source, &[function], holes, Entered::FromC, addresses)?.swap_remove(0);
-    let code = &mut emitted.group.hot;
-    let continues = |hole: &&Hole| hole.value() == HoleValue::Continue;
-    let places: Vec<Hole> = code.holes.iter().filter(continues).copied().collect();
-    let [call] = places[..] else {
-        return Err(wrong(places.len()));
-    };
-    let (start, end) = (call.offset() as usize, call.end() as usize);
-    let opcode = start.checked_sub(1).and_then(|at| code.bytes.get(at));
-    if opcode != Some(&0xe8) {
-        return Err(wrong(0));
-    }
-    let distance = (code.bytes.len() - end) as u32;
-    code.bytes[start..end].copy_from_slice(&distance.to_le_bytes());
-    code.holes.retain(|hole| *hole != call);
-    code.bytes.extend(match saves_rbp(&code.bytes[..start]) {
-        true => CALL_STENCILS,
-        false => SAVE_RBP_AND_CALL_STENCILS,
-    });
+    let emitted =
+        emit_as_possible(source, &[function], holes, Entered::FromC, addresses)?.swap_remove(0);
     emitted.check(check_c_entry)?;
     Ok(emitted.into_stencil())
-}
-
-/// `call STENCILS; ret`, at whose end the stencils stand. It is called with rsp at 8 mod 16, and so calls with rsp at 0 mod 16
-/// behind the return address. What the stencils return is in rax.
-const CALL_STENCILS: &[u8] = &[0xe8, 1, 0, 0, 0, 0xc3];
-
-/// `push rbp; push rax; call STENCILS; pop rcx; pop rbp; ret`, the same for who needs rbp.
-const SAVE_RBP_AND_CALL_STENCILS: &[u8] = &[0x55, 0x50, 0xe8, 3, 0, 0, 0, 0x59, 0x5d, 0xc3];
-
-/// Whether code that runs straight on pushes rbp: LLVM does where it knows that stencils do not keep it.
-fn saves_rbp(code: &[u8]) -> bool {
-    let mut instructions = Decoder::new(64, code, DecoderOptions::NONE).into_iter();
-    instructions.any(|instruction| {
-        instruction.code() == Code::Push_r64 && instruction.op0_register() == Register::RBP
-    })
 }
 
 fn compile_module(
@@ -289,8 +251,9 @@ fn compile_functions(
     make_templates(&module, source.name(), functions, holes, purpose)?;
     forget_saved_registers(&module);
     optimise(&machine, &module, C_PIPELINE, PassBuilderOptions::create())?;
-    if entered == Entered::AsStencil {
-        make_even(&module).map_err(not_built)?;
+    make_words(&module, entered == Entered::FromC).map_err(not_built)?;
+    if entered == Entered::FromC {
+        save_rbp(&module).map_err(not_built)?;
     }
     forbid_jump_tables(&module);
     save_words(&module, addresses).map_err(not_built)?;
@@ -305,20 +268,26 @@ fn compile_functions(
         .map_err(|(function, problem)| CompileError::ir(source.name(), Some(&function), problem))?;
     let numbers = Rc::new(numbers);
     sink_addresses(&module).map_err(not_built)?;
-    if let Ok(p) = std::env::var("MDUMP") { let _ = module.print_to_file(format!("{p}.{}", functions[0].stencil)); }
+    if let Ok(p) = std::env::var("MDUMP") {
+        let _ = module.print_to_file(format!("{p}.{}", functions[0].stencil));
+    }
     end_where_nobody_comes(&module).map_err(not_built)?;
     name_constants(&module);
     // Emitting changes a module.
     let spare = module.clone();
     let mut emitted = emit(&machine, &module, source, functions, holes, &numbers)?;
     if entered == Entered::FromC {
-        return Ok(emitted);
+        call_next(source, functions, &mut emitted)?;
     }
+    let check = match entered {
+        Entered::AsStencil => check_c_stencil,
+        Entered::FromC => check_c_entry,
+    };
     // A word of stack may also leave LLVM with more registers, and so with a word less.
     for words in 1..=MAX_PADDING {
         let misaligned: Vec<usize> = (0..emitted.len())
             .filter(|&index| {
-                let checked = emitted[index].check(check_c_stencil);
+                let checked = emitted[index].check(check);
                 checked.is_err_and(|error| error.is_misaligned_call())
             })
             .collect();
@@ -328,12 +297,64 @@ fn compile_functions(
         let again: Vec<&IrFunction> = misaligned.iter().map(|&index| functions[index]).collect();
         let module = spare.clone();
         leave_padded(&machine, &module, &again, words)?;
-        let padded = emit(&machine, &module, source, &again, holes, &numbers)?;
+        let mut padded = emit(&machine, &module, source, &again, holes, &numbers)?;
+        if entered == Entered::FromC {
+            call_next(source, &again, &mut padded)?;
+        }
         for (index, padded) in misaligned.into_iter().zip(padded) {
             emitted[index] = padded;
         }
     }
     Ok(emitted)
+}
+
+/// Lets the code through which C enters stencils call the first one, which stands at its end.
+fn call_next(
+    source: &IrSource,
+    functions: &[&IrFunction],
+    emitted: &mut [Emitted],
+) -> Result<(), CompileError> {
+    for (emitted, function) in emitted.iter_mut().zip(functions) {
+        let wrong = |calls| {
+            let problem = IrProblem::Entry { calls };
+            CompileError::ir(source.name(), Some(&function.stencil), problem)
+        };
+        let code = &mut emitted.group.hot;
+        let continues = |hole: &&Hole| hole.value() == HoleValue::Continue;
+        let places: Vec<Hole> = code.holes.iter().filter(continues).copied().collect();
+        let [call] = places[..] else {
+            return Err(wrong(places.len()));
+        };
+        let (start, end) = (call.offset() as usize, call.end() as usize);
+        let opcode = start.checked_sub(1).and_then(|at| code.bytes.get(at));
+        if opcode != Some(&0xe8) {
+            return Err(wrong(0));
+        }
+        let distance = (code.bytes.len() - end) as u32;
+        code.bytes[start..end].copy_from_slice(&distance.to_le_bytes());
+        code.holes.retain(|hole| *hole != call);
+    }
+    Ok(())
+}
+
+/// Stencils use rbp, whether LLVM knows that or not: so the entry saves it.
+fn save_rbp(module: &Module<'_>) -> Result<(), BuilderError> {
+    let context = module.get_context();
+    let builder = context.create_builder();
+    let signature = context.void_type().fn_type(&[], false);
+    for function in module.get_functions() {
+        let first = function
+            .get_first_basic_block()
+            .and_then(|entry| entry.get_first_instruction());
+        if let Some(first) = first {
+            let (text, clobbers) = (String::new(), "~{rbp}".to_owned());
+            let uses =
+                context.create_inline_asm(signature, text, clobbers, true, false, None, false);
+            builder.position_before(&first);
+            builder.build_indirect_call(signature, uses, &[], "")?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts an instruction behind calls of functions that do not return: LLVM would put nothing there, and the code run on into

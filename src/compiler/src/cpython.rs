@@ -207,7 +207,10 @@ pub fn generate(options: &Options) -> Result<Header, CPythonError> {
         Some(&tree.entry_function()),
         &functions,
         &holes,
-        match std::env::var("MADDR").is_ok() { true => crate::contract::Addresses::InCode, false => crate::contract::Addresses::InData },
+        match std::env::var("MADDR").is_ok() {
+            true => crate::contract::Addresses::InCode,
+            false => crate::contract::Addresses::InData,
+        },
         options.threads,
     )
     .map_err(|error| tree.of_uop(error))?;

@@ -656,7 +656,8 @@ impl<'ctx> Folder<'_, 'ctx> {
             return Ok(value);
         }
         // An address is another one plus their distance, which is shorter.
-        let near = dominating.find_map(|(known, _, value)| Some((distance(known, expression)?, *value)));
+        let near =
+            dominating.find_map(|(known, _, value)| Some((distance(known, expression)?, *value)));
         if let (Some((distance, value)), false) = (near, self.in_words) {
             let word = self.context.i64_type();
             let distance = match distance {
@@ -758,7 +759,9 @@ fn base_of(expression: &Expression) -> (&Expression, i64) {
     match expression {
         Expression::Binary(operation, base, offset) => match (operation, &**base, &**offset) {
             (Operation::Add, base, Expression::Constant(offset))
-            | (Operation::Or, base @ Expression::Address(_), Expression::Constant(offset)) => (base, *offset),
+            | (Operation::Or, base @ Expression::Address(_), Expression::Constant(offset)) => {
+                (base, *offset)
+            }
             _ => (expression, 0),
         },
         _ => (expression, 0),

@@ -186,7 +186,7 @@ pub(crate) fn forbid_jump_tables(module: &Module<'_>) {
 pub(crate) enum Entered {
     /// As stencils, with rsp at 0 mod 16.
     AsStencil,
-    /// As C functions.
+    /// As C functions, with rsp at 8 mod 16.
     FromC,
 }
 
@@ -272,7 +272,7 @@ pub(crate) fn make_templates<'ctx>(
         signature,
     };
     let entered = purpose.entered();
-    unit.align_stack(entered);
+    unit.align_stack();
     let mut declared = Declared::default();
     unit.declare_holes(source, holes, purpose, &mut declared)?;
     for (wanted, function) in &templates {
@@ -399,13 +399,11 @@ struct Unit<'m, 'ctx> {
 
 impl<'ctx> Unit<'_, 'ctx> {
     /// Tells LLVM what the stack is aligned to: see `module`.
-    fn align_stack(&self, entered: Entered) {
-        if entered == Entered::AsStencil {
-            let alignment = self.context.i32_type().const_int(8, false);
-            let behavior = FlagBehavior::Override;
-            self.module
-                .add_basic_value_flag("override-stack-alignment", behavior, alignment);
-        }
+    fn align_stack(&self) {
+        let alignment = self.context.i32_type().const_int(8, false);
+        let behavior = FlagBehavior::Override;
+        self.module
+            .add_basic_value_flag("override-stack-alignment", behavior, alignment);
     }
 
     /// Finds the module's holes, and declares those that are jumped to as functions.

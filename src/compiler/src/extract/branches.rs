@@ -132,15 +132,19 @@ impl Step {
         let addend = i64::from(hole.addend());
         let fits = |kind: RelocationKind| {
             let holds = kind.range();
-            [range.start(), range.end()]
-                .iter()
-                .all(|end| end.checked_add(addend).is_some_and(|end| holds.contains(&end)))
+            [range.start(), range.end()].iter().all(|end| {
+                end.checked_add(addend)
+                    .is_some_and(|end| holds.contains(&end))
+            })
         };
         let extended = rex & 1;
         let (kind, opcodes) = if fits(RelocationKind::Abs32) {
             // The prefix is for r8 to r15 alone.
             let prefix = (extended == 1).then_some(0x41);
-            (RelocationKind::Abs32, prefix.into_iter().chain([opcode]).collect())
+            (
+                RelocationKind::Abs32,
+                prefix.into_iter().chain([opcode]).collect(),
+            )
         } else if fits(RelocationKind::Abs32S) {
             (RelocationKind::Abs32S, vec![rex, 0xc7, 0xc0 | (opcode & 7)])
         } else {
@@ -389,8 +393,10 @@ impl Code {
             else {
                 continue;
             };
-            let (&[rex @ 0x48..=0x4f, opcode @ (0x89 | 0x8b), modrm, distance], &[0x49, 0x83, 0xc6, added]) =
-                (&access[..], &add[..])
+            let (
+                &[rex @ 0x48..=0x4f, opcode @ (0x89 | 0x8b), modrm, distance],
+                &[0x49, 0x83, 0xc6, added],
+            ) = (&access[..], &add[..])
             else {
                 continue;
             };

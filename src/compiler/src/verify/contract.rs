@@ -35,9 +35,10 @@ pub fn check_c_stencil(
     Ok(graph.report(frames.deepest))
 }
 
-/// Checks the code through which C enters stencils: it is a C function itself, and what it does with registers is left to
-/// the compiler, and so is the stack. Valid instructions, branches and constants are proven, and that nothing but code and
-/// data of the trace is reached by its distance.
+/// Checks the code through which C enters stencils: it is a C function itself, and what it does with registers but rsp and
+/// rbp is left to the compiler. Valid instructions, branches and constants are proven; the stack, which is at 8 mod 16 on
+/// entry, and so when the first stencil is called; that it is aligned at calls of C functions and level at the end, where rbp
+/// is what it was; and that nothing but code and data of the trace is reached by its distance.
 ///
 /// # Errors
 /// As [`check_c_stencil`].
@@ -57,7 +58,8 @@ pub fn check_c_entry(
     checker.every_hole_is_in_an_instruction(&graph)?;
     checker.data_is_used_within_bounds(&graph)?;
     checker.nothing_is_far_away(&graph)?;
-    Ok(graph.report(0))
+    let frames = checker.stack_is_level(&graph)?;
+    Ok(graph.report(frames.deepest))
 }
 
 fn checker<'a>(

@@ -1,7 +1,8 @@
 //! The stack, by abstract interpretation of rsp and rbp over the control-flow graph. Ways that meet must agree, but that
 //! rbp may have been written on some; so an instruction is interpreted twice at most.
 //!
-//! Depths are bytes between rsp and its value on entry, which is 0 mod 16. A depth of 8 is one word pushed.
+//! Depths are bytes between rsp and its value on entry, which is 0 mod 16, or, where C enters stencils, 8 mod 16. A depth of
+//! 8 is one word pushed.
 
 use super::graph::{Filled, Graph, Node, Place, Target};
 use super::instruction::{Access, Field, memory_access, writes};
@@ -102,12 +103,13 @@ impl Checker<'_> {
                 },
             };
             frames.insert(place, frame);
-            let keeps_rbp = self.kind != Kind::C;
-            let after = step(node, frame, keeps_rbp).map_err(error)?;
+            let after = step(node, frame, self.kind).map_err(error)?;
             deepest = deepest.max(after.depth);
-            let leaves = node
-                .targets()
-                .any(|target| !matches!(target, Target::Inside(_)));
+            // The stencils that an entry calls come back.
+            let leaves = !node.is_call()
+                && node
+                    .targets()
+                    .any(|target| !matches!(target, Target::Inside(_)));
             if leaves && after.depth != 0 {
                 let depth = after.depth;
                 return Err(error(Violation::NotLevel { depth }));
@@ -121,13 +123,18 @@ impl Checker<'_> {
     }
 }
 
-/// The stack behind an instruction that finds it as `frame`, if the instruction may do what it does; `keeps_rbp` is whether
-/// rbp is somebody else's.
-fn step(node: &Node<'_>, frame: Frame, keeps_rbp: bool) -> Result<Frame, Violation> {
+/// The stack behind an instruction that finds it as `frame`, if the instruction may do what it does.
+fn step(node: &Node<'_>, frame: Frame, kind: Kind) -> Result<Frame, Violation> {
     if node.is_call() {
-        return match frame.depth % STACK_ALIGN {
+        // C has called an entry itself; and stencils find a return address where others find none.
+        let calls_stencil = node.branch.is_some();
+        let depth = match kind == Kind::CEntry && !calls_stencil {
+            true => frame.depth + WORD,
+            false => frame.depth,
+        };
+        return match depth % STACK_ALIGN {
             0 => Ok(frame),
-            _ => Err(Violation::MisalignedCall { depth: frame.depth }),
+            _ => Err(Violation::MisalignedCall { depth }),
         };
     }
     if node.instruction.flow_control() == FlowControl::Return {
@@ -142,9 +149,10 @@ fn step(node: &Node<'_>, frame: Frame, keeps_rbp: bool) -> Result<Frame, Violati
     if depth < 0 {
         return Err(Violation::AboveEntry { above: -depth });
     }
-    let base_pointer = match keeps_rbp {
-        true => step_base_pointer(&node.instruction, frame, change, depth)?,
-        false => BasePointer::Kept,
+    // In stencils of this kind rbp is nobody's.
+    let base_pointer = match kind {
+        Kind::C => BasePointer::Kept,
+        _ => step_base_pointer(&node.instruction, frame, change, depth)?,
     };
     Ok(Frame {
         depth,

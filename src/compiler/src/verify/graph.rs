@@ -106,7 +106,7 @@ pub(super) struct Node<'a> {
     /// Where control goes when no branch is taken.
     next: Option<Target>,
     /// Where the branch goes.
-    branch: Option<Target>,
+    pub(super) branch: Option<Target>,
 }
 
 impl Node<'_> {
