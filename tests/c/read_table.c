@@ -33,12 +33,16 @@ struct header {
 };
 struct count { uint8_t fixed, per_oparg, low_bit; };
 struct part { uint32_t offset, length, first_hole, hole_count, align; };
+struct limits {
+    uint16_t oparg_max, operand1_zeros;
+    uint64_t operand_max;
+};
 struct uop {
     struct text name;
     struct count popped, pushed;
     struct count leaving_popped, leaving_pushed;
-    uint32_t flags, oparg_max;
-    uint64_t operand_max;
+    uint32_t flags;
+    struct limits limits;
     uint32_t locals;
     struct part hot, cold, data;
 };
@@ -50,7 +54,7 @@ struct form {
     uint8_t  intact, reserved;
     uint16_t renameable;
 };
-struct element { uint32_t uop, oparg_max; uint64_t operand_max; };
+struct element { uint32_t uop; struct limits limits; };
 struct variant {
     uint32_t first_element, element_count;
     uint32_t first_register_hole, register_hole_count;
@@ -150,6 +154,12 @@ static void print_text(struct text text, const uint8_t *strings, uint32_t length
 static void print_count(struct count count)
 {
     printf(" %u,%u,%u", count.fixed, count.per_oparg, count.low_bit);
+}
+
+static void print_limits(struct limits limits)
+{
+    const uint64_t operand1_max = limits.operand1_zeros < 64 ? UINT64_MAX >> limits.operand1_zeros : 0;
+    printf(" %u %" PRIu64 " %" PRIu64, limits.oparg_max, limits.operand_max, operand1_max);
 }
 
 /* Prints the length and alignment of a part, and what its holes add up to. */
@@ -254,7 +264,7 @@ static void print_variant(const struct variant *variant, const struct file_secti
             wrong("a variant has a uop that does not exist");
         putchar(' ');
         print_text(in->uops[element->uop].name, in->strings, in->header->strings.count);
-        printf(" %" PRIu32 " %" PRIu64, element->oparg_max, element->operand_max);
+        print_limits(element->limits);
     }
     putchar(' ');
     print_form(&variant->form);
@@ -351,7 +361,9 @@ int main(int argc, char **argv)
         print_count(uop->pushed);
         print_count(uop->leaving_popped);
         print_count(uop->leaving_pushed);
-        printf(" %" PRIx32 " %" PRIu32 " %" PRIu64 " %" PRIu32, uop->flags, uop->oparg_max, uop->operand_max, uop->locals);
+        printf(" %" PRIx32, uop->flags);
+        print_limits(uop->limits);
+        printf(" %" PRIu32, uop->locals);
         print_parts(uop->hot, uop->cold, uop->data, &in);
     }
     for (uint32_t i = 0; i < header->variants.count; i++)

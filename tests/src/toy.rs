@@ -91,6 +91,7 @@ pub fn uop(name: &str) -> UopContents {
         flags: UopFlags::empty(),
         oparg_max: OPARG_MAX,
         operand_max: u64::MAX,
+        operand1_max: u64::MAX,
         locals: 0,
         group: StencilGroupBuf::default(),
     }
@@ -486,6 +487,7 @@ pub fn variant(uops: &[&str], form: Form, bytes: &[u8], holes: &[Hole]) -> Varia
         form,
         oparg_max: vec![OPARG_MAX; uops.len()],
         operand_max: vec![u64::MAX; uops.len()],
+        operand1_max: vec![u64::MAX; uops.len()],
         group: StencilGroupBuf {
             hot: code(bytes, holes),
             ..StencilGroupBuf::default()
@@ -653,7 +655,11 @@ pub fn owned_variant(table: &StencilTable, id: VariantId) -> VariantContents {
             .clone()
             .map(|index| variant.oparg_max(index))
             .collect(),
-        operand_max: elements.map(|index| variant.operand_max(index)).collect(),
+        operand_max: elements
+            .clone()
+            .map(|index| variant.operand_max(index))
+            .collect(),
+        operand1_max: elements.map(|index| variant.operand1_max(index)).collect(),
         group: owned_group(variant.group),
         register_holes: variant.register_holes.to_owned(),
     }

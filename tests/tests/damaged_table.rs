@@ -112,6 +112,7 @@ fn owned(table: &StencilTable, id: UopId) -> UopContents {
         flags: info.flags,
         oparg_max: info.oparg_max,
         operand_max: info.operand_max,
+        operand1_max: info.operand1_max,
         locals: info.locals,
         group: toy::owned_group(table.group(id)),
     }

@@ -29,6 +29,7 @@ fn bare(set: &str, uop: &str) -> Arc<StencilTable> {
         flags: UopFlags::empty(),
         oparg_max: 0,
         operand_max: 0,
+        operand1_max: 0,
         locals: 0,
         group: Default::default(),
     };

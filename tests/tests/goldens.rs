@@ -65,6 +65,7 @@ fn meaning(table: &StencilTable) -> String {
         for (what, limit, flag) in [
             ("oparg", u64::from(info.oparg_max), UopFlags::OPARG),
             ("operand", info.operand_max, UopFlags::OPERAND),
+            ("operand1", info.operand1_max, UopFlags::OPERAND1),
         ] {
             if info.flags.contains(flag) {
                 write!(text, " {what} to {limit}").unwrap();
@@ -83,6 +84,7 @@ fn meaning(table: &StencilTable) -> String {
                     u64::from(info.oparg_max),
                 ),
                 (variant.operand_max(element), info.operand_max),
+                (variant.operand1_max(element), info.operand1_max),
             ] {
                 if limit != base {
                     write!(text, " {element} to {limit}").unwrap();

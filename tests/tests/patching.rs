@@ -32,6 +32,9 @@ fn with_hole(hole: Hole) -> StencilBuf {
 fn probe(part: Part, stencil: StencilBuf) -> UopContents {
     let mut probe = toy::uop("_PROBE");
     probe.flags = UopFlags::TERMINAL | UopFlags::OPERAND;
+    for hole in &stencil.holes {
+        probe.flags |= UopFlags::announcing(hole.value());
+    }
     match part {
         Part::Hot => probe.group.hot = stencil,
         Part::Cold => probe.group.cold = stencil,
@@ -52,11 +55,20 @@ fn probe_engine(probe: UopContents) -> Engine {
     toy::engine_of(&toy::contents("probe", &[], vec![padding(), probe]))
 }
 
-/// Prepares `_PADDING` and `_PROBE` with this operand.
+/// Prepares `_PADDING` and `_PROBE` with this operand, or second operand where it reads that.
 fn prepare_probe(engine: &Engine, operand: u64) -> Result<Prepared, CompileError> {
     let mut trace = Trace::new(engine.table());
     trace.push(op(&trace, "_PADDING"));
-    trace.push(op(&trace, "_PROBE").operand(operand));
+    let probe = op(&trace, "_PROBE");
+    let reads_second = engine
+        .table()
+        .uop(probe.id)
+        .flags
+        .contains(UopFlags::OPERAND1);
+    trace.push(match reads_second {
+        true => probe.operand(!operand).operand1(operand),
+        false => probe.operand(operand).operand1(!operand),
+    });
     engine.prepare(&trace, FrameShape::default())
 }
 
@@ -111,9 +123,11 @@ fn absolute_kinds_take_their_range_and_nothing_beyond() {
         (Abs8, 0x0f, 3, 7, Ok(0x7f)),
     ];
     for (kind, operand, shift, addend, expected) in rows {
-        let hole = Hole::new(OFFSET, kind, HoleValue::Operand, addend).with_shift(shift);
-        let found = compile_probe(probe(Part::Cold, with_hole(hole)), operand);
-        check(hole, found, expected, &format!("{hole:?} of {operand:#x}"));
+        for value in [HoleValue::Operand, HoleValue::Operand1] {
+            let hole = Hole::new(OFFSET, kind, value, addend).with_shift(shift);
+            let found = compile_probe(probe(Part::Cold, with_hole(hole)), operand);
+            check(hole, found, expected, &format!("{hole:?} of {operand:#x}"));
+        }
     }
 }
 
@@ -134,15 +148,17 @@ fn the_relative_kind_takes_its_range_and_nothing_beyond() {
         (0, 0, Err(-i128::from(place))),
     ];
     for (operand, addend, expected) in rows {
-        let hole = Hole::new(OFFSET, RelocationKind::Pc32, HoleValue::Operand, addend);
-        let engine = probe_engine(probe(Part::Hot, with_hole(hole)));
-        let prepared = prepare_probe(&engine, operand).unwrap();
-        let found = match engine.image(&prepared, Patcher::Auto, ADDRESS as usize) {
-            Ok(image) => Ok(image[..prepared.code_len()].to_owned()),
-            Err(CompileError::Patch(error)) => Err(error),
-            Err(error) => panic!("{error}"),
-        };
-        check(hole, found, expected, &format!("{hole:?} of {operand:#x}"));
+        for value in [HoleValue::Operand, HoleValue::Operand1] {
+            let hole = Hole::new(OFFSET, RelocationKind::Pc32, value, addend);
+            let engine = probe_engine(probe(Part::Hot, with_hole(hole)));
+            let prepared = prepare_probe(&engine, operand).unwrap();
+            let found = match engine.image(&prepared, Patcher::Auto, ADDRESS as usize) {
+                Ok(image) => Ok(image[..prepared.code_len()].to_owned()),
+                Err(CompileError::Patch(error)) => Err(error),
+                Err(error) => panic!("{error}"),
+            };
+            check(hole, found, expected, &format!("{hole:?} of {operand:#x}"));
+        }
     }
 }
 

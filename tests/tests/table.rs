@@ -199,12 +199,21 @@ fn effect() -> impl Strategy<Value = StackEffect> {
     (count(), count()).prop_map(|(popped, pushed)| StackEffect { popped, pushed })
 }
 
+/// The largest oparg, operand and second operand.
+type Limits = (u32, u64, u64);
+
+fn limits() -> impl Strategy<Value = Limits> {
+    let operand1 = (0..=64u32).prop_map(|bits| u64::MAX.checked_shr(64 - bits).unwrap_or(0));
+    (0..=u32::from(u16::MAX), any::<u64>(), operand1)
+}
+
 /// A uop without a name.
 fn uop(symbols: u32) -> impl Strategy<Value = UopContents> {
-    let limits = (any::<u32>(), any::<u64>(), any::<u32>());
+    let limits = (limits(), any::<u32>());
     let flags = any::<u32>().prop_map(UopFlags::from_bits_truncate);
     (effect(), effect(), flags, limits, group()).prop_map(
-        move |(effect, leaving_effect, flags, (oparg_max, operand_max, locals), group)| {
+        move |(effect, leaving_effect, flags, (limits, locals), group)| {
+            let (oparg_max, operand_max, operand1_max) = limits;
             let owner = Owner {
                 symbols,
                 flags: None,
@@ -223,6 +232,7 @@ fn uop(symbols: u32) -> impl Strategy<Value = UopContents> {
                 flags: announced,
                 oparg_max,
                 operand_max,
+                operand1_max,
                 locals,
                 group,
             }
@@ -263,16 +273,16 @@ fn form() -> impl Strategy<Value = Form> {
 }
 
 /// What a variant is made of when the uops are known: their positions, limits and all else.
-type VariantSeed = (Vec<(usize, u32, u64)>, Form, GroupSeed, Vec<(u8, u8)>);
+type VariantSeed = (Vec<(usize, Limits)>, Form, GroupSeed, Vec<(u8, u8)>);
 
 fn variant_seed() -> impl Strategy<Value = VariantSeed> {
-    let elements = vec((any::<usize>(), any::<u32>(), any::<u64>()), 1..=MAX_FUSED);
+    let elements = vec((any::<usize>(), limits()), 1..=MAX_FUSED);
     (elements, form(), group(), vec(any::<(u8, u8)>(), 0..6))
 }
 
 fn made_variant(seed: VariantSeed, symbols: u32, uops: &[UopContents]) -> Option<VariantContents> {
     let (mut elements, form, group, places) = seed;
-    let of = |element: &(usize, u32, u64)| uops.get(element.0.checked_rem(uops.len())?);
+    let of = |element: &(usize, Limits)| uops.get(element.0.checked_rem(uops.len())?);
     let terminal = |element| of(element).is_some_and(|uop| uop.flags.contains(UopFlags::TERMINAL));
     if let Some(last) = elements.iter().position(terminal) {
         elements.truncate(last + 1);
@@ -286,8 +296,9 @@ fn made_variant(seed: VariantSeed, symbols: u32, uops: &[UopContents]) -> Option
     };
     let mut made = VariantContents {
         uops: uops.iter().map(|uop| uop.name.clone()).collect(),
-        oparg_max: elements.iter().map(|element| element.1).collect(),
-        operand_max: elements.iter().map(|element| element.2).collect(),
+        oparg_max: elements.iter().map(|element| element.1.0).collect(),
+        operand_max: elements.iter().map(|element| element.1.1).collect(),
+        operand1_max: elements.iter().map(|element| element.1.2).collect(),
         group: owner.group(&group),
         form,
         register_holes: Vec::new(),
@@ -724,9 +735,9 @@ fn uops_that_are_wrong() {
         ),
         (
             "a flag that there is not",
-            |draft| draft.add_u32(draft.uop("_EXIT") + 20, 1 << 20),
+            |draft| draft.add_u32(draft.uop("_EXIT") + 20, 1 << 21),
             "Invalid",
-            "uop _EXIT: flags 0x100030 hold unknown bits",
+            "uop _EXIT: flags 0x200030 hold unknown bits",
         ),
         (
             "a symbol without a name",
@@ -818,6 +829,12 @@ fn holes_that_are_wrong() {
             |draft| draft.put_u8(draft.hole("_LOAD", 0) + 14, 7),
             "Invalid",
             "hole at 0x4: shift 7 of OPARG is not allowed",
+        ),
+        (
+            "a second operand of less than no bits",
+            |draft| draft.put_u8(draft.uop("_PUSH") + 26, 65),
+            "Invalid",
+            "uop _PUSH: 65 upper bits of operand1 are 0, expected at most 64",
         ),
         (
             "a shift of an address",
@@ -1336,7 +1353,7 @@ fn variants_that_are_not_written() {
         contents.to_bytes()
     };
     type Change = (&'static str, fn(&mut VariantContents), &'static str);
-    let rows: [Change; 6] = [
+    let rows: [Change; 8] = [
         (
             "a uop that there is not",
             |variant| variant.uops = vec!["_NOTHING".to_owned()],
@@ -1345,12 +1362,22 @@ fn variants_that_are_not_written() {
         (
             "more limits than uops",
             |variant| variant.oparg_max.push(0),
-            "variant _ADD_r21: it has 1 uops, but 2 largest opargs and 1 largest operands",
+            "variant _ADD_r21: it has 1 uops, but 2 largest opargs, 1 largest operands and 1 largest second operands",
         ),
         (
             "fewer limits than uops",
             |variant| variant.operand_max.clear(),
-            "variant _ADD_r21: it has 1 uops, but 1 largest opargs and 0 largest operands",
+            "variant _ADD_r21: it has 1 uops, but 1 largest opargs, 0 largest operands and 1 largest second operands",
+        ),
+        (
+            "fewer limits of the second operand",
+            |variant| variant.operand1_max.clear(),
+            "variant _ADD_r21: it has 1 uops, but 1 largest opargs, 1 largest operands and 0 largest second operands",
+        ),
+        (
+            "a second operand up to some number",
+            |variant| variant.operand1_max[0] = 6,
+            "variant _ADD_r21: its largest operand1 is 6, expected one less than a power of two",
         ),
         (
             "more bits than a number has",
@@ -1413,6 +1440,10 @@ fn variants_have_names_and_an_order() {
         (toy::OPARG_MAX, 0)
     );
     assert_eq!((fused.operand_max(1), fused.operand_max(2)), (u64::MAX, 0));
+    assert_eq!(
+        (fused.operand1_max(1), fused.operand1_max(2)),
+        (u64::MAX, 0)
+    );
 }
 
 #[test]
@@ -1425,7 +1456,24 @@ fn contents_that_are_no_table_are_not_written() {
         uop
     };
     let oparg = |offset| Hole::new(offset, RelocationKind::Abs32, HoleValue::Oparg, 0);
+    let limited = |oparg_max, operand1_max| {
+        vec![UopContents {
+            oparg_max,
+            operand1_max,
+            ..toy::uop("_LIMITED")
+        }]
+    };
     let rows = [
+        (
+            "an oparg of more than 16 bits",
+            limited(0x1_0000, 0),
+            "uop _LIMITED: its largest oparg is 65536, the format holds 65535",
+        ),
+        (
+            "a second operand up to some number",
+            limited(0, 5),
+            "uop _LIMITED: its largest operand1 is 5, expected one less than a power of two",
+        ),
         (
             "two uops of a name",
             vec![named("_A"), named("_B"), named("_A")],

@@ -72,7 +72,12 @@ fn expected(table: &StencilTable) -> Result<String, std::fmt::Error> {
             write!(text, " {} {}", count(effect.popped), count(effect.pushed))?;
         }
         let (flags, oparg, operand) = (uop.flags.bits(), uop.oparg_max, uop.operand_max);
-        write!(text, " {flags:x} {oparg} {operand} {}", uop.locals)?;
+        let operand1 = uop.operand1_max;
+        write!(
+            text,
+            " {flags:x} {oparg} {operand} {operand1} {}",
+            uop.locals
+        )?;
         writeln!(text, "{}", parts(group))?;
     }
     for id in table.variants() {
@@ -80,7 +85,8 @@ fn expected(table: &StencilTable) -> Result<String, std::fmt::Error> {
         write!(text, "variant")?;
         for (index, &uop) in variant.uops.iter().enumerate() {
             let (oparg, operand) = (variant.oparg_max(index), variant.operand_max(index));
-            write!(text, " {} {oparg} {operand}", table.uop(uop).name)?;
+            let (name, operand1) = (table.uop(uop).name, variant.operand1_max(index));
+            write!(text, " {name} {oparg} {operand} {operand1}")?;
         }
         write!(text, " {}", variant.form)?;
         if let Form::Operands(form) = variant.form {
@@ -135,7 +141,12 @@ fn a_c_program_sees_what_the_library_sees() {
         return;
     };
     let standard = mimeo_ir_templates::standard_table().unwrap();
-    let variants = toy::table_of(&toy::contents_with_variants());
+    let mut limited = toy::contents_with_variants();
+    for (bits, uop) in (0..=64).step_by(9).zip(&mut limited.uops) {
+        uop.operand1_max = u64::MAX.checked_shr(64 - bits).unwrap_or(0);
+    }
+    limited.variants[1].operand1_max.fill(0xffff);
+    let variants = toy::table_of(&limited);
     for table in [&standard, &toy::table(), &variants] {
         let output = read(&program, table.as_bytes());
         let errors = String::from_utf8_lossy(&output.stderr);

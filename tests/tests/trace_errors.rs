@@ -83,7 +83,8 @@ type Row = (&'static str, fn(&mut Trace<'_>), TraceError);
 fn check<const N: usize>(shape: FrameShape, rows: [Row; N]) {
     let mut contents = toy::toy_contents();
     let push = contents.uops.iter_mut().find(|uop| uop.name == "_PUSH");
-    push.expect("a toy uop").operand_max = 0xffff;
+    let push = push.expect("a toy uop");
+    (push.operand_max, push.operand1_max) = (0xffff, 0xff);
     let table = toy::table_of(&contents);
     for (row, build, expected) in rows {
         let mut trace = Trace::new(&table);
@@ -115,6 +116,21 @@ fn arguments_and_locals() {
                     exit(trace);
                 },
                 argument("_PUSH", "operand", 0x1_0000, 0xffff),
+            ),
+            (
+                "a second operand beyond it",
+                |trace| {
+                    trace.push(op(trace, "_PUSH").operand(0xffff).operand1(0xff));
+                    trace.push(op(trace, "_PUSH").operand(0xffff).operand1(0x100));
+                    exit(trace);
+                },
+                TraceError::Argument {
+                    index: 1,
+                    name: "_PUSH".to_owned(),
+                    what: "operand1",
+                    found: 0x100,
+                    limit: 0xff,
+                },
             ),
             (
                 "a target of 2^31",

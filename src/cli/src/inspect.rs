@@ -72,6 +72,9 @@ struct ElementView<'a> {
     name: &'a str,
     oparg_max: u32,
     operand_max: u64,
+    /// Where it is limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operand1_max: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -191,6 +194,7 @@ fn variant_view<'a>(
         name: info.name,
         oparg_max: info.oparg_max,
         operand_max: info.operand_max,
+        operand1_max: Some(info.operand1_max).filter(|&limit| limit != u64::MAX),
     };
     VariantView {
         name: variant.to_string(),

@@ -62,6 +62,7 @@ fn contents(bytes: &[u8]) -> TableContents {
             flags: info.flags,
             oparg_max: info.oparg_max,
             operand_max: info.operand_max,
+            operand1_max: info.operand1_max,
             locals: info.locals,
             group: group(table.group(uop)),
         }
@@ -74,6 +75,7 @@ fn contents(bytes: &[u8]) -> TableContents {
             form: variant.form.clone(),
             oparg_max: infos().map(|info| info.oparg_max).collect(),
             operand_max: infos().map(|info| info.operand_max).collect(),
+            operand1_max: infos().map(|info| info.operand1_max).collect(),
             group: group(variant.group),
             register_holes: variant.register_holes.to_vec(),
         }

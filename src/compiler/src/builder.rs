@@ -203,21 +203,11 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
 
     /// The operand as an address.
     pub fn operand_pointer(&self) -> Built<PointerValue<'ctx>> {
-        if let Some(site) = self.unit.site() {
-            return Ok(site.pointer(site.operand()));
-        }
-        if self.is_handler() {
-            return self.recorded_pointer();
-        }
         if let Some(value) = self.entered.operand {
             let kind = self.llvm_type(Type::Pointer).into_pointer_type();
             return Ok(self.ir().build_int_to_ptr(value, kind, "")?);
         }
-        // A symbol in an ordinary operand may be given a 32-bit field; movabs has none but a 64-bit one.
-        let hole = self
-            .unit
-            .hole_address(HoleSymbol::address(HoleValue::Operand).of_element(self.unit.element()));
-        self.assembly(false, "movabsq $1, $0", "=r,i", &[hole.into()])
+        self.whole(HoleValue::Operand)
     }
 
     /// The operand where it is known to be below 2^`bits`, as an i64. `bits` is 1 to 31: the value then stands in the
@@ -225,6 +215,42 @@ impl<'t, 'ctx> TemplateBuilder<'t, 'ctx> {
     pub fn small_operand(&self, bits: u8) -> Built<IntValue<'ctx>> {
         self.bounded("the width of an operand", bits, 1..=31)?;
         self.number(HoleSymbol::number(HoleValue::Operand, bits))
+    }
+
+    /// The second operand, any 64-bit value.
+    pub fn operand1(&self) -> Built<IntValue<'ctx>> {
+        let pointer = self.operand1_pointer()?;
+        Ok(self
+            .ir()
+            .build_ptr_to_int(pointer, self.context().i64_type(), "operand1")?)
+    }
+
+    /// The second operand as an address.
+    pub fn operand1_pointer(&self) -> Built<PointerValue<'ctx>> {
+        self.whole(HoleValue::Operand1)
+    }
+
+    /// The second operand where it is known to be below 2^`bits`, as [`small_operand`](Self::small_operand).
+    pub fn small_operand1(&self, bits: u8) -> Built<IntValue<'ctx>> {
+        self.bounded("the width of a second operand", bits, 1..=31)?;
+        self.number(HoleSymbol::number(HoleValue::Operand1, bits))
+    }
+
+    /// All 64 bits of an operand, as an address.
+    fn whole(&self, value: HoleValue) -> Built<PointerValue<'ctx>> {
+        if let Some(site) = self.unit.site() {
+            return Ok(site.pointer(site.operand(value)));
+        }
+        if self.is_handler() {
+            return self.recorded_pointer(value);
+        }
+        let element = self.unit.element();
+        let hole = HoleSymbol::address(value).of_element(element);
+        self.unit
+            .note(|facts| facts.note_range(element, value, hole.max()));
+        // A symbol in an ordinary operand may be given a 32-bit field; movabs has none but a 64-bit one.
+        let hole = self.unit.hole_address(hole);
+        self.assembly(false, "movabsq $1, $0", "=r,i", &[hole.into()])
     }
 
     /// The target: where the interpreter resumes, as an i64 in 0..2^31.

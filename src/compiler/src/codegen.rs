@@ -373,7 +373,7 @@ fn describe_variant(job: &Job<'_>, facts: &Facts, extracted: Extracted) -> Compi
         }),
     };
     let limits = (0..job.templates.len()).map(|element| facts.limits(element));
-    let (oparg_max, operand_max) = limits.unzip();
+    let (oparg_max, operand_max, operand1_max) = limits.collect();
     let names = job.templates.iter().map(|template| template.name());
     Compiled {
         contents: Contents::Variant(VariantContents {
@@ -381,6 +381,7 @@ fn describe_variant(job: &Job<'_>, facts: &Facts, extracted: Extracted) -> Compi
             form,
             oparg_max,
             operand_max,
+            operand1_max,
             group: extracted.group,
             register_holes: extracted.register_holes,
         }),
@@ -401,6 +402,11 @@ fn describe_base(template: &Template, facts: &Facts, extracted: Extracted) -> Co
             _ => UopFlags::empty(),
         };
     }
+    if facts.reads_operand1() {
+        // The handler may read it where LLVM has found the stencil not to need it. Interpreted traces have a place for it
+        // where the flag says so.
+        flags |= UopFlags::OPERAND1;
+    }
     let effect = template.effect();
     let depends_on_oparg = !effect.popped.is_fixed() || !effect.pushed.is_fixed();
     if depends_on_oparg || flags.contains(UopFlags::LOCAL) {
@@ -414,6 +420,7 @@ fn describe_base(template: &Template, facts: &Facts, extracted: Extracted) -> Co
         flags,
         oparg_max: extracted.oparg_max.unwrap_or(oparg_limit).min(oparg_limit) as u32,
         operand_max: extracted.operand_max.unwrap_or(u64::MAX),
+        operand1_max: extracted.operand1_max.unwrap_or(u64::MAX),
         locals: template.locals(),
         group: extracted.group,
     };
@@ -467,17 +474,14 @@ fn check_variant(
     known: &Known<'_>,
     symbols: &[&str],
 ) -> Result<Report, VerifyError> {
-    let limits = variant.oparg_max.iter().zip(&variant.operand_max);
-    let uops: Vec<UopInfo<'_>> = variant
-        .uops
-        .iter()
-        .zip(limits)
-        .filter_map(|(name, (&oparg_max, &operand_max))| {
-            let info = *known.get(name.as_str())?;
+    let names = variant.uops.iter().enumerate();
+    let uops: Vec<UopInfo<'_>> = names
+        .filter_map(|(element, name)| {
             Some(UopInfo {
-                oparg_max,
-                operand_max,
-                ..info
+                oparg_max: *variant.oparg_max.get(element)?,
+                operand_max: *variant.operand_max.get(element)?,
+                operand1_max: *variant.operand1_max.get(element)?,
+                ..*known.get(name.as_str())?
             })
         })
         .collect();
@@ -560,6 +564,13 @@ fn renumber(group: &mut StencilGroupBuf, numbers: &[u32]) {
     }
 }
 
+/// What the digest covers of a uop's metadata. A second operand without a limit is left out, so that sets without second
+/// operands keep the digests that they had before there were any.
+fn metadata(info: &UopInfo<'_>) -> String {
+    let unlimited = format!(" operand1_max: {},", u64::MAX);
+    format!("{info:?}").replace(&unlimited, "")
+}
+
 /// BLAKE3 of everything the stencils depend on: the templates' unoptimised IR, what they declare, the LLVM and how it
 /// is used, and the set's environment.
 fn digest(
@@ -588,7 +599,7 @@ fn digest(
         part(module.ir.as_bytes());
         for contents in &module.contents {
             match contents {
-                Contents::Base(uop) => part(format!("{:?}", uop.info()).as_bytes()),
+                Contents::Base(uop) => part(metadata(&uop.info()).as_bytes()),
                 Contents::Variant(variant) => {
                     part(format!("{:?} {:?}", variant.uops, variant.form).as_bytes());
                 }

@@ -235,6 +235,8 @@ pub struct Extracted {
     pub oparg_max: Option<u64>,
     /// The largest value declared for any operand hole.
     pub operand_max: Option<u64>,
+    /// The largest value declared for any hole for the second operand.
+    pub operand1_max: Option<u64>,
     /// Where each cold function starts in the cold part. In front of the first stand blocks of the hot function.
     pub cold_starts: Vec<u32>,
     /// Where placeholder registers stand, hot before cold, ascending; empty where none were asked for.
@@ -744,6 +746,7 @@ impl<'a, 'data> Extraction<'a, 'data> {
         let noted = match hole.value {
             HoleValue::Oparg => &mut self.extracted.oparg_max,
             HoleValue::Operand => &mut self.extracted.operand_max,
+            HoleValue::Operand1 => &mut self.extracted.operand1_max,
             _ => return,
         };
         *noted = Some(noted.map_or(hole.max(), |max| max.min(hole.max())));

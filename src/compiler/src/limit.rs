@@ -582,6 +582,7 @@ impl Build<'_> {
             index,
             oparg: uop.oparg,
             operand: uop.operand,
+            operand1: uop.operand1,
             target: uop.target,
             exit,
             jump: place(uop.jump),

@@ -253,6 +253,8 @@ mod tests {
             HoleSymbol::number(HoleValue::Oparg, 16).shifted(3),
             HoleSymbol::number(HoleValue::Target, 31),
             HoleSymbol::address(HoleValue::Operand),
+            HoleSymbol::address(HoleValue::Operand1).of_element(1),
+            HoleSymbol::number(HoleValue::Operand1, 31),
             HoleSymbol::signed(HoleValue::Input, 32),
             HoleSymbol::number(HoleValue::Input, 6).of_element(1),
             HoleSymbol::address(HoleValue::Pooled).of_element(3),
@@ -267,6 +269,12 @@ mod tests {
                 .shifted(3)
                 .to_string(),
             "_JIT_OPARG.u16.shl3"
+        );
+        assert_eq!(
+            HoleSymbol::number(HoleValue::Operand1, 31)
+                .of_element(2)
+                .to_string(),
+            "_JIT_OPERAND1.u31.e2"
         );
     }
 
@@ -296,6 +304,8 @@ mod tests {
         for name in [
             "_JIT_",
             "_JIT_OPARGS",
+            "_JIT_OPERAND0",
+            "_JIT_OPERAND11",
             "_JIT_SYMBOL",
             "_JIT_ZERO",
             "_JIT_OPARG.16",

@@ -192,6 +192,7 @@ fn contents(sources: [u8; 32]) -> TableContents {
             flags: UopFlags::empty(),
             oparg_max: 0,
             operand_max: 0,
+            operand1_max: 0,
             locals: 0,
             group: group(&[0x90], Vec::new()),
         }],

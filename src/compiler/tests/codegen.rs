@@ -89,6 +89,27 @@ fn holes_stand_in_the_instructions_that_use_them() {
             "",
         ),
         (
+            pushes(|b| Ok(b.operand1()?.into())),
+            "mov rax, 0 ; R_X86_64_64 OPERAND1
+             mov [r13], rax
+             add r13, 8",
+            "",
+        ),
+        (
+            pushes(|b| b.load(Type::I64, b.operand1_pointer()?, 8)),
+            "mov rax, 0 ; R_X86_64_64 OPERAND1
+             mov rax, [rax+8]
+             mov [r13], rax
+             add r13, 8",
+            "",
+        ),
+        (
+            pushes(|b| Ok(b.small_operand1(31)?.into())),
+            "mov qword ptr [r13], 0 ; R_X86_64_32S OPERAND1
+             add r13, 8",
+            "",
+        ),
+        (
             pushes(|b| Ok(b.small_operand(31)?.into())),
             "mov qword ptr [r13], 0 ; R_X86_64_32S OPERAND
              add r13, 8",
@@ -529,6 +550,8 @@ fn metadata_say_what_the_code_needs() {
         b.store(b.small_operand(20)?, b.frame(), 0)?;
         b.store(b.small_operand(9)?, b.frame(), 8)?;
         b.store(b.small_oparg(7)?, b.frame(), 16)?;
+        b.store(b.small_operand1(12)?, b.frame(), 32)?;
+        b.store(b.operand1()?, b.frame(), 40)?;
         b.store(b.target()?, b.frame(), 24)?;
         let zero = is_zero(&b, x)?;
         b.drop_values(1)?;
@@ -543,15 +566,25 @@ fn metadata_say_what_the_code_needs() {
     assert_eq!(found.name, "UOP");
     assert_eq!(found.effect, StackEffect::fixed(1, 2));
     assert_eq!(found.leaving_effect, StackEffect::fixed(1, 0));
-    let flags = UopFlags::EXIT | UopFlags::OPARG | UopFlags::OPERAND | UopFlags::TARGET;
-    assert_eq!(found.flags, flags);
+    let arguments = UopFlags::OPARG | UopFlags::OPERAND | UopFlags::OPERAND1 | UopFlags::TARGET;
+    assert_eq!(found.flags, UopFlags::EXIT | arguments);
     // The narrowest hole decides.
     assert_eq!((found.oparg_max, found.operand_max), (127, 511));
+    assert_eq!(found.operand1_max, 4095);
     assert_eq!(found.locals, 5);
 
     let (found, _) = uop(template(|b| b.continue_()).local_oparg());
     assert_eq!(found.flags, UopFlags::LOCAL | UopFlags::OPARG);
     assert_eq!((found.oparg_max, found.operand_max), (65535, u64::MAX));
+    assert_eq!(found.operand1_max, u64::MAX);
+    // A handler that asks for it needs a place to read, whatever LLVM makes of the stencil.
+    let (found, _) = uop(template(|b| {
+        b.operand1()?;
+        b.continue_()
+    }));
+    assert_eq!(found.flags, UopFlags::OPERAND1);
+    assert_eq!(found.group.as_group().holes().count(), 0);
+
     let oparg = Count::oparg_plus(0);
     let (found, _) = uop(template(|b| b.continue_()).stack_counts(oparg, oparg));
     assert_eq!(found.flags, UopFlags::OPARG, "the stack effect reads it");

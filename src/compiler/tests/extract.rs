@@ -147,6 +147,7 @@ fn an_object_of_llvm_is_read() {
     assert_eq!(symbols.names(), ["helper"]);
     assert_eq!(found.cold_starts, [0]);
     assert_eq!((found.oparg_max, found.operand_max), (Some(0xffff), None));
+    assert_eq!(found.operand1_max, None);
 }
 
 /// A row per kind of relocation and hole that is understood: what stands in the table.
@@ -158,6 +159,16 @@ fn relocations_become_holes() {
         ("_JIT_OPERAND", elf::R_X86_64_64, 7, Operand, Abs64, 0),
         ("_JIT_OPERAND.u31", elf::R_X86_64_32S, 0, Operand, Abs32S, 0),
         ("_JIT_OPERAND.u31", elf::R_X86_64_32, 0, Operand, Abs32, 0),
+        ("_JIT_OPERAND1", elf::R_X86_64_64, 7, Operand1, Abs64, 0),
+        (
+            "_JIT_OPERAND1.u31",
+            elf::R_X86_64_32S,
+            0,
+            Operand1,
+            Abs32S,
+            0,
+        ),
+        ("_JIT_OPERAND1.u31", elf::R_X86_64_32, 0, Operand1, Abs32, 0),
         ("_JIT_OPARG.u16", elf::R_X86_64_32, -0, Oparg, Abs32, 0),
         (
             "_JIT_OPARG.u16.shl3",
@@ -243,14 +254,18 @@ fn relocations_that_are_not_understood_are_named() {
 
 #[test]
 fn what_goes_through_a_global_offset_table_goes_through_a_word_of_the_data() {
-    use HoleValue::{Data, Operand, Symbol};
+    use HoleValue::{Data, Operand, Operand1, Symbol};
     use RelocationKind::{Abs64, Pc32};
     for kind in [
         elf::R_X86_64_GOTPCREL,
         elf::R_X86_64_GOTPCRELX,
         elf::R_X86_64_REX_GOTPCRELX,
     ] {
-        for (symbol, value) in [("_JIT_OPERAND", Operand), ("helper", Symbol)] {
+        for (symbol, value) in [
+            ("_JIT_OPERAND", Operand),
+            ("_JIT_OPERAND1", Operand1),
+            ("helper", Symbol),
+        ] {
             let (extracted, _) = relocated(symbol, kind, -4).unwrap();
             let [code] = extracted.group.hot.holes[..] else {
                 panic!("one hole in the code");
@@ -375,6 +390,19 @@ fn fields_that_cannot_hold_their_holes_are_errors() {
             1,
             "R_X86_64_32S at 0x11 is narrower than its hole _JIT_OPERAND.u31: \
              values lie in 0x1..=0x80000000, the field holds -0x80000000..=0x7fffffff",
+        ),
+        (
+            "_JIT_OPERAND1",
+            elf::R_X86_64_32,
+            0,
+            "R_X86_64_32 at 0x11 is narrower than its hole _JIT_OPERAND1: \
+             values lie in 0x0..=0xffffffffffffffff, the field holds 0x0..=0xffffffff",
+        ),
+        (
+            "_JIT_OPERAND1",
+            elf::R_X86_64_PC32,
+            -4,
+            "R_X86_64_PC32 at 0x11 is relative to the code, but its hole _JIT_OPERAND1 is a number",
         ),
         (
             "_JIT_OPARG.u16",

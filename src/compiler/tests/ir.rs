@@ -37,6 +37,7 @@ fn holes() -> SymbolMeanings {
         .hole("_JIT_EXECUTOR", address(V::Executor))
         .hole("_JIT_OPARG", number(V::Oparg, 16))
         .hole("_JIT_OPERAND", number(V::Operand, 64))
+        .hole("_JIT_OPERAND1", number(V::Operand1, 20))
         .hole("_JIT_TARGET", number(V::Target, 31))
         .hole("_JIT_EXIT_INDEX", number(V::ExitIndex, 31))
 }
@@ -49,6 +50,7 @@ declare void @_JIT_ERROR_TARGET(ptr, ptr, ptr)
 declare void @_JIT_TOP(ptr, ptr, ptr)
 @_JIT_OPARG = external global i8
 @_JIT_OPERAND = external global i8
+@_JIT_OPERAND1 = external global i8
 @_JIT_TARGET = external global i8
 @_JIT_EXIT_INDEX = external global i8
 @_JIT_EXIT = external global ptr
@@ -536,7 +538,8 @@ fn unknown_holes_are_named() {
     assert_eq!(
         error_in(text, |template| template),
         "test.ll, template f: symbol _JIT_OPERANDS is not a hole; there are _JIT_CONTINUE, _JIT_ERROR_TARGET, \
-         _JIT_EXECUTOR, _JIT_EXIT, _JIT_EXIT_INDEX, _JIT_JUMP_TARGET, _JIT_OPARG, _JIT_OPERAND, _JIT_TARGET, _JIT_TOP"
+         _JIT_EXECUTOR, _JIT_EXIT, _JIT_EXIT_INDEX, _JIT_JUMP_TARGET, _JIT_OPARG, _JIT_OPERAND, _JIT_OPERAND1, _JIT_TARGET, \
+         _JIT_TOP"
     );
 }
 
@@ -647,6 +650,7 @@ fn holes_that_tables_do_not_have_are_refused() {
         (HoleSymbol::address(V::Zero), "templates have no ZERO"),
         (HoleSymbol::number(V::Oparg, 16).shifted(3), "not shifted"),
         (HoleSymbol::signed(V::Operand, 32), "is unsigned"),
+        (HoleSymbol::signed(V::Operand1, 32), "is unsigned"),
         (
             HoleSymbol::number(V::Continue, 16),
             "CONTINUE is an address",

@@ -361,6 +361,13 @@ fn values_have_the_types_that_they_need() {
         ),
         (
             wrong(|b| {
+                b.small_operand1(32)?;
+                b.continue_()
+            }),
+            "gives the width of a second operand as 32 bits, expected 1 to 31",
+        ),
+        (
+            wrong(|b| {
                 b.small_oparg(17)?;
                 b.continue_()
             }),

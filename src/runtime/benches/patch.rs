@@ -42,6 +42,7 @@ fn uop(name: String, flags: UopFlags, bytes: Vec<u8>, holes: Vec<Hole>) -> UopCo
         flags,
         oparg_max: u32::from(u16::MAX),
         operand_max: u64::MAX,
+        operand1_max: u64::MAX,
         locals: 0,
         group: StencilGroupBuf {
             hot: StencilBuf {

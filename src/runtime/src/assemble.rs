@@ -11,14 +11,14 @@ use crate::engine::CompileError;
 use crate::executor::{ExecutorHeader, ExitInfo, ExitRecord, Shared};
 use crate::form::{Input, MAX_INPUTS, Register};
 use crate::fragment::{
-    Constants, Fragments, Instance, Limits, LinkTo, Mixer, OddHole, Piece, Recipe, Source,
+    Constants, Fragments, Instance, LinkTo, Mixer, OddHole, Piece, Recipe, Source,
 };
 use crate::hole::HoleValue;
 use crate::layout::{MAX_LEN, TooLarge};
 use crate::patch::PatchError;
 use crate::prepared::{Fixup, FixupValue, Item, Link, Placement, Prepared, SymbolUse, TraceFacts};
 use crate::stencil::Part;
-use crate::table::{MAX_ALIGN, StencilTable, UopId, VariantId};
+use crate::table::{Limits, MAX_ALIGN, StencilTable, UopId, VariantId};
 use crate::trace::FrameShape;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -315,7 +315,7 @@ enum Problem {
 fn check(limits: &[Limits], instance: &Instance, arguments: &Arguments<'_>) -> Result<(), Problem> {
     let uops = arguments.uops;
     let covered = |(uop, limits): (&UopArguments, &Limits)| {
-        uop.oparg <= limits.oparg && uop.operand <= limits.operand
+        limits.cover(uop.oparg, uop.operand, uop.operand1)
     };
     if uops.len() != limits.len() || !uops.iter().zip(limits).all(covered) {
         return Err(Problem::Internal(

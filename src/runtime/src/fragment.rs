@@ -21,7 +21,7 @@ use crate::hole::{Hole, HoleValue};
 use crate::patch::{fill, is_call};
 use crate::reloc::RelocationKind;
 use crate::stencil::{Part, Stencil};
-use crate::table::{MAX_LINK_ADDEND, StencilTable, UopId, VariantId};
+use crate::table::{Limits, MAX_LINK_ADDEND, StencilTable, UopId, VariantId};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -178,14 +178,6 @@ pub(crate) enum Constants {
     /// They have holes.
     Own,
 }
-
-/// The largest arguments of a uop.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) oparg: u32,
-    pub(crate) operand: u64,
-}
-
 /// A hole that fragments do not hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OddHole {
@@ -641,10 +633,7 @@ impl<'t> Recipe<'t> {
             cold: Code::of(group.cold),
             data: group.data,
             uops: vec![uop],
-            limits: vec![Limits {
-                oparg: info.oparg_max,
-                operand: info.operand_max,
-            }],
+            limits: vec![Limits::of(&info)],
             constant_inputs: [None; MAX_INPUTS],
             placeholders: 0,
         }
@@ -666,16 +655,14 @@ impl<'t> Recipe<'t> {
                 *constant = (!matches!(input, Input::Register(_))).then_some(input);
             }
         }
-        let limits = |element| Limits {
-            oparg: variant.oparg_max(element),
-            operand: variant.operand_max(element),
-        };
         Self {
             hot,
             cold,
             data: group.data,
             uops: variant.uops.to_vec(),
-            limits: (0..variant.uops.len()).map(limits).collect(),
+            limits: (0..variant.uops.len())
+                .map(|element| variant.limits(element))
+                .collect(),
             constant_inputs,
             placeholders,
         }

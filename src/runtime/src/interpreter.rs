@@ -11,8 +11,12 @@
 //!
 //! # How a trace lies in memory
 //! ```text
-//! | header: valid, id | record of each uop, in order | exit records |
+//! | second operands | header: valid, id | record of each uop, in order | exit records |
 //! ```
+//! The second operands are there only where a uop of the trace reads its own: a word for each uop, the first uop's nearest
+//! to the header. Most uops have none, and all records have one length: from the distance between a record and the header
+//! follows where its uop's word is, see [`operand1_offset`].
+//!
 //! A record refers to others and to its trace's header by distances in bytes from itself, and to its handler by the
 //! address. The last record of a trace is never fallen off: [`Trace::check`] proves that.
 //!
@@ -65,6 +69,22 @@ pub struct Record {
     /// The distance to the trace's [`ExecutorHeader`], behind which the first record starts.
     pub header: i32,
 }
+
+/// Where the second operand of a record's uop is, in bytes from the header: `header` is the record's [`Record::header`].
+///
+/// The compiler computes the same in handlers: minus 8 for the first record, another 8 less for each further one.
+pub const fn operand1_offset(header: i32) -> i32 {
+    (header - OPERAND1_BIAS) / OPERAND1_DIVISOR
+}
+
+/// What is subtracted from [`Record::header`] first, in [`operand1_offset`].
+pub const OPERAND1_BIAS: i32 = (size_of::<Record>() - size_of::<ExecutorHeader>()) as i32;
+
+/// What the difference is divided by, in [`operand1_offset`]. Nothing is left over.
+pub const OPERAND1_DIVISOR: i32 = (size_of::<Record>() / WORD) as i32;
+
+// The first two records.
+const _: () = assert!(operand1_offset(-16) == -8 && operand1_offset(-16 - 40) == -16);
 
 /// Where the address of the symbols' addresses stands in the thread state, in bytes from its start.
 pub const SYMBOLS: usize = offset_of!(ThreadState, symbols);
@@ -284,10 +304,20 @@ impl Interpreter {
         }
         let checked = trace.check(shape)?;
         let id = next_id();
-        let (words, exits) = write_trace(&checked, id, &self.bound.handlers);
+        let operand1 = UopFlags::OPERAND1;
+        let mut flags = checked
+            .uops
+            .iter()
+            .map(|uop| self.table.entry(uop.id).flags);
+        let header = match flags.any(|flags| flags.contains(operand1)) {
+            true => checked.uops.len(),
+            false => 0,
+        };
+        let (words, exits) = write_trace(&checked, id, &self.bound.handlers, header);
         let instructions = Instructions {
             id,
             words,
+            header,
             shape,
             exits,
             uops: checked.uops.len(),
@@ -310,15 +340,18 @@ const fn offset(word: usize) -> i32 {
     (word * WORD) as i32
 }
 
-/// Writes header, records and exit records.
+/// Writes header, records and exit records; the second operands first where they are in front of the `header`.
 fn write_trace(
     trace: &CheckedTrace<'_>,
     id: ExecutorId,
     handlers: &[u64],
+    header: usize,
 ) -> (Box<[AtomicU64]>, Box<[ExitInfo]>) {
-    let record_at = |uop: usize| HEADER_WORDS + uop * RECORD_WORDS;
+    let record_at = |uop: usize| header + HEADER_WORDS + uop * RECORD_WORDS;
     let first_exit = record_at(trace.uops.len());
     let mut words: Vec<u64> = Vec::with_capacity(first_exit);
+    let second_operands = trace.uops.iter().map(|uop| uop.operand1);
+    words.extend(second_operands.take(header).rev());
     words.extend([1, id.0]);
     let mut exits = Vec::new();
     for (index, (uop, places)) in trace.uops.iter().zip(&trace.places).enumerate() {
@@ -342,7 +375,7 @@ fn write_trace(
                 to_record(places.jump) as u32,
                 to_record(places.error) as u32,
             ),
-            halves(exit as u32, distance(0) as u32),
+            halves(exit as u32, distance(header) as u32),
         ]);
     }
     for (index, exit) in exits.iter().enumerate() {
@@ -366,9 +399,11 @@ fn halves(first: u32, second: u32) -> u64 {
 /// A trace in memory, with what its code needs.
 struct Instructions {
     id: ExecutorId,
-    /// Header, records and exit records. They are atomic because handlers and other threads read what linking and
+    /// Second operands, header, records and exit records. They are atomic because handlers and other threads read what linking and
     /// invalidating write.
     words: Box<[AtomicU64]>,
+    /// Where the header is among the words.
+    header: usize,
     shape: FrameShape,
     exits: Box<[ExitInfo]>,
     uops: usize,
@@ -383,18 +418,23 @@ impl fmt::Debug for Instructions {
 }
 
 impl Instructions {
+    /// Where the first record is among the words.
+    fn first_record(&self) -> usize {
+        self.header + HEADER_WORDS
+    }
+
     /// The address of the first record.
     fn entry(&self) -> usize {
-        self.words.as_ptr() as usize + HEADER_WORDS * WORD
+        self.words.as_ptr() as usize + self.first_record() * WORD
     }
 
     fn valid(&self) -> &AtomicU64 {
-        &self.words[offset_of!(ExecutorHeader, valid) / WORD]
+        &self.words[self.header + offset_of!(ExecutorHeader, valid) / WORD]
     }
 
     /// A field of an exit record.
     fn exit_word(&self, exit: u32, field: usize) -> &AtomicU64 {
-        let first_exit = HEADER_WORDS + self.uops * RECORD_WORDS;
+        let first_exit = self.first_record() + self.uops * RECORD_WORDS;
         &self.words[first_exit + exit as usize * EXIT_WORDS + field / WORD]
     }
 
@@ -468,7 +508,7 @@ impl InterpretedTrace {
         self.instructions.uops
     }
 
-    /// Bytes of memory that header, records and exit records take.
+    /// Bytes of memory that second operands, header, records and exit records take.
     pub fn byte_len(&self) -> usize {
         size_of_val(&*self.instructions.words)
     }
@@ -486,7 +526,8 @@ impl InterpretedTrace {
     ) -> SideExit {
         let running = self.shared.run();
         let (bound, record) = (&self.instructions.bound, self.instructions.entry());
-        let handler = self.instructions.words[HEADER_WORDS].load(Ordering::Relaxed) as usize;
+        let first = self.instructions.first_record();
+        let handler = self.instructions.words[first].load(Ordering::Relaxed) as usize;
         // SAFETY: the records were made from a checked trace and cannot be freed while `running` lives, nor can the code
         // or the symbols' addresses, which `bound` has; the rest is what the caller promises. The trace is left through
         // `leave`, which sets what `side_exit` reads. A run inside another finds and leaves the other's addresses.

@@ -318,6 +318,8 @@ pub struct UopInfo<'a> {
     pub oparg_max: u32,
     /// The largest operand its code was compiled for.
     pub operand_max: u64,
+    /// The largest second operand its code was compiled for: 2^n - 1, n from 0 to 64.
+    pub operand1_max: u64,
     /// How many locals the frame must have at least, whatever the oparg.
     pub locals: u32,
 }

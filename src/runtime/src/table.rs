@@ -26,12 +26,16 @@
 //! };                                                    // sections follow in this order, without gaps
 //! struct count  { uint8_t fixed, per_oparg, low_bit; }; // fixed + per_oparg * oparg + low_bit * (oparg & 1)
 //! struct part   { uint32_t offset, length, first_hole, hole_count, align; }; // in the code or data, and the holes
+//! struct limits {                                       // the largest arguments that code was compiled for
+//!     uint16_t oparg_max, operand1_zeros;               // operand1 is below 2^(64 - operand1_zeros); 0 to 64
+//!     uint64_t operand_max;
+//! };
 //! struct uop {                                          // 100 bytes, sorted by name
 //!     struct text name;
 //!     struct count popped, pushed;                      // on the way to the next uop
 //!     struct count leaving_popped, leaving_pushed;      // on the way to the jump target or exit
-//!     uint32_t flags, oparg_max;
-//!     uint64_t operand_max;
+//!     uint32_t flags;
+//!     struct limits limits;
 //!     uint32_t locals;
 //!     struct part hot, cold, data;                      // of the base form
 //! };
@@ -43,7 +47,7 @@
 //!     uint8_t  intact, reserved;                        // operands: inputs that are there where it jumps; 0
 //!     uint16_t renameable;                              // operands: bit n is register n; none: 0
 //! };
-//! struct element { uint32_t uop, oparg_max; uint64_t operand_max; }; // a uop among those that a variant fuses
+//! struct element { uint32_t uop; struct limits limits; }; // a uop among those that a variant fuses
 //! struct variant {                                      // 88 bytes, sorted by the uops' indices, then by the form's
 //!     uint32_t first_element, element_count;            // bytes up to output; no two the same
 //!     uint32_t first_register_hole, register_hole_count;
@@ -252,24 +256,31 @@ impl<'a> Variant<'a> {
         let table = self.table;
         let elements = self.uops.iter().zip(self.limits);
         elements.map(|(&uop, limits)| UopInfo {
-            oparg_max: limits.oparg_max,
-            operand_max: limits.operand_max,
+            oparg_max: limits.oparg,
+            operand_max: limits.operand,
+            operand1_max: limits.operand1,
             ..table.uop(uop)
         })
     }
 
     /// The largest oparg that the code was compiled for, of the uop at a position in [`uops`](Self::uops); 0 beyond.
     pub fn oparg_max(&self, element: usize) -> u32 {
-        self.limits
-            .get(element)
-            .map_or(0, |limits| limits.oparg_max)
+        self.limits(element).oparg
     }
 
     /// The largest operand that the code was compiled for, of the uop at a position in [`uops`](Self::uops); 0 beyond.
     pub fn operand_max(&self, element: usize) -> u64 {
-        self.limits
-            .get(element)
-            .map_or(0, |limits| limits.operand_max)
+        self.limits(element).operand
+    }
+
+    /// The largest second operand that the code was compiled for, of the uop at a position in [`uops`](Self::uops); 0
+    /// beyond.
+    pub fn operand1_max(&self, element: usize) -> u64 {
+        self.limits(element).operand1
+    }
+
+    pub(crate) fn limits(&self, element: usize) -> Limits {
+        self.limits.get(element).copied().unwrap_or_default()
     }
 
     /// The flags of all its uops together.
@@ -326,6 +337,7 @@ pub(crate) struct UopEntry {
     pub(crate) flags: UopFlags,
     pub(crate) oparg_max: u32,
     pub(crate) operand_max: u64,
+    pub(crate) operand1_max: u64,
     pub(crate) locals: u32,
     pub(crate) hot: PartEntry,
     pub(crate) cold: PartEntry,
@@ -345,11 +357,29 @@ pub(crate) struct VariantEntry {
     register_hole_count: u32,
 }
 
-/// The largest arguments that a variant's code was compiled for, of one of its uops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Limits {
-    oparg_max: u32,
-    operand_max: u64,
+/// The largest arguments of one uop that code was compiled for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) oparg: u32,
+    pub(crate) operand: u64,
+    pub(crate) operand1: u64,
+}
+
+impl Limits {
+    /// Those of a uop's base form.
+    pub(crate) fn of(info: &UopInfo<'_>) -> Self {
+        Self {
+            oparg: info.oparg_max,
+            operand: info.operand_max,
+            operand1: info.operand1_max,
+        }
+    }
+
+    /// Whether no argument is larger.
+    #[inline]
+    pub(crate) fn cover(self, oparg: u32, operand: u64, operand1: u64) -> bool {
+        oparg <= self.oparg && operand <= self.operand && operand1 <= self.operand1
+    }
 }
 
 /// All variants, read once.
@@ -473,6 +503,7 @@ impl StencilTable {
             flags: info.flags,
             oparg_max: info.oparg_max,
             operand_max: info.operand_max,
+            operand1_max: info.operand1_max,
             locals: info.locals,
             hot: PartEntry::of(self.header.code, record.hot),
             cold: PartEntry::of(self.header.code, record.cold),
@@ -673,6 +704,8 @@ impl StencilTable {
     }
 
     fn uop_info(&self, record: &UopRecord) -> UopInfo<'_> {
+        // They were found to be readable.
+        let limits = record.limits.read().unwrap_or_default();
         UopInfo {
             name: self.text(record.name),
             effect: StackEffect {
@@ -684,8 +717,9 @@ impl StencilTable {
                 pushed: record.leaving_pushed.into(),
             },
             flags: UopFlags::from_bits_truncate(record.flags.get()),
-            oparg_max: record.oparg_max.get(),
-            operand_max: record.operand_max.get(),
+            oparg_max: limits.oparg,
+            operand_max: limits.operand,
+            operand1_max: limits.operand1,
             locals: record.locals.get(),
         }
     }

@@ -466,6 +466,7 @@ impl<'t> Trace<'t> {
             && !entry.flags.intersects(special)
             && uop.oparg <= entry.oparg_max
             && uop.operand <= entry.operand_max
+            && uop.operand1 <= entry.operand1_max
             && uop.target <= i32::MAX as u32
             && entry.locals <= shape.locals
             && (uop.oparg < shape.locals || !entry.flags.contains(UopFlags::LOCAL))
@@ -489,6 +490,7 @@ impl<'t> Trace<'t> {
         let arguments = [
             ("oparg", u64::from(uop.oparg), u64::from(entry.oparg_max)),
             ("operand", uop.operand, entry.operand_max),
+            ("operand1", uop.operand1, entry.operand1_max),
             ("target", u64::from(uop.target), i32::MAX as u64),
         ];
         if let Some(&(what, found, limit)) =

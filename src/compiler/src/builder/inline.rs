@@ -74,6 +74,7 @@ pub(crate) struct Site<'t, 'ctx> {
     pub(crate) index: usize,
     pub(crate) oparg: u32,
     pub(crate) operand: u64,
+    pub(crate) operand1: u64,
     pub(crate) target: u32,
     /// The number of its exit record.
     pub(crate) exit: Option<u32>,
@@ -100,8 +101,12 @@ impl<'ctx> Site<'_, 'ctx> {
         slot(self.builder, self.trace.stack, depth).unwrap_or(self.trace.stack)
     }
 
-    pub(crate) fn operand(&self) -> u64 {
-        self.operand
+    /// The operand or the second operand.
+    pub(crate) fn operand(&self, value: HoleValue) -> u64 {
+        match value {
+            HoleValue::Operand1 => self.operand1,
+            _ => self.operand,
+        }
     }
 
     /// A known address.
@@ -125,7 +130,7 @@ impl<'ctx> Site<'_, 'ctx> {
     pub(crate) fn number(&self, symbol: HoleSymbol) -> Built<IntValue<'ctx>> {
         let value = match symbol.value {
             HoleValue::Oparg => self.oparg.into(),
-            HoleValue::Operand => self.operand,
+            value @ (HoleValue::Operand | HoleValue::Operand1) => self.operand(value),
             HoleValue::Target => self.target.into(),
             HoleValue::ExitIndex => self.exit.unwrap_or_default().into(),
             other => return misuse(format!("uses {other} as a number")),

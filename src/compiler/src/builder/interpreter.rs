@@ -15,7 +15,7 @@ use inkwell::values::{
 };
 use mimeo::executor::{ExecutorHeader, ExitRecord};
 use mimeo::hole::HoleValue;
-use mimeo::interpreter::{Record, SYMBOLS};
+use mimeo::interpreter::{OPERAND1_BIAS, OPERAND1_DIVISOR, Record, SYMBOLS};
 use std::mem::offset_of;
 
 /// What the templates' functions become.
@@ -91,15 +91,36 @@ impl<'ctx> TemplateBuilder<'_, 'ctx> {
             .build_int_z_extend(field, self.context().i64_type(), "")?)
     }
 
+    /// Where the operand, or the second operand, of the uop is: an address, and how many bytes further on.
+    fn recorded_operand(&self, value: HoleValue) -> Built<(PointerValue<'ctx>, usize)> {
+        if value == HoleValue::Operand {
+            return Ok((self.record(), offset_of!(Record, operand)));
+        }
+        // See `operand1_offset` of the runtime.
+        let header = self.recorded_distance(offset_of!(Record, header))?;
+        let offset = self.ir().build_int_exact_signed_div(
+            self.ir()
+                .build_int_sub(header, self.i64(OPERAND1_BIAS.into()), "")?,
+            self.i64(OPERAND1_DIVISOR.into()),
+            "",
+        )?;
+        Ok((self.offset(self.recorded_header()?, offset)?, 0))
+    }
+
     /// The address that a field holds the distance to.
     fn recorded_place(&self, offset: usize) -> Built<PointerValue<'ctx>> {
+        let distance = self.recorded_distance(offset)?;
+        self.offset(self.record(), distance)
+    }
+
+    /// A field that holds a distance, as an i64.
+    fn recorded_distance(&self, offset: usize) -> Built<IntValue<'ctx>> {
         let distance = self
             .load_unchanging(self.context().i32_type().into(), self.record(), offset)?
             .into_int_value();
-        let distance =
-            self.ir()
-                .build_int_s_extend(distance, self.context().i64_type(), "distance")?;
-        self.offset(self.record(), distance)
+        Ok(self
+            .ir()
+            .build_int_s_extend(distance, self.context().i64_type(), "distance")?)
     }
 
     /// The number that stands in a stencil's hole.
@@ -107,13 +128,11 @@ impl<'ctx> TemplateBuilder<'_, 'ctx> {
         let value = match symbol.value {
             HoleValue::Oparg => self.recorded_u32(offset_of!(Record, oparg))?,
             HoleValue::Target => self.recorded_u32(offset_of!(Record, target))?,
-            HoleValue::Operand => self
-                .load_unchanging(
-                    self.context().i64_type().into(),
-                    self.record(),
-                    offset_of!(Record, operand),
-                )?
-                .into_int_value(),
+            HoleValue::Operand | HoleValue::Operand1 => {
+                let (pointer, offset) = self.recorded_operand(symbol.value)?;
+                self.load_unchanging(self.context().i64_type().into(), pointer, offset)?
+                    .into_int_value()
+            }
             HoleValue::ExitIndex => {
                 let exit = self.recorded_place(offset_of!(Record, exit))?;
                 let index = self.load_i32(exit, offset_of!(ExitRecord, index) as u32)?;
@@ -130,9 +149,10 @@ impl<'ctx> TemplateBuilder<'_, 'ctx> {
             .build_left_shift(value, self.i64(symbol.shift.into()), "")?)
     }
 
-    /// The operand as an address.
-    pub(super) fn recorded_pointer(&self) -> Built<PointerValue<'ctx>> {
-        self.load_unchanging_pointer(self.record(), offset_of!(Record, operand))
+    /// The operand, or the second operand, as an address.
+    pub(super) fn recorded_pointer(&self, value: HoleValue) -> Built<PointerValue<'ctx>> {
+        let (pointer, offset) = self.recorded_operand(value)?;
+        self.load_unchanging_pointer(pointer, offset)
     }
 
     /// The address of the trace's header.

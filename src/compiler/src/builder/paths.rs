@@ -563,7 +563,7 @@ pub(crate) struct Facts {
     pub(crate) registers_out: Option<u8>,
     /// The inputs that an operand form leaves on the stack where it jumps.
     pub(crate) intact: Option<u8>,
-    /// The largest oparg and operand of each of the fused uops, where there is one.
+    /// The largest arguments of each of the fused uops, where it reads them.
     limits: [Limits; MAX_FUSED],
 }
 
@@ -581,6 +581,7 @@ pub(crate) struct InputFacts {
 struct Limits {
     oparg: Option<u64>,
     operand: Option<u64>,
+    operand1: Option<u64>,
 }
 
 impl Facts {
@@ -592,17 +593,25 @@ impl Facts {
         let noted = match value {
             HoleValue::Oparg => &mut limits.oparg,
             HoleValue::Operand => &mut limits.operand,
+            HoleValue::Operand1 => &mut limits.operand1,
             _ => return,
         };
         *noted = Some(noted.map_or(max, |known| known.min(max)));
     }
 
-    /// The largest oparg and operand that fused uop `element` was compiled for.
-    pub(crate) fn limits(&self, element: usize) -> (u32, u64) {
+    /// The largest oparg, operand and second operand that fused uop `element` was compiled for.
+    pub(crate) fn limits(&self, element: usize) -> (u32, u64, u64) {
         let limits = self.limits.get(element).copied().unwrap_or_default();
         let oparg = u64::from(u16::MAX);
         let oparg = limits.oparg.unwrap_or(oparg).min(oparg);
-        (oparg as u32, limits.operand.unwrap_or(u64::MAX))
+        let [operand, operand1] =
+            [limits.operand, limits.operand1].map(|limit| limit.unwrap_or(u64::MAX));
+        (oparg as u32, operand, operand1)
+    }
+
+    /// Whether a template on its own asks for its second operand.
+    pub(crate) fn reads_operand1(&self) -> bool {
+        self.limits[0].operand1.is_some()
     }
 
     /// Notes how the value `depth` below the top at entry was read.

@@ -188,6 +188,7 @@ fn base_form(info: UopInfo<'_>, group: StencilGroup<'_>, symbols: &[&str]) -> Gr
         Fact::new("flags", flags.join(" ")),
         Fact::new("oparg_max", info.oparg_max),
         Fact::new("operand_max", info.operand_max),
+        Fact::new("operand1_max", info.operand1_max),
         Fact::new("locals", info.locals),
     ];
     let interface = interface(&facts, group, symbols);
@@ -206,6 +207,7 @@ fn variant_form(variant: &Variant<'_>, symbols: &[&str]) -> Group {
         let of = |limit| format!("{limit} of {} #{position}", info.name);
         facts.push(Fact::new(of("oparg_max"), info.oparg_max));
         facts.push(Fact::new(of("operand_max"), info.operand_max));
+        facts.push(Fact::new(of("operand1_max"), info.operand1_max));
     }
     let interface = interface(&facts, variant.group, symbols);
     if let VariantForm::Operands(form) = variant.form {

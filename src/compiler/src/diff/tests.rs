@@ -20,6 +20,7 @@ fn uop(name: &str, hot: &[u8], holes: &[Hole]) -> UopContents {
         flags: UopFlags::OPARG | UopFlags::EXIT,
         oparg_max: 255,
         operand_max: 0,
+        operand1_max: 0,
         locals: 0,
         group: StencilGroupBuf {
             hot: stencil(hot, holes),
@@ -69,6 +70,7 @@ fn add(registers: [u8; 2]) -> VariantContents {
         }),
         oparg_max: vec![255],
         operand_max: vec![0],
+        operand1_max: vec![0],
         group: StencilGroupBuf {
             hot: stencil(&[0x4d, 0x01, 0xc8], &[]),
             ..StencilGroupBuf::default()
@@ -246,23 +248,28 @@ fn what_others_see_is_in_the_interface() {
     let (same, changes) = interface_diff(|table| {
         let uop = &mut table.uops[1];
         uop.effect = StackEffect::fixed(1, 0);
-        uop.flags |= UopFlags::ERROR | UopFlags::OPERAND;
+        uop.flags |= UopFlags::ERROR | UopFlags::OPERAND | UopFlags::OPERAND1;
         let holes = &mut uop.group.hot.holes;
         // Without the shift, another way out, another symbol; and one more value.
         holes[0] = holes[0].with_shift(0);
         holes[1] = Hole::new(9, Pc32, HoleValue::ErrorTarget, -4);
         holes[2] = holes[2].with_symbol(0);
-        uop.group.data = stencil(&[0; 8], &[Hole::new(0, Abs64, HoleValue::Operand, 0)]);
+        let operands = [
+            Hole::new(0, Abs64, HoleValue::Operand, 0),
+            Hole::new(8, Abs64, HoleValue::Operand1, 0),
+        ];
+        uop.group.data = stencil(&[0; 16], &operands);
     });
     assert!(!same);
     assert_eq!(
         changes,
         [
             change("stack effect", "(0 -- 0)", "(1 -- 0)"),
-            change("flags", "EXIT OPARG", "ERROR EXIT OPARG OPERAND"),
+            change("flags", "EXIT OPARG", "ERROR EXIT OPARG OPERAND OPERAND1"),
             change("hole value", "OPARG << 3", "-"),
             change("hole value", "-", "OPARG"),
             change("hole value", "-", "OPERAND"),
+            change("hole value", "-", "OPERAND1"),
             change("symbol", "second", "-"),
             change("symbol", "-", "first"),
             change("way out", "JUMP_TARGET", "-"),
@@ -305,6 +312,7 @@ fn what_is_said_of_a_uop() {
         uop.leaving_effect = StackEffect::fixed(0, 2);
         uop.flags |= UopFlags::TARGET;
         (uop.oparg_max, uop.operand_max, uop.locals) = (7, 9, 3);
+        uop.operand1_max = 15;
         uop.group.data = StencilBuf {
             align: 16,
             ..stencil(&[1; 16], &[])
@@ -319,6 +327,7 @@ fn what_is_said_of_a_uop() {
             change("flags", "EXIT OPARG", "EXIT OPARG TARGET"),
             change("oparg_max", "255", "7"),
             change("operand_max", "0", "9"),
+            change("operand1_max", "0", "15"),
             change("locals", "0", "3"),
             change("alignment of data", "-", "16"),
         ]

@@ -281,11 +281,12 @@ impl Header<'_> {
             let [hot, cold, data, align] = sizes;
             line(
                 format_args!(
-                    "    {{{name}, {lower}_emit_{}, {hot}, {cold}, {data}, {align}, {}, {}u, UINT64_C({}), {}, {}, {}}},",
+                    "    {{{name}, {lower}_emit_{}, {hot}, {cold}, {data}, {align}, {}, {}u, UINT64_C({}), UINT64_C({}), {}, {}, {}}},",
                     info.name,
                     flag_names(info.flags),
                     info.oparg_max,
                     info.operand_max,
+                    info.operand1_max,
                     info.locals,
                     effect(info.effect),
                     effect(info.leaving_effect)
@@ -359,6 +360,7 @@ fn argument_checks(info: &UopInfo<'_>) -> Vec<String> {
             u64::from(u32::MAX),
         ),
         ("operand", UopFlags::OPERAND, info.operand_max, u64::MAX),
+        ("operand1", UopFlags::OPERAND1, info.operand1_max, u64::MAX),
         ("target", UopFlags::TARGET, i32::MAX as u64, u64::MAX),
     ];
     let name = string_literal(info.name);

@@ -92,6 +92,7 @@ struct mimeo_group {
     uint32_t flags;
     uint32_t oparg_max;
     uint64_t operand_max;
+    uint64_t operand1_max;
     uint32_t locals; /* how many the frame must have at least, whatever the oparg */
     struct mimeo_effect effect;  /* on the way to the next uop */
     struct mimeo_effect leaving; /* on the way to the jump target or out through the exit record */

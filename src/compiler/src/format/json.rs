@@ -56,6 +56,8 @@ struct Uop {
     flags: Vec<String>,
     oparg_max: u32,
     operand_max: u64,
+    #[serde(default = "unlimited", skip_serializing_if = "is_unlimited")]
+    operand1_max: u64,
     locals: u32,
     hot: PartObject,
     cold: PartObject,
@@ -88,6 +90,9 @@ struct VariantObject {
     uops: Vec<String>,
     oparg_max: Vec<u32>,
     operand_max: Vec<u64>,
+    /// Empty where none of them is limited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    operand1_max: Vec<u64>,
     form: FormObject,
     hot: PartObject,
     cold: PartObject,
@@ -129,6 +134,15 @@ struct RegisterHoleObject {
     register: String,
 }
 
+/// The largest operand of code that takes any.
+const fn unlimited() -> u64 {
+    u64::MAX
+}
+
+fn is_unlimited(limit: &u64) -> bool {
+    *limit == unlimited()
+}
+
 /// The names of the fields, by their numbers.
 const FIELDS: [(RegisterField, &str); 3] = [
     (RegisterField::Reg, "reg"),
@@ -139,7 +153,7 @@ const FIELDS: [(RegisterField, &str); 3] = [
 /// The table as a JSON document, which [`from_json`] reads.
 ///
 /// One object; uops, variants and symbols stand on a line each. Bytes are hexadecimal text. Numbers are exact, up to 64
-/// bits (`operand_max`): readers that take them for floating-point numbers round them.
+/// bits (`operand_max`, `operand1_max`): readers that take them for floating-point numbers round them.
 ///
 /// ```json
 /// {
@@ -162,7 +176,8 @@ const FIELDS: [(RegisterField, &str); 3] = [
 /// }
 /// ```
 ///
-/// A number of values is `fixed + per_oparg * oparg + low_bit * (oparg & 1)`. `symbol` is an index into the symbols, where
+/// `operand1_max`, of a uop a number and of a variant an array as `operand_max` is, stands there only where a second operand
+/// is limited. A number of values is `fixed + per_oparg * oparg + low_bit * (oparg & 1)`. `symbol` is an index into the symbols, where
 /// `value` is `SYMBOL`. An input is `{"register": "r8"}`, `"signed32"`, `{"unsigned": 5}` with its bits, or `"pooled"`. The
 /// other kind of form is `{"kind": "slots", "registers_in": 1, "registers_out": 2}`. What the fields mean is said in
 /// [`mimeo::table`].
@@ -221,6 +236,7 @@ fn write_uop(table: &StencilTable, uop: mimeo::table::UopId) -> Uop {
             .collect(),
         oparg_max: info.oparg_max,
         operand_max: info.operand_max,
+        operand1_max: info.operand1_max,
         locals: info.locals,
         hot,
         cold,
@@ -232,10 +248,15 @@ fn write_variant(table: &StencilTable, variant: mimeo::table::VariantId) -> Vari
     let variant = table.variant(variant);
     let [hot, cold, data] = write_group(variant.group);
     let infos = || variant.infos();
+    let mut operand1_max: Vec<u64> = infos().map(|info| info.operand1_max).collect();
+    if operand1_max.iter().all(is_unlimited) {
+        operand1_max.clear();
+    }
     VariantObject {
         uops: infos().map(|info| info.name.to_owned()).collect(),
         oparg_max: infos().map(|info| info.oparg_max).collect(),
         operand_max: infos().map(|info| info.operand_max).collect(),
+        operand1_max,
         form: write_form(variant.form),
         hot,
         cold,
@@ -421,6 +442,7 @@ fn read_uop(uop: Uop) -> Result<UopContents, FormatError> {
         flags: flags.into_iter().collect(),
         oparg_max: uop.oparg_max,
         operand_max: uop.operand_max,
+        operand1_max: uop.operand1_max,
         locals: uop.locals,
         group: read_group(&place, [uop.hot, uop.cold, uop.data])?,
         name: uop.name,
@@ -429,10 +451,15 @@ fn read_uop(uop: Uop) -> Result<UopContents, FormatError> {
 
 fn read_variant(variant: VariantObject) -> Result<VariantContents, FormatError> {
     let place = format!("variant of {}", variant.uops.join("+"));
+    let operand1_max = match variant.operand1_max.is_empty() {
+        true => vec![unlimited(); variant.uops.len()],
+        false => variant.operand1_max,
+    };
     Ok(VariantContents {
         form: read_form(&place, variant.form)?,
         oparg_max: variant.oparg_max,
         operand_max: variant.operand_max,
+        operand1_max,
         group: read_group(&place, [variant.hot, variant.cold, variant.data])?,
         register_holes: variant
             .register_holes

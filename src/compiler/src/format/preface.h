@@ -24,7 +24,7 @@
  * first byte of a uop's hot code. On the way to the next uop the stack changes by `effect`, on the way to the jump target
  * or out through the exit by `leaving`.
  *
- * What the emit functions check, always: that oparg and operand are not beyond what the code was compiled for, and that
+ * What the emit functions check, always: that oparg and operands are not beyond what the code was compiled for, and that
  * every hole has room for its value. They return 0 and say which hole, which value and which range otherwise. What they
  * do not check: that the depth of the stack fits each uop, that locals exist, and that jumps lead to hot code. The
  * runtime library does that.

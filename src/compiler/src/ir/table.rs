@@ -33,8 +33,8 @@ pub struct IrTemplates(Arc<(IrSource, SymbolMeanings)>);
 impl IrTemplates {
     /// The module, and its holes.
     ///
-    /// Tables have these: continue, jump target, error target and top, to which tail calls go; oparg, operand, target and
-    /// exit index, which are numbers as wide as is said here; exit and executor, which are addresses of data. Numbers are
+    /// Tables have these: continue, jump target, error target and top, to which tail calls go; oparg, operand, operand1, target
+    /// and exit index, which are numbers as wide as is said here; exit and executor, which are addresses of data. Numbers are
     /// unsigned, and not shifted: what the code does with them is found in the code.
     pub fn new(source: IrSource, holes: SymbolMeanings) -> Self {
         Self(Arc::new((source, holes)))

@@ -298,6 +298,13 @@ fn sound_groups_are_accepted() {
         ),
         (
             hot(
+                "calls a second operand",
+                &[movabs_rax(Operand1, 0), x(CALL_RAX)],
+            ),
+            report(2, 1, 1, 0, 0),
+        ),
+        (
+            hot(
                 "calls twice through a register that calls keep",
                 &[
                     ends_with(&[0x48, 0xbb], Abs64, Operand, 0),
@@ -382,6 +389,7 @@ fn sound_groups_are_accepted() {
                     ),
                     movabs_rax(Executor, 0),
                     rip(MOV_RAX_RIP, Operand, 8),
+                    rip(MOV_RAX_RIP, Operand1, 8),
                     rip(MOV_RIP_RAX, Exit, 16),
                     Piece(
                         vec![0xc7, 0x05, 0, 0, 0, 0, 0, 0, 0, 0], // mov dword [rip + disp32], imm32
@@ -392,7 +400,7 @@ fn sound_groups_are_accepted() {
                     ),
                 ],
             ),
-            report(12, 0, 1, 0, 0),
+            report(13, 0, 1, 0, 0),
         ),
         (
             hot(
@@ -1125,6 +1133,7 @@ fn flags_and_holes_that_disagree_are_rejected() {
         rejected!(without("top", je(Top), UopFlags::TOP), Hot 3, V::Undeclared { value: Top, .. }),
         rejected!(without("oparg", immediate(Oparg), UopFlags::OPARG), Hot 2, V::Undeclared { value: Oparg, .. }),
         rejected!(without("operand", immediate(Operand), UopFlags::OPERAND), Hot 2, V::Undeclared { value: Operand, .. }),
+        rejected!(without("operand1", immediate(Operand1), UopFlags::OPERAND1), Hot 2, V::Undeclared { value: Operand1, .. }),
         rejected!(without("target", immediate(Target), UopFlags::TARGET), Hot 2, V::Undeclared { value: Target, .. }),
         rejected!(
             without("exit", rip(MOV_RAX_RIP, Exit, 0), UopFlags::EXIT_RECORD),
@@ -1146,7 +1155,8 @@ fn flags_and_holes_that_disagree_are_rejected() {
         rejected!(declared("record", UopFlags::EXIT_RECORD), Hot 0, V::NeverUsed { values: &[Exit, ExitIndex], .. }),
         rejected!(declared("top", UopFlags::TOP), Hot 0, V::NeverUsed { values: &[Top], .. }),
     ]);
-    let values = UopFlags::OPARG | UopFlags::OPERAND | UopFlags::TARGET | UopFlags::LOCAL;
+    let values = UopFlags::OPARG | UopFlags::OPERAND | UopFlags::OPERAND1;
+    let values = values | UopFlags::TARGET | UopFlags::LOCAL;
     assert!(declared("values", values).check().is_ok());
     for flag in [UopFlags::DEOPT, UopFlags::EXIT, UopFlags::JUMP] {
         assert!(

@@ -125,8 +125,8 @@ pub enum Violation {
     IndirectJump,
     /// A call goes through something that is not known to be a function.
     #[error(
-        "an indirect call, expected a register that a movabs with a hole for OPERAND or a symbol has set in the same \
-         basic block"
+        "an indirect call, expected a register that a movabs with a hole for OPERAND, OPERAND1 or a symbol has set in \
+         the same basic block"
     )]
     IndirectCall,
     /// Cold code's end is reached.

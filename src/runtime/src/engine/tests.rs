@@ -142,6 +142,7 @@ fn uop(name: String, seed: &UopSeed) -> UopContents {
         flags: UopFlags::all() - UopFlags::TERMINAL - UopFlags::SWITCHES_FRAME,
         oparg_max: u32::from(u16::MAX),
         operand_max: u64::MAX,
+        operand1_max: u64::MAX,
         locals: 0,
         group: StencilGroupBuf {
             hot: stencil(hot.0, &hot.1, 1),
@@ -182,6 +183,7 @@ fn variant(
         }),
         oparg_max: vec![u32::from(u16::MAX); uops.len()],
         operand_max: vec![u64::MAX; uops.len()],
+        operand1_max: vec![u64::MAX; uops.len()],
         group: StencilGroupBuf {
             hot: StencilBuf {
                 bytes: bytes.to_vec(),

@@ -5,7 +5,7 @@ use super::StencilId;
 use super::plumbing::Plumbing;
 use crate::form::{Class, Form, Input, MAX_INPUTS, OperandForm, Register, RegisterSet};
 use crate::stencil::{StackEffect, UopFlags};
-use crate::table::{StencilTable, UopId, Variant};
+use crate::table::{Limits, StencilTable, UopId, Variant};
 use crate::trace::Uop;
 use std::collections::BTreeMap;
 
@@ -122,8 +122,8 @@ pub(crate) struct Index {
     slots: Vec<SlotForms>,
     /// For each uop, bit `i` is set where a form starts with it that takes `i` values in registers.
     accepted: Vec<u8>,
-    /// The largest oparg and operand of each uop of a form that has limits.
-    limits: Vec<(u32, u64)>,
+    /// The largest arguments of each uop of a form that has limits.
+    limits: Vec<Limits>,
     plumbing: Option<Box<Plumbing>>,
     spills: [[Option<StencilId>; 4]; 4],
     can_spill: bool,
@@ -326,11 +326,11 @@ impl Index {
             || self.limits[limits as usize..]
                 .iter()
                 .zip(uops)
-                .all(|(&(oparg, operand), uop)| uop.oparg <= oparg && uop.operand <= operand)
+                .all(|(limits, uop)| limits.cover(uop.oparg, uop.operand, uop.operand1))
     }
 
     /// The largest arguments that a form of one uop takes; `None` where they are those of the base form.
-    pub(crate) fn limits_of(&self, form: &FormEntry) -> Option<(u32, u64)> {
+    pub(crate) fn limits_of(&self, form: &FormEntry) -> Option<Limits> {
         self.limits.get(form.limits as usize).copied()
     }
 }
@@ -345,7 +345,7 @@ struct BuilderNode {
 struct Builder<'t> {
     table: &'t StencilTable,
     nodes: Vec<BuilderNode>,
-    limits: Vec<(u32, u64)>,
+    limits: Vec<Limits>,
 }
 
 /// What a sequence of uops does to the stack, where that does not depend on their opargs.
@@ -487,17 +487,13 @@ impl Builder<'_> {
     }
 
     fn limits(&mut self, variant: &Variant<'_>) -> u32 {
-        let limits: Vec<(u32, u64)> = (0..variant.uops.len())
-            .map(|element| (variant.oparg_max(element), variant.operand_max(element)))
+        let limits: Vec<Limits> = (0..variant.uops.len())
+            .map(|element| variant.limits(element))
             .collect();
-        let lower = variant
-            .uops
-            .iter()
-            .zip(&limits)
-            .any(|(&uop, &(oparg, operand))| {
-                let entry = self.table.entry(uop);
-                oparg < entry.oparg_max || operand < entry.operand_max
-            });
+        let lower = variant.uops.iter().zip(&limits).any(|(&uop, limits)| {
+            let entry = self.table.entry(uop);
+            !limits.cover(entry.oparg_max, entry.operand_max, entry.operand1_max)
+        });
         if !lower {
             return NONE;
         }

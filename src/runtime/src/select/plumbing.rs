@@ -73,7 +73,7 @@ impl Plumbing {
         let local_max = locals
             .flat_map(|(load, store)| [load, store])
             .filter_map(|form| index.limits_of(form))
-            .fold(u32::MAX, |max, (oparg, _)| max.min(oparg));
+            .fold(u32::MAX, |max, limits| max.min(limits.oparg));
         let small = |form: &FormEntry| form.count == 1 && form.inputs[0] == Input::Signed32;
         Some(Self {
             general,
@@ -194,7 +194,7 @@ impl Finder<'_> {
         let base = self.table.entry(self.table.find(name)?).oparg_max;
         self.form(name, |form| {
             let limits = self.index.limits_of(form);
-            fits(form) && limits.map_or(base, |limits| limits.0) >= OPARG_MAX
+            fits(form) && limits.map_or(base, |limits| limits.oparg) >= OPARG_MAX
         })
     }
 

@@ -164,6 +164,7 @@ fn trace_of<'t>(table: &'t StencilTable, program: &Program) -> Trace<'t> {
         let mut uop = Uop::new(table.find(op.kind.name()).unwrap())
             .oparg(op.oparg)
             .operand(op.operand)
+            .operand1(op.operand.swap_bytes())
             .target(at as u32);
         uop.jump = op.jump.map(|label| labels[label]);
         uop.error = uop.jump;

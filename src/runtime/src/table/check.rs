@@ -6,8 +6,8 @@ use super::records::{
     VariantRecord, section_range,
 };
 use super::{
-    CALLING_CONVENTION, Limits, MAX_ALIGN, MAX_LINK_ADDEND, StencilTable, TRIPLE, TableError,
-    UopEntry, UopId, VALUE_REGISTERS, Variants, invalid, sequence_name,
+    CALLING_CONVENTION, MAX_ALIGN, MAX_LINK_ADDEND, StencilTable, TRIPLE, TableError, UopEntry,
+    UopId, VALUE_REGISTERS, Variants, invalid, sequence_name,
 };
 use crate::form::{Form, Input, MAX_FUSED, RegisterHole};
 use crate::hole::{Hole, HoleValue};
@@ -164,6 +164,8 @@ impl StencilTable {
                 flags: &[flags],
                 inputs: &[],
             };
+            let limits = record.limits.read();
+            limits.map_err(|problem| invalid(format!("uop {name}"), problem))?;
             self.check_parts(&owner, [record.hot, record.cold, record.data])?;
             entries.push(self.entry_of(record));
         }
@@ -230,10 +232,9 @@ impl StencilTable {
                 .map_err(|problem| invalid(name(), problem))?;
             for element in elements {
                 variants.uops.push(UopId(element.uop.get()));
-                variants.limits.push(Limits {
-                    oparg_max: element.oparg_max.get(),
-                    operand_max: element.operand_max.get(),
-                });
+                let limits = element.limits.read();
+                let limits = limits.map_err(|problem| invalid(name(), problem))?;
+                variants.limits.push(limits);
             }
             variants.entries.push(self.variant_entry_of(record, form));
         }

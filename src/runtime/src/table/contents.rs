@@ -1,12 +1,12 @@
 //! What goes into a table, and how it is written.
 
 use super::records::{
-    ElementRecord, FormRecord, Header, PartRecord, RegisterHoleRecord, SectionRecord, TextRecord,
-    UopRecord, VariantRecord,
+    ElementRecord, FormRecord, Header, LimitsRecord, PartRecord, RegisterHoleRecord, SectionRecord,
+    TextRecord, UopRecord, VariantRecord,
 };
 use super::{
-    Bytes, CALLING_CONVENTION, FORMAT_VERSION, MAGIC, MAX_LENGTH, StencilTable, TRIPLE, TableError,
-    VALUE_REGISTERS, invalid, refresh_checksum, sequence_name,
+    Bytes, CALLING_CONVENTION, FORMAT_VERSION, Limits, MAGIC, MAX_LENGTH, StencilTable, TRIPLE,
+    TableError, VALUE_REGISTERS, invalid, refresh_checksum, sequence_name,
 };
 use crate::form::{Form, RegisterHole};
 use crate::hole::Hole;
@@ -33,6 +33,8 @@ pub struct UopContents {
     pub oparg_max: u32,
     /// See [`UopInfo::operand_max`].
     pub operand_max: u64,
+    /// See [`UopInfo::operand1_max`].
+    pub operand1_max: u64,
     /// See [`UopInfo::locals`].
     pub locals: u32,
     /// The stencils.
@@ -49,6 +51,7 @@ impl UopContents {
             flags: self.flags,
             oparg_max: self.oparg_max,
             operand_max: self.operand_max,
+            operand1_max: self.operand1_max,
             locals: self.locals,
         }
     }
@@ -65,6 +68,8 @@ pub struct VariantContents {
     pub oparg_max: Vec<u32>,
     /// The largest operand that the code was compiled for, for each uop.
     pub operand_max: Vec<u64>,
+    /// The largest second operand that the code was compiled for, for each uop: 2^n - 1, n from 0 to 64.
+    pub operand1_max: Vec<u64>,
     /// The stencils.
     pub group: StencilGroupBuf,
     /// Where its placeholders stand, for [`Form::Operands`].
@@ -132,10 +137,11 @@ fn sorted_variants<'a>(
             let problem = |problem| invalid(format!("variant {contents}"), problem);
             contents.form.check().map_err(problem)?;
             let (count, opargs) = (contents.uops.len(), contents.oparg_max.len());
-            let operands = contents.operand_max.len();
-            if (opargs, operands) != (count, count) {
+            let (operands, second) = (contents.operand_max.len(), contents.operand1_max.len());
+            if [opargs, operands, second] != [count; 3] {
                 return Err(problem(format!(
-                    "it has {count} uops, but {opargs} largest opargs and {operands} largest operands"
+                    "it has {count} uops, but {opargs} largest opargs, {operands} largest operands and {second} largest \
+                     second operands"
                 )));
             }
             let index_of = |name: &String| {
@@ -176,11 +182,14 @@ impl Writer {
             .iter()
             .map(|name| self.text(name))
             .collect();
-        let uop_records: Vec<UopRecord> = uops.iter().map(|uop| self.uop(uop)).collect();
+        let uop_records: Vec<UopRecord> = uops
+            .iter()
+            .map(|uop| self.uop(uop))
+            .collect::<Result<_, _>>()?;
         let variant_records: Vec<VariantRecord> = sorted_variants(&uops, &contents.variants)?
             .iter()
             .map(|variant| self.variant(variant))
-            .collect();
+            .collect::<Result<_, _>>()?;
         let (major, minor, patch) = contents.llvm_version;
         let mut end = size_of::<Header>() as u64;
         let mut section = |count: usize, size: usize| {
@@ -248,34 +257,40 @@ impl Writer {
         record
     }
 
-    fn uop(&mut self, uop: &UopContents) -> UopRecord {
+    fn uop(&mut self, uop: &UopContents) -> Result<UopRecord, TableError> {
+        let limits = LimitsRecord::of(Limits::of(&uop.info()))
+            .map_err(|problem| invalid(format!("uop {}", uop.name), problem))?;
         let [hot, cold, data] = self.group(&uop.group);
-        UopRecord {
+        Ok(UopRecord {
             name: self.text(&uop.name),
             popped: uop.effect.popped.into(),
             pushed: uop.effect.pushed.into(),
             leaving_popped: uop.leaving_effect.popped.into(),
             leaving_pushed: uop.leaving_effect.pushed.into(),
             flags: U32::new(uop.flags.bits()),
-            oparg_max: U32::new(uop.oparg_max),
-            operand_max: U64::new(uop.operand_max),
+            limits,
             locals: U32::new(uop.locals),
             hot,
             cold,
             data,
-        }
+        })
     }
 
-    fn variant(&mut self, variant: &SortedVariant<'_>) -> VariantRecord {
+    fn variant(&mut self, variant: &SortedVariant<'_>) -> Result<VariantRecord, TableError> {
         let first_element = U32::new(self.elements.len() as u32);
         let first_register_hole = U32::new(self.register_holes.len() as u32);
         let contents = variant.contents;
-        let limits = contents.oparg_max.iter().zip(&contents.operand_max);
-        for (&uop, (&oparg_max, &operand_max)) in variant.uops.iter().zip(limits) {
+        for (index, &uop) in variant.uops.iter().enumerate() {
+            // `sorted_variants` has counted them.
+            let limits = LimitsRecord::of(Limits {
+                oparg: contents.oparg_max[index],
+                operand: contents.operand_max[index],
+                operand1: contents.operand1_max[index],
+            });
             self.elements.push(ElementRecord {
                 uop: U32::new(uop),
-                oparg_max: U32::new(oparg_max),
-                operand_max: U64::new(operand_max),
+                limits: limits
+                    .map_err(|problem| invalid(format!("variant {contents}"), problem))?,
             });
         }
         let mut register_holes = contents.register_holes.clone();
@@ -283,7 +298,7 @@ impl Writer {
         self.register_holes
             .extend(register_holes.iter().map(RegisterHoleRecord::of));
         let [hot, cold, data] = self.group(&contents.group);
-        VariantRecord {
+        Ok(VariantRecord {
             first_element,
             element_count: U32::new(variant.uops.len() as u32),
             first_register_hole,
@@ -292,7 +307,7 @@ impl Writer {
             hot,
             cold,
             data,
-        }
+        })
     }
 
     fn group(&mut self, group: &StencilGroupBuf) -> [PartRecord; 3] {

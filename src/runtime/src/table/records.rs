@@ -1,7 +1,7 @@
 //! The records of a table file, byte for byte as the [format](super) has them, and what is checked of a file before its
 //! records are looked at.
 
-use super::{FORMAT_VERSION, MAGIC, TableError};
+use super::{FORMAT_VERSION, Limits, MAGIC, TableError};
 use crate::form::{Form, Input, OperandForm, Register, RegisterField, RegisterHole, RegisterSet};
 use crate::stencil::Count;
 use std::ops::Range;
@@ -71,6 +71,16 @@ pub(super) struct PartRecord {
     pub(super) align: U32,
 }
 
+/// The largest arguments.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct LimitsRecord {
+    oparg_max: U16,
+    /// How many of the upper bits of operand1 are 0.
+    operand1_zeros: U16,
+    operand_max: U64,
+}
+
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub(super) struct UopRecord {
@@ -80,8 +90,7 @@ pub(super) struct UopRecord {
     pub(super) leaving_popped: CountRecord,
     pub(super) leaving_pushed: CountRecord,
     pub(super) flags: U32,
-    pub(super) oparg_max: U32,
-    pub(super) operand_max: U64,
+    pub(super) limits: LimitsRecord,
     pub(super) locals: U32,
     pub(super) hot: PartRecord,
     pub(super) cold: PartRecord,
@@ -93,8 +102,7 @@ pub(super) struct UopRecord {
 #[repr(C)]
 pub(super) struct ElementRecord {
     pub(super) uop: U32,
-    pub(super) oparg_max: U32,
-    pub(super) operand_max: U64,
+    pub(super) limits: LimitsRecord,
 }
 
 /// What stands where a form has no input or no output.
@@ -165,6 +173,63 @@ impl From<CountRecord> for Count {
             per_oparg: record.per_oparg,
             low_bit: record.low_bit,
         }
+    }
+}
+
+impl LimitsRecord {
+    /// The record of limits.
+    ///
+    /// # Errors
+    /// Says which limit the format has no number for.
+    pub(super) fn of(limits: Limits) -> Result<Self, String> {
+        let Limits {
+            oparg,
+            operand,
+            operand1,
+        } = limits;
+        let Ok(oparg_max) = u16::try_from(oparg) else {
+            return Err(format!(
+                "its largest oparg is {oparg}, the format holds {}",
+                u16::MAX
+            ));
+        };
+        let record = Self {
+            oparg_max: U16::new(oparg_max),
+            operand1_zeros: U16::new(operand1.leading_zeros() as u16),
+            operand_max: U64::new(operand),
+        };
+        match record.operand1_max() == Some(operand1) {
+            true => Ok(record),
+            false => Err(format!(
+                "its largest operand1 is {operand1}, expected one less than a power of two"
+            )),
+        }
+    }
+
+    fn operand1_max(&self) -> Option<u64> {
+        match self.operand1_zeros.get().into() {
+            zeros @ 0..u64::BITS => Some(u64::MAX >> zeros),
+            u64::BITS => Some(0),
+            _ => None,
+        }
+    }
+
+    /// The limits.
+    ///
+    /// # Errors
+    /// Says which field means nothing.
+    pub(super) fn read(&self) -> Result<Limits, String> {
+        let Some(operand1) = self.operand1_max() else {
+            return Err(format!(
+                "{} upper bits of operand1 are 0, expected at most 64",
+                self.operand1_zeros
+            ));
+        };
+        Ok(Limits {
+            oparg: self.oparg_max.get().into(),
+            operand: self.operand_max.get(),
+            operand1,
+        })
     }
 }
 

@@ -120,6 +120,7 @@ impl Assemble for Model<'_> {
                 for (element, uop) in arguments.uops.iter().enumerate() {
                     assert!(uop.oparg <= variant.oparg_max(element));
                     assert!(uop.operand <= variant.operand_max(element));
+                    assert!(uop.operand1 <= variant.operand1_max(element));
                 }
                 let names = variant.uops.iter().map(|&uop| name(uop)).collect();
                 (names, Some(variant.form.clone()))

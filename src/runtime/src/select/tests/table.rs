@@ -208,6 +208,7 @@ pub(super) fn table(options: Options) -> StencilTable {
             let mut made = variant(sequence.iter().map(|kind| kind.name()), form);
             if options.missing > 0 && sequence.len() > 1 && random.chance(5) {
                 made.operand_max.fill(u64::MAX >> 1);
+                made.operand1_max.fill(u64::MAX >> 1);
             }
             variants.push(made);
         }
@@ -261,6 +262,7 @@ fn plain(name: &str, effect: StackEffect, flags: UopFlags) -> UopContents {
         flags,
         oparg_max: u16::MAX.into(),
         operand_max: u64::MAX,
+        operand1_max: u64::MAX,
         locals: 0,
         group: StencilGroupBuf::default(),
     }
@@ -284,6 +286,7 @@ fn variant<'a>(uops: impl Iterator<Item = &'a str>, form: Form) -> VariantConten
     VariantContents {
         oparg_max: vec![u16::MAX.into(); uops.len()],
         operand_max: vec![u64::MAX; uops.len()],
+        operand1_max: vec![u64::MAX; uops.len()],
         uops,
         form,
         group: StencilGroupBuf::default(),
