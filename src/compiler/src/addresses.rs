@@ -12,6 +12,7 @@ use crate::constants::users;
 use crate::contract::Addresses;
 use crate::dominance::Dominance;
 use crate::module::{address_beyond, assemble};
+use crate::target::PRESERVE_NONE;
 use inkwell::basic_block::BasicBlock;
 use inkwell::builder::{Builder, BuilderError};
 use inkwell::context::ContextRef;
@@ -86,9 +87,10 @@ const SMALL: usize = 24;
 /// Functions of so many instructions are large: there words with what is compared are not worth six bytes of code.
 const LARGE: usize = 64;
 
-/// Whether words with addresses are better for a function than longer code.
+/// Whether words with addresses are better for a function than longer code. They are where C enters stencils, which leave no
+/// register as it was to keep an address in.
 pub(crate) fn is_small(function: FunctionValue<'_>) -> bool {
-    instructions(function).len() < SMALL
+    function.get_call_conventions() != PRESERVE_NONE || instructions(function).len() < SMALL
 }
 
 /// Whether anything is called that comes back: then a register costs more than a word.
@@ -99,7 +101,7 @@ pub(crate) fn has_calls(function: FunctionValue<'_>) -> bool {
             let name = callee.map(|callee| callee.get_name().to_bytes().to_vec());
             let is_known =
                 name.is_some_and(|name| name.starts_with(b"llvm.") || name.starts_with(b"mimeo."));
-            !is_known && call.get_call_convention() != crate::target::PRESERVE_NONE
+            !is_known && call.get_call_convention() != PRESERVE_NONE
         })
     })
 }

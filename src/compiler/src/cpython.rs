@@ -207,10 +207,7 @@ pub fn generate(options: &Options) -> Result<Header, CPythonError> {
         Some(&tree.entry_function()),
         &functions,
         &holes,
-        match std::env::var("MADDR").is_ok() {
-            true => crate::contract::Addresses::InCode,
-            false => crate::contract::Addresses::InData,
-        },
+        tree.contract.addresses,
         options.threads,
     )
     .map_err(|error| tree.of_uop(error))?;

@@ -325,7 +325,14 @@ impl<'ctx> Folder<'_, 'ctx> {
         }
         let range = result.range();
         let exact = bits == 64 || fits_unsigned(&range, bits) || fits_signed(&range, bits);
-        exact.then_some(result)
+        let wraps = matches!(
+            operation,
+            Operation::Add | Operation::Subtract | Operation::Multiply | Operation::ShiftLeft
+        );
+        match exact {
+            true => Some(result),
+            false => wraps.then(|| result.low(bits)),
+        }
     }
 
     /// The hole whose function is called.
@@ -623,13 +630,11 @@ impl<'ctx> Folder<'_, 'ctx> {
         let word = self.context.i64_type();
         let half = self.context.i32_type();
         let number = match () {
-            () if is_unsigned => {
-                let number = self.move_immediate(symbol, half, "movl $1, $0")?;
-                match bits {
-                    64 => self.builder.build_int_z_extend(number, word, "")?,
-                    _ => number,
-                }
+            // The upper half of the register is zero then, which LLVM need not know.
+            () if is_unsigned && bits == 64 => {
+                self.move_immediate(symbol, word, "movl $1, ${0:k}")?
             }
+            () if is_unsigned => self.move_immediate(symbol, half, "movl $1, $0")?,
             () if is_signed => self.move_immediate(symbol, word, "movq $1, $0")?,
             () => self.word(expression, symbol, words)?,
         };

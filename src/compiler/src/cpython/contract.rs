@@ -4,6 +4,7 @@
 
 use super::CPythonError;
 use super::digest::Recipe;
+use crate::contract::Addresses;
 use crate::symbol::{HoleSymbol, SymbolMeanings};
 use mimeo::hole::HoleValue;
 use std::path::Path;
@@ -188,6 +189,8 @@ pub(super) struct Contract {
     pub(super) state: State,
     pub(super) files: Files,
     pub(super) digest: Recipe,
+    /// Where CPython's own generator has them: no stencil is to need more data than its.
+    pub(super) addresses: Addresses,
     symbols: Vec<&'static Symbol>,
 }
 
@@ -346,7 +349,12 @@ impl Contract {
             true => Files::Guarded,
             false => Files::One,
         };
-        let digest = Recipe::read(&source.join(TARGETS), &read(TARGETS)?)?;
+        let targets = read(TARGETS)?;
+        let digest = Recipe::read(&source.join(TARGETS), &targets)?;
+        let addresses = match targets.contains("-mcmodel=medium") {
+            true => Addresses::InCode,
+            false => Addresses::InData,
+        };
         let mut symbols = Vec::new();
         for (path, text) in [(TEMPLATE, template), (entry.path(), &read(entry.path())?)] {
             for name in words(text).filter(|word| word.starts_with("_JIT_")) {
@@ -365,6 +373,7 @@ impl Contract {
             state,
             files,
             digest,
+            addresses,
             symbols,
         })
     }

@@ -411,30 +411,53 @@ impl Code {
         }
     }
 
-    /// Two words of stack are made by two pushes, and left by two pops where control leaves the code: each takes two bytes
-    /// less than arithmetic on rsp. No stencil expects anything in rcx.
+    /// One or two words of stack are made by pushes, and left by pops where no register but those of the contract matters:
+    /// behind a call, which clobbers rcx, and where control leaves the code. Each takes a byte, arithmetic on rsp four.
     fn push_frames(&mut self) {
-        const MAKE: [u8; 4] = [0x48, 0x83, 0xec, 16];
-        const LEAVE: [u8; 4] = [0x48, 0x83, 0xc4, 16];
+        const MAKE: [u8; 3] = [0x48, 0x83, 0xec];
+        const LEAVE: [u8; 3] = [0x48, 0x83, 0xc4];
         const PUSH_RAX: u8 = 0x50;
         const POP_RCX: u8 = 0x59;
-        const RET: u8 = 0xc3;
         for index in 0..self.steps.len() {
             let Step::Plain(bytes, holes, _) = &self.steps[index] else {
                 continue;
             };
-            let leaves = match self.following(index) {
-                None | Some(Step::Branch(None, Target::Hole(_) | Target::End)) => true,
-                Some(Step::Plain(bytes, ..)) => bytes[..] == [RET],
-                Some(Step::Branch(..)) => false,
+            let (&[a, b, c, size @ (8 | 16)], true) = (&bytes[..], holes.is_empty()) else {
+                continue;
             };
-            let word = match &bytes[..] {
-                _ if !holes.is_empty() => continue,
-                bytes if bytes == MAKE => PUSH_RAX,
-                bytes if bytes == LEAVE && leaves => POP_RCX,
+            let word = match [a, b, c] {
+                MAKE => PUSH_RAX,
+                LEAVE if self.is_behind_call(index) || self.only_leaves(index) => POP_RCX,
                 _ => continue,
             };
-            self.steps[index] = Step::Plain(vec![word; 2], Vec::new(), false);
+            let words = usize::from(size / 8);
+            self.steps[index] = Step::Plain(vec![word; words], Vec::new(), false);
+        }
+    }
+
+    /// Whether a step is reached by coming back from a call alone.
+    fn is_behind_call(&self, index: usize) -> bool {
+        let is_call = |step: &Step| match step {
+            Step::Plain(bytes, ..) => matches!(bytes[..], [0xff, 0x15, ..] | [0xe8, ..]),
+            Step::Branch(..) => false,
+        };
+        self.references(index) == 0 && index > 0 && is_call(&self.steps[index - 1])
+    }
+
+    /// Whether behind a step nothing happens but that registers are restored and control leaves.
+    fn only_leaves(&self, mut index: usize) -> bool {
+        loop {
+            match self.following(index) {
+                None | Some(Step::Branch(None, Target::Hole(_) | Target::End)) => return true,
+                Some(Step::Plain(bytes, ..)) if bytes[..] == [0xc3] => return true,
+                // What is popped is one of the registers that C functions preserve.
+                Some(Step::Plain(bytes, ..))
+                    if matches!(bytes[..], [0x5b | 0x5d] | [0x41, 0x5c..=0x5f]) =>
+                {
+                    index += 1;
+                }
+                Some(_) => return false,
+            }
         }
     }
 
@@ -608,7 +631,7 @@ impl Code {
     }
 
     /// The code with one jump to the target, around which a branch leads that is taken: where no other place is for it, and
-    /// a tenth of the code is worth that.
+    /// a twentieth of the code is worth that.
     fn around(&self, target: Target) -> Option<(usize, Self)> {
         let last = (0..self.steps.len()).rev().find(
             |&index| matches!(self.steps[index], Step::Branch(Some(_), found) if found == target),
@@ -623,7 +646,7 @@ impl Code {
         let code = code.through(target, last + 1);
         let (before, after) = (self.length(), code.length());
         let saved = before.checked_sub(after)?;
-        (10 * saved >= before).then_some((after, code))
+        (20 * saved >= before).then_some((after, code))
     }
 
     /// The code with conditional branches to the target through a jump there, if the jump is near.
