@@ -44,6 +44,7 @@ pub(crate) fn save_words(module: &Module<'_>, addresses: Addresses) -> Built<()>
         for instruction in instructions(function) {
             match instruction.get_opcode() {
                 // Small ones take either from memory.
+                InstructionOpcode::Or => saver.mark_choices(instruction)?,
                 _ if addresses == Addresses::InCode => {}
                 InstructionOpcode::Select if is_small(function) => {}
                 InstructionOpcode::Phi => saver.choose_by_distance(instruction)?,
@@ -71,6 +72,9 @@ pub(crate) fn sink_addresses(module: &Module<'_>) -> Built<()> {
     let saver = Saver::of(module);
     for function in module.get_functions() {
         saver.sink_addresses(function)?;
+        if function.get_call_conventions() == PRESERVE_NONE && function.count_basic_blocks() > 1 {
+            saver.hand_over_together(function)?;
+        }
     }
     Ok(())
 }
@@ -128,6 +132,50 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
             context,
             builder: context.create_builder(),
         }
+    }
+
+    /// One of two addresses with a bit set is one of two with the bit set: numbers that are known when a stencil is patched.
+    fn mark_choices(&self, instruction: InstructionValue<'ctx>) -> Built<()> {
+        let operand = |instruction: InstructionValue<'ctx>, index| {
+            instruction.get_operand(index).and_then(|used| used.value())
+        };
+        let (Some(BasicValueEnum::IntValue(number)), Some(BasicValueEnum::IntValue(mark))) =
+            (operand(instruction, 0), operand(instruction, 1))
+        else {
+            return Ok(());
+        };
+        let Some(choice) = number
+            .as_instruction_value()
+            .filter(|choice| choice.get_opcode() == InstructionOpcode::Select)
+        else {
+            return Ok(());
+        };
+        let is_address = |value: &BasicValueEnum<'ctx>| part(self.module, *value).is_some();
+        let (
+            Some(BasicValueEnum::IntValue(condition)),
+            Some(BasicValueEnum::IntValue(one)),
+            Some(BasicValueEnum::IntValue(other)),
+        ) = (
+            operand(choice, 0),
+            operand(choice, 1).filter(is_address),
+            operand(choice, 2).filter(is_address),
+        )
+        else {
+            return Ok(());
+        };
+        if !mark.is_const() || users(choice).len() != 1 {
+            return Ok(());
+        }
+        self.builder.position_before(&choice);
+        let one = self.builder.build_or(one, mark, "")?;
+        let other = self.builder.build_or(other, mark, "")?;
+        let chosen = self.builder.build_select(condition, one, other, "")?;
+        if let Some(chosen) = chosen.as_instruction_value() {
+            instruction.replace_all_uses_with(&chosen);
+            instruction.erase_from_basic_block();
+            choice.erase_from_basic_block();
+        }
+        Ok(())
     }
 
     /// A choice between two addresses where ways meet.
@@ -324,6 +372,114 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
             }
         }
         Ok(())
+    }
+
+    /// Computes an address near a parameter once where all ways from there on hand it over: then it takes the parameter's
+    /// register, which else is moved on each way.
+    fn hand_over_together(&self, function: FunctionValue<'ctx>) -> Built<()> {
+        let dominance = Dominance::of(function);
+        let parameters = function.get_params();
+        let calls: Vec<InstructionValue<'ctx>> = instructions(function)
+            .into_iter()
+            .filter(|&instruction| {
+                CallSiteValue::try_from(instruction)
+                    .is_ok_and(|call| call.get_call_convention() == PRESERVE_NONE)
+            })
+            .collect();
+        let places: Vec<BasicBlock<'ctx>> =
+            calls.iter().filter_map(|call| call.get_parent()).collect();
+        for (position, &parameter) in parameters.iter().enumerate() {
+            // Other ways out return, or wait for ever.
+            for &home in dominance.blocks().iter().rev() {
+                let below = |block: BasicBlock<'ctx>| dominance.dominates(home, block);
+                let leaving: Vec<InstructionValue<'ctx>> = calls
+                    .iter()
+                    .zip(&places)
+                    .filter(|(_, place)| below(**place))
+                    .map(|(&call, _)| call)
+                    .collect();
+                if leaving.len() < 2 || places.contains(&home) {
+                    continue;
+                }
+                let handed = |call: &InstructionValue<'ctx>| {
+                    let value = call.get_operand(position as u32)?.value()?;
+                    self.near(value.as_instruction_value()?, parameter)
+                };
+                let Some(distance) = handed(&leaving[0]).filter(|distance| *distance != 0) else {
+                    continue;
+                };
+                if !leaving.iter().all(|call| handed(call) == Some(distance)) {
+                    continue;
+                }
+                let (Some(end), BasicValueEnum::PointerValue(base)) =
+                    (home.get_terminator(), parameter)
+                else {
+                    continue;
+                };
+                let word = self.context.i64_type();
+                let own: Vec<InstructionValue<'ctx>> = home.get_instructions().collect();
+                // What needs the parameter itself finds it in its register until the end.
+                let needs_it = |instruction: &InstructionValue<'ctx>| {
+                    let uses = instruction.get_operands().flatten();
+                    self.near(*instruction, parameter).is_none()
+                        && uses
+                            .filter_map(|used| used.value())
+                            .any(|value| value == parameter)
+                };
+                let start = match own.iter().any(needs_it) {
+                    true => own.len() - 1,
+                    false => own
+                        .iter()
+                        .position(|own| own.get_opcode() != InstructionOpcode::Phi)
+                        .unwrap_or_default(),
+                };
+                self.builder.position_before(own.get(start).unwrap_or(&end));
+                // LLVM would compute it from the parameter each time.
+                let address = self.beyond(base, word.const_int(distance as u64, true))?;
+                let address = self.in_register(address)?;
+                let behind = dominance
+                    .blocks()
+                    .iter()
+                    .filter(|&&block| block != home && below(block));
+                let behind = behind.flat_map(|block| block.get_instructions());
+                for instruction in own.into_iter().skip(start).chain(behind) {
+                    if let Some(other) = self.near(instruction, parameter) {
+                        self.builder.position_before(&instruction);
+                        let rest = word.const_int((other - distance) as u64, true);
+                        let new = match other == distance {
+                            true => address,
+                            false => self.beyond(address, rest)?,
+                        };
+                        if let Some(new) = new.as_instruction_value() {
+                            instruction.replace_all_uses_with(&new);
+                            instruction.erase_from_basic_block();
+                        }
+                    }
+                }
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// How far in bytes from a parameter the address is that an instruction computes, if that is constant.
+    fn near(
+        &self,
+        instruction: InstructionValue<'ctx>,
+        parameter: BasicValueEnum<'ctx>,
+    ) -> Option<i64> {
+        let operand = |index| instruction.get_operand(index).and_then(|used| used.value());
+        let is_address = instruction.get_opcode() == InstructionOpcode::GetElementPtr
+            && instruction.get_num_operands() == 2
+            && operand(0) == Some(parameter)
+            && instruction.get_gep_source_element_type().ok()
+                == Some(self.context.i8_type().into());
+        match operand(1) {
+            Some(BasicValueEnum::IntValue(index)) if is_address => {
+                index.get_sign_extended_constant()
+            }
+            _ => None,
+        }
     }
 
     /// The distance from one address to another.

@@ -24,8 +24,8 @@ use inkwell::module::Module;
 use inkwell::targets::TargetData;
 use inkwell::types::{BasicTypeEnum, IntType};
 use inkwell::values::{
-    BasicValue, BasicValueEnum, CallSiteValue, FunctionValue, InstructionOpcode, InstructionValue,
-    IntValue, PointerValue,
+    AnyValue, BasicValue, BasicValueEnum, CallSiteValue, FunctionValue, InstructionOpcode,
+    InstructionValue, IntValue, PointerValue,
 };
 use mimeo::hole::MAX_SHIFT;
 use std::collections::{BTreeMap, HashMap};
@@ -265,6 +265,8 @@ impl<'ctx> Folder<'_, 'ctx> {
             Op::Shl => Operation::ShiftLeft,
             Op::LShr | Op::AShr => Operation::ShiftRight,
             Op::And => Operation::And,
+            // Without a bit in common that is the sum.
+            Op::Or if is_disjoint(instruction) => Operation::Add,
             Op::Or => Operation::Or,
             Op::Xor => Operation::ExclusiveOr,
             _ => return None,
@@ -759,14 +761,11 @@ fn distance(from: &Expression, to: &Expression) -> Option<Expression> {
     Some(sum.signed_low(32))
 }
 
-/// A number without the constant that is added, and that constant. Bits that are set in an address are zero in it.
+/// A number without the constant that is added, and that constant.
 fn base_of(expression: &Expression) -> (&Expression, i64) {
     match expression {
-        Expression::Binary(operation, base, offset) => match (operation, &**base, &**offset) {
-            (Operation::Add, base, Expression::Constant(offset))
-            | (Operation::Or, base @ Expression::Address(_), Expression::Constant(offset)) => {
-                (base, *offset)
-            }
+        Expression::Binary(Operation::Add, base, offset) => match **offset {
+            Expression::Constant(offset) => (base, offset),
             _ => (expression, 0),
         },
         _ => (expression, 0),
@@ -785,6 +784,12 @@ fn scaled(number: Expression, size: i64) -> Expression {
             Expression::binary(Operation::Multiply, number, Expression::Constant(size))
         }
     }
+}
+
+/// Whether LLVM knows that the operands of an `or` have no bit in common.
+fn is_disjoint(instruction: InstructionValue<'_>) -> bool {
+    let text = instruction.print_to_string().to_string();
+    text.contains(" = or disjoint ")
 }
 
 /// Whether a mask is of all bits of a number.

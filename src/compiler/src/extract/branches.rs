@@ -8,6 +8,8 @@
 //! - a branch elsewhere before a jump inside the code becomes the opposite branch inside and a jump elsewhere, where
 //!   that is shorter;
 //! - a branch to a jump becomes one to where the jump goes, where that makes the code no longer;
+//! - in code that C patches, words of stack are pushed and popped, what is added to the stack pointer is added before it is
+//!   used, and numbers of 64 bits that have only 32 are moved as such;
 //! - `mov rax, [rip + EXIT]; jmp rax` becomes `jmp [rip + EXIT]`, and so does a load through a register: tail calls through
 //!   memory LLVM does not make;
 //! - what nothing leads to is dropped.
@@ -411,7 +413,7 @@ impl Code {
         }
     }
 
-    /// One or two words of stack are made by pushes, and left by pops where no register but those of the contract matters:
+    /// A few words of stack are made by pushes, and left by pops where no register but those of the contract matters:
     /// behind a call, which clobbers rcx, and where control leaves the code. Each takes a byte, arithmetic on rsp four.
     fn push_frames(&mut self) {
         const MAKE: [u8; 3] = [0x48, 0x83, 0xec];
@@ -422,11 +424,11 @@ impl Code {
             let Step::Plain(bytes, holes, _) = &self.steps[index] else {
                 continue;
             };
-            let (&[a, b, c, size @ (8 | 16)], true) = (&bytes[..], holes.is_empty()) else {
+            let (&[a, b, c, size @ (8 | 16 | 24)], true) = (&bytes[..], holes.is_empty()) else {
                 continue;
             };
             let word = match [a, b, c] {
-                MAKE => PUSH_RAX,
+                MAKE if size < 24 => PUSH_RAX,
                 LEAVE if self.is_behind_call(index) || self.only_leaves(index) => POP_RCX,
                 _ => continue,
             };
