@@ -95,9 +95,20 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer,
         }
         None => &arguments.build,
     };
-    for file in &header.files {
-        let path = directory.join(&file.name);
-        mimeo::table::replace_file(&path, file.text.as_bytes())
+    let files: Vec<_> = header
+        .files
+        .iter()
+        .map(|file| (directory.join(&file.name), &file.text))
+        .collect();
+    // What would fail for the last must not fail when the first has been replaced.
+    if let Some((path, _)) = files.iter().find(|(path, _)| path.is_dir()) {
+        return Err(Failure::input(
+            path.clone(),
+            "it is a directory, expected a file",
+        ));
+    }
+    for (path, text) in files {
+        mimeo::table::replace_file(&path, text.as_bytes())
             .map_err(|error| Failure::table(&path, error))?;
     }
     let size = |part: fn(&mimeo_compiler::contract::CStencil) -> usize| {

@@ -207,7 +207,7 @@ pub(super) struct Known {
     state: State,
     files: Files,
     operands: &'static str,
-    /// In its digest: cflags, and names sorted without those of `__pycache__`.
+    /// In its digest: cflags, and names sorted and without those of `__pycache__`.
     digest: (bool, bool),
 }
 
@@ -373,13 +373,15 @@ impl Contract {
     pub(super) fn trees(&self) -> Option<&'static str> {
         let is_it = |known: &&Known| {
             let declares = |name| self.symbols.iter().any(|symbol| symbol.name == name);
-            let digest = (self.digest.has_cflags, self.digest.is_sorted);
+            let (cflags, is_sorted) = known.digest;
+            let digest = &self.digest;
             known.cases == self.cases
                 && known.entry == self.entry
                 && known.state == self.state
                 && known.files == self.files
                 && declares(known.operands)
-                && known.digest == digest
+                && digest.has_cflags == cflags
+                && [digest.is_sorted, digest.skips_caches] == [is_sorted; 2]
         };
         KNOWN.iter().find(is_it).map(|known| known.trees)
     }

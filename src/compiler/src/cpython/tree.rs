@@ -305,32 +305,20 @@ mod tests {
     fn versions() {
         let found = |text: &str| {
             with(PATCHLEVEL, text, |source| match version(source) {
-                Ok((version, full)) => format!("{}: {full}", version.name),
+                Ok(version) => version,
                 Err(error) => {
                     let error = error.to_string();
                     error.replace(&source.display().to_string(), "SOURCE")
                 }
             })
         };
-        let missing =
-            "SOURCE/Include/patchlevel.h: it does not define PY_MAJOR_VERSION and PY_MINOR_VERSION";
+        let missing = "SOURCE/Include/patchlevel.h: it does not define PY_VERSION";
         let rows = [
             (
-                "#define PY_MAJOR_VERSION 3\n#define PY_MINOR_VERSION 13\n",
-                "3.13: 3.13",
+                "#define PY_MAJOR_VERSION 3\n#define PY_VERSION      \"3.14.0a2+\"\n",
+                "3.14.0a2+",
             ),
-            (
-                "#define PY_VERSION      \"3.14.0a2\"\n#define PY_MAJOR_VERSION   3\n#define PY_MINOR_VERSION   14\n",
-                "3.14: 3.14.0a2",
-            ),
-            (
-                "#define PY_MAJOR_VERSION 3\n#define PY_MINOR_VERSION 12\n",
-                "SOURCE/Include/patchlevel.h is of CPython 3.12; there are contracts for 3.13 and 3.14",
-            ),
-            (
-                "#define PY_MAJOR_VERSION 3\n#define PY_MINOR_VERSION_2 13\n",
-                missing,
-            ),
+            ("#define PY_VERSION_HEX 13\n", missing),
             ("", missing),
         ];
         for (text, expected) in rows {
@@ -373,36 +361,9 @@ mod tests {
     }
 
     #[test]
-    fn a_makefile_says_what_is_built() {
-        let found = |makefile: &str| {
-            with("Makefile", makefile, |build| match configured(build) {
-                Ok((triple, debug)) => format!("{triple} {debug}"),
-                Err(error) => error
-                    .to_string()
-                    .replace(&build.display().to_string(), "BUILD"),
-            })
-        };
-        let rows = [
-            ("all:\n", "x86_64-pc-linux-gnu false"),
-            (
-                "\t$(PY) $(srcdir)/Tools/jit/build.py x86_64-unknown-linux-gnu\n",
-                "x86_64-unknown-linux-gnu false",
-            ),
-            (
-                "\tpython3 ../Tools/jit/build.py x86_64-pc-linux-gnu --debug\n",
-                "x86_64-pc-linux-gnu true",
-            ),
-            (
-                "\tpython3 ../Tools/jit/build.py -d x86_64-pc-linux-gnu\n",
-                "x86_64-pc-linux-gnu true",
-            ),
-            (
-                "\tpython3 ../Tools/jit/build.py aarch64-unknown-linux-gnu\n",
-                "BUILD/Makefile: it is configured for aarch64-unknown-linux-gnu, expected x86-64 Linux",
-            ),
-        ];
-        for (makefile, expected) in rows {
-            assert_eq!(found(makefile), expected);
-        }
+    fn a_word_is_no_part_of_a_longer_one() {
+        assert_eq!(place_of("CASES _CASE CASE\nCASE", "CASE"), Some(12));
+        assert_eq!(place_of("CASES", "CASE"), None);
+        assert_eq!(place_of("x #include \"y\"\n", "#include \"y\"\n"), Some(2));
     }
 }
