@@ -101,6 +101,10 @@ impl Form {
         }
     }
 
+    fn contract(self) -> String {
+        format!("the contract of {}", self.known)
+    }
+
     fn minor(self) -> &'static str {
         &self.version[..4]
     }
@@ -511,10 +515,7 @@ fn each_form_has_its_contract_files_and_digest() {
         ] {
             let output = tree.run(arguments);
             assert!(output.status.success(), "{}", text(&output.stderr));
-            let said = format!(
-                "CPython {} (the contract of {}), ",
-                form.version, form.known
-            );
+            let said = format!("CPython {} ({}), ", form.version, form.contract());
             assert_says(&text(&output.stdout), &[&said, " 64 stencils, "]);
             let header = fs::read_to_string(tree.header_path()).unwrap();
             if there_is_python {
@@ -680,6 +681,422 @@ fn the_header_goes_where_it_is_asked_for() {
         assert!(fs::read_to_string(path.join(form.files()[0])).unwrap() == header);
         assert!(path.join("jit_stencils.h").is_file());
     }
+}
+
+// ---- Checking -----------------------------------------------------------------------------------------------------
+
+impl Tree {
+    /// The exit code of a check, and what it says.
+    fn check(&self, arguments: &[&str]) -> (i32, String) {
+        let mut all = vec!["--check"];
+        all.extend(arguments);
+        let output = self.run(&all);
+        assert_eq!(text(&output.stderr), "");
+        (output.status.code().unwrap(), text(&output.stdout))
+    }
+
+    /// Checks a header with something wrong, and finds these texts in what is said of it.
+    fn is_not(&self, arguments: &[&str], parts: &[&str]) {
+        let (code, said) = self.check(arguments);
+        assert_eq!(code, 1, "{said}");
+        let summary = format!(
+            ": not the header of CPython {} ({}) in ",
+            self.form.version,
+            self.form.contract()
+        );
+        assert_says(said.lines().last().unwrap(), &[&summary]);
+        assert_says(&said, parts);
+    }
+
+    /// The header with a change, which is not left behind.
+    fn with_header(&self, change: impl FnOnce(&str) -> String, check: impl FnOnce(&Self)) {
+        let old = fs::read_to_string(self.header_path()).unwrap();
+        let new = change(&old);
+        assert!(new != old, "nothing was changed");
+        fs::write(self.header_path(), new).unwrap();
+        check(self);
+        fs::write(self.header_path(), old).unwrap();
+    }
+}
+
+#[test]
+fn a_header_is_checked_in_each_form() {
+    if !there_is_clang() {
+        return;
+    }
+    for form in FORMS {
+        let tree = Tree::of(form);
+        for arguments in [&[][..], &["--debug"], &["--cflags", "-DA=1"]] {
+            tree.header(arguments);
+            let before = names(&tree.build());
+            let (code, said) = tree.check(arguments);
+            assert_eq!(code, 0, "{said}");
+            let found = format!(
+                "{}: the header of CPython {} ({}) in ",
+                form.files()[0],
+                form.version,
+                form.contract()
+            );
+            assert_says(
+                &said,
+                &[
+                    &found,
+                    "; 64 of 64 stencils, the code of 64 keeps the rules",
+                ],
+            );
+            assert_eq!(names(&tree.build()), before);
+        }
+    }
+}
+
+#[test]
+fn a_header_of_other_inputs_is_told_by_them() {
+    if !there_is_clang() {
+        return;
+    }
+    for form in [Form::OF_3_13, Form::OF_3_14] {
+        let tree = Tree::of(form);
+        tree.header(&[]);
+        let changes = [
+            (tree.source().join(CASES), "it was made of another "),
+            (tree.build().join("pyconfig.h"), "it was made of another "),
+            (
+                tree.source().join("Tools/jit/nested/new.txt"),
+                "it was made of another ",
+            ),
+        ];
+        for (path, problem) in changes {
+            let old = fs::read_to_string(&path).ok();
+            fs::write(&path, format!("{}\n", old.as_deref().unwrap_or_default())).unwrap();
+            let named = match path.ends_with("new.txt") {
+                true => tree.source().join("Tools/jit"),
+                false => path.clone(),
+            };
+            let problem = format!("{problem}{}\n", named.display());
+            tree.is_not(&[], &["the digest is ", ", expected ", &problem]);
+            let (_, said) = tree.check(&[]);
+            assert_eq!(said.matches("it was made of").count(), 1, "{said}");
+            match old {
+                Some(old) => fs::write(&path, old).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+        }
+        tree.is_not(
+            &["--debug"],
+            &[
+                "the digest is ",
+                "it was made of another target than x86_64-pc-linux-gnu, a debug build\n",
+            ],
+        );
+        // Whether they are part of the digest or not.
+        let flags = "it was made of other flags than \"-DA=1\"\n";
+        tree.is_not(&["--cflags", "-DA=1"], &[flags]);
+        let (_, said) = tree.check(&["--cflags", "-DA=1"]);
+        assert_eq!(said.contains("the digest is "), form.has_cflags, "{said}");
+        tree.makefile("x86_64-pc-linux-gnu --cflags=\"-DA=1\"");
+        tree.is_not(&[], &[flags]);
+        assert_eq!(tree.check(&["--cflags", ""]).0, 0);
+    }
+}
+
+#[test]
+fn the_order_of_files_is_told_from_their_contents() {
+    if !there_is_clang() {
+        return;
+    }
+    let tree = Tree::of(FORMS[0]);
+    tree.header(&[]);
+    let cache = tree.source().join("Tools/jit/__pycache__");
+    fs::create_dir(&cache).unwrap();
+    fs::write(cache.join("x.pyc"), "x").unwrap();
+    tree.is_not(
+        &[],
+        &[
+            "the digest is ",
+            "its inputs are the same, but Tools/jit has its files in another order",
+        ],
+    );
+}
+
+#[test]
+fn a_damaged_header_is_refused_with_its_stencil() {
+    if !there_is_clang() {
+        return;
+    }
+    for form in [Form::OF_3_13, Form::OF_3_14] {
+        let tree = Tree::of(form);
+        tree.header(&[]);
+        let line_of = |header: &str, start: &str| {
+            let line = header
+                .lines()
+                .find(|line| line.trim_start().starts_with(start));
+            line.unwrap_or_else(|| panic!("no line begins with {start}"))
+                .to_owned()
+        };
+        // A stencil that is not there, and one that nobody asked for.
+        tree.with_header(
+            |header| header.replacen(&line_of(header, "[_LOOP] ="), "", 1),
+            |tree| {
+                tree.is_not(
+                    &[],
+                    &[
+                        ": _LOOP has no stencil\n",
+                        ": _LOOP is in no array, and is not ",
+                    ],
+                )
+            },
+        );
+        tree.with_header(
+            |header| header.replace("_LOOP", "_LOOPS"),
+            |tree| {
+                let problem = format!(": _LOOPS is no uop of {CASES}\n");
+                tree.is_not(
+                    &[],
+                    &[
+                        ": _LOOP has no stencil\n",
+                        &problem,
+                        "; 63 of 64 stencils, ",
+                    ],
+                );
+            },
+        );
+        // Sizes that are not those of the bytes.
+        tree.with_header(
+            |header| {
+                let line = line_of(header, "[_LOOP] =");
+                header.replacen(&line, &line.replace("{emit__LOOP, ", "{emit__LOOP, 1"), 1)
+            },
+            |tree| {
+                tree.is_not(
+                    &[],
+                    &["group _LOOP says 1", " bytes of code, but code_body has "],
+                )
+            },
+        );
+        // A jump out of the code.
+        let changed_code = |header: &str, uop: &str, from: &str, to: &str| {
+            let start = header.find(&format!("emit_{uop}(")).unwrap();
+            let end = start + header[start..].find("memcpy(").unwrap();
+            let body = start + header[start..end].find("code_body").unwrap();
+            let changed = header[body..end].replacen(from, to, 1);
+            assert!(changed != header[body..end], "{uop} has no {from}");
+            format!("{}{changed}{}", &header[..body], &header[end..])
+        };
+        tree.with_header(
+            |header| {
+                changed_code(
+                    header,
+                    "_ADD",
+                    " = {\n        0x49, 0x8b,",
+                    " = {\n        0xeb, 0x70,",
+                )
+            },
+            |tree| {
+                tree.is_not(
+                    &[],
+                    &[": _ADD, hot code at 0x0", "the code of 63 keeps the rules"],
+                )
+            },
+        );
+        // A register of the convention is overwritten: xor r12d, r12d.
+        tree.with_header(
+            |header| {
+                changed_code(
+                    header,
+                    "_ADD",
+                    " = {\n        0x49, 0x8b, 0x46,",
+                    " = {\n        0x45, 0x31, 0xe4,",
+                )
+            },
+            |tree| tree.is_not(&[], &[": _ADD, hot code at 0x"]),
+        );
+        // Holes: of an unknown kind, with something else under it, in another place, filled with what is far away.
+        let hole = |header: &str, uop: &str, what: &str| {
+            let start = header.find(&format!("emit_{uop}(")).unwrap();
+            let patch = header[start..].find(what).unwrap() + start;
+            let line = header[patch..].lines().next().unwrap();
+            (patch, line.to_owned())
+        };
+        for (from, to, problem) in [
+            (
+                "patch_32r(",
+                "patch_16(",
+                "patch_16 is no patch of stencils",
+            ),
+            ("->jump_target]", "->target]", "hot code at 0x"),
+            (" + -0x4", " + -0x40000000000", "hot code at 0x"),
+        ] {
+            tree.with_header(
+                |header| {
+                    let (place, line) = hole(header, "_GUARD_NOT_ZERO", "patch_32r(code");
+                    let changed = line.replacen(from, to, 1);
+                    format!(
+                        "{}{changed}{}",
+                        &header[..place],
+                        &header[place + line.len()..]
+                    )
+                },
+                |tree| tree.is_not(&[], &[": _GUARD_NOT_ZERO", problem]),
+            );
+        }
+        tree.with_header(
+            |header| {
+                let (place, line) = hole(header, "_FATAL_ERROR", "patch_64(data");
+                let value = line.find(", ").unwrap();
+                format!(
+                    "{}, instruction->target);{}",
+                    &header[..place + value],
+                    &header[place + line.len()..]
+                )
+            },
+            |tree| tree.is_not(&[], &["_FATAL_ERROR: it depends on its instruction"]),
+        );
+        // What is no header at all.
+        for (contents, problem) in [
+            ("", "no function is called `emit_NAME`"),
+            ("int emit__NOP(", ".h:1:"),
+        ] {
+            tree.with_header(
+                |_| contents.to_owned(),
+                |tree| tree.is_not(&[], &[problem, "; 0 of 64 stencils"]),
+            );
+        }
+        assert_eq!(tree.check(&[]).0, 0);
+    }
+}
+
+#[test]
+fn a_header_of_another_contract_is_refused() {
+    if !there_is_clang() {
+        return;
+    }
+    let [old, new] = [Form::OF_3_13, Form::OF_3_14].map(Tree::of);
+    let headers = [&old, &new].map(|tree| tree.header(&[]));
+    fs::write(old.header_path(), &headers[1]).unwrap();
+    fs::write(new.header_path(), &headers[0]).unwrap();
+    old.is_not(
+        &[],
+        &[
+            "the digest is ",
+            "there is no trampoline, through which C enters",
+            "shim is in no array, and is not trampoline",
+            "the group of _NOP has {{0}} behind its sizes, expected {}",
+        ],
+    );
+    new.is_not(
+        &[],
+        &[
+            "there is no shim, through which C enters",
+            "the group of _NOP has {} behind its sizes, expected {{0}}",
+            ": _GUARD_NOT_ZERO, hot code at 0x",
+        ],
+    );
+    // A guard where stencils should be, and stencils where the guard should be.
+    let guard = fs::read_to_string(new.build().join("jit_stencils.h")).unwrap();
+    fs::write(old.header_path(), guard).unwrap();
+    let guarded = "a guard that includes jit_stencils-x86_64-pc-linux-gnu.h";
+    old.is_not(
+        &[],
+        &[&format!(
+            "jit_stencils.h: it has {guarded}, expected the stencils"
+        )],
+    );
+    fs::write(new.build().join("jit_stencils.h"), &headers[1]).unwrap();
+    new.is_not(
+        &[],
+        &[&format!(
+            "jit_stencils.h: it has the stencils, expected {guarded}"
+        )],
+    );
+}
+
+#[test]
+fn a_guard_leads_to_the_stencils() {
+    if !there_is_clang() {
+        return;
+    }
+    let tree = Tree::of(Form::OF_3_14);
+    tree.header(&[]);
+    let [stencils, guard] = tree.form.files().map(|file| tree.build().join(file));
+    let text = fs::read_to_string(&guard).unwrap();
+    for (name, problem) in [
+        (
+            "jit_stencils-aarch64.h",
+            "it has a guard that includes jit_stencils-aarch64.h, expected a guard that includes jit_stencils-x86",
+        ),
+        (
+            "../jit_stencils-x86_64-pc-linux-gnu.h",
+            "expected the name of a file in the same directory, found `../jit",
+        ),
+    ] {
+        fs::write(
+            &guard,
+            text.replace("jit_stencils-x86_64-pc-linux-gnu.h", name),
+        )
+        .unwrap();
+        tree.is_not(&[], &["jit_stencils.h: ", problem, "; 0 of 64 stencils"]);
+    }
+    fs::remove_file(&guard).unwrap();
+    tree.is_not(&[], &["jit_stencils.h: there is no such file"]);
+    fs::write(&guard, text).unwrap();
+    fs::rename(&stencils, tree.directory.path().join("elsewhere")).unwrap();
+    tree.is_not(
+        &[],
+        &["jit_stencils-x86_64-pc-linux-gnu.h: there is no such file"],
+    );
+}
+
+#[test]
+fn the_code_of_another_generator_is_not_checked() {
+    if !there_is_clang() {
+        return;
+    }
+    let tree = Tree::new();
+    tree.header(&[]);
+    tree.with_header(
+        |header| {
+            let mut lines: Vec<&str> = header.lines().collect();
+            lines[1] = "// $ python3 Tools/jit/build.py x86_64-pc-linux-gnu";
+            lines.remove(2);
+            // Which may be right by its own convention.
+            lines.join("\n").replace("0x49, 0x8b", "0x4d, 0x8b")
+        },
+        |tree| {
+            let (code, said) = tree.check(&[]);
+            assert_eq!(code, 0, "{said}");
+            assert_says(
+                &said,
+                &["64 of 64 stencils, their code is not checked, for it is not of mimeo "],
+            );
+            fs::write(tree.build().join("pyconfig.h"), "").unwrap();
+            tree.is_not(&[], &["the digest is "]);
+        },
+    );
+}
+
+#[test]
+fn what_cannot_be_checked_is_an_error() {
+    let tree = Tree::new();
+    for arguments in [&["--jobs", "2"][..], &["--clang", "clang"], &["--out", "-"]] {
+        let mut all = vec!["--check"];
+        all.extend(arguments);
+        assert_eq!(tree.run(&all).status.code(), Some(2), "{arguments:?}");
+    }
+    tree.is_not(&[], &["jit_stencils.h: there is no such file"]);
+    let out = tree.directory.path().join("out").display().to_string();
+    for (arguments, problem) in [
+        (&["--out", out.as_str()][..], "/out: "),
+        (&[], "jit_stencils.h: "),
+    ] {
+        let _ = fs::create_dir(tree.header_path());
+        let mut all = vec!["--check"];
+        all.extend(arguments);
+        let output = tree.run(&all);
+        assert_eq!(output.status.code(), Some(3));
+        assert_says(&text(&output.stderr), &[problem]);
+    }
+    fs::remove_file(tree.source().join(JIT)).unwrap();
+    assert_eq!(tree.run(&["--check"]).status.code(), Some(3));
 }
 
 // ---- Errors of the sources -----------------------------------------------------------------------------------------

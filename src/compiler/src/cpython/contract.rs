@@ -4,7 +4,9 @@
 
 use super::CPythonError;
 use super::digest::Recipe;
-use crate::symbol::{HoleSymbol, SymbolMeanings};
+use crate::symbol::HoleSymbol;
+#[cfg(llvm)]
+use crate::symbol::SymbolMeanings;
 use mimeo::hole::HoleValue;
 use std::path::Path;
 
@@ -58,6 +60,7 @@ impl Entry {
     }
 
     /// The function in it.
+    #[cfg(llvm)]
     pub(super) const fn function(self) -> &'static str {
         match self {
             Self::Trampoline => "_ENTRY",
@@ -387,6 +390,7 @@ impl Contract {
     }
 
     /// The parameters of the functions that copy and patch.
+    #[cfg(llvm)]
     pub(super) const fn parameters(&self) -> [&'static str; 2] {
         let instruction = match self.state {
             State::Starts => "const _PyUOpInstruction *instruction, uintptr_t instruction_starts[]",
@@ -407,6 +411,7 @@ impl Contract {
     }
 
     /// What stands behind the groups.
+    #[cfg(llvm)]
     pub(super) const fn footer(&self) -> &'static [&'static str] {
         match self.state {
             State::Starts => &[],
@@ -420,6 +425,7 @@ impl Contract {
     }
 
     /// Which symbols are holes.
+    #[cfg(llvm)]
     pub(super) fn holes(&self) -> SymbolMeanings {
         let symbols = self.symbols.iter();
         symbols.fold(SymbolMeanings::default(), |meanings, symbol| {
@@ -449,6 +455,7 @@ impl Contract {
     }
 
     /// Whether a value is the instruction's, of which two stencils have none.
+    #[cfg(llvm)]
     pub(super) fn is_of_instruction(value: HoleValue) -> bool {
         matches!(
             value,

@@ -3,7 +3,7 @@
 
 use super::CPythonError;
 use super::contract::words;
-use super::tree::Tree;
+use super::tree::{CASES, Tree};
 use crate::format::hex;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -152,10 +152,10 @@ pub(super) fn digest(tree: &Tree) -> Result<String, CPythonError> {
             Input::Triple => hasher.update(tree.triple.as_bytes()),
             Input::Debug => hasher.update([u8::from(tree.debug)]),
             Input::Cflags => hasher.update(tree.cflags.as_bytes()),
-            Input::Cases => hasher.update(read(&tree.source.join("Python/executor_cases.c.h"))?),
+            Input::Cases => hasher.update(read(&tree.source.join(CASES))?),
             Input::Configuration => hasher.update(read(&tree.build.join("pyconfig.h"))?),
             Input::Generator => {
-                for file in generator(&tree.source.join("Tools/jit"), recipe)? {
+                for file in generator(&tree.source.join(TOOLS), recipe)? {
                     hasher.update(read(&file)?);
                 }
             }
@@ -163,6 +163,38 @@ pub(super) fn digest(tree: &Tree) -> Result<String, CPythonError> {
     }
     Ok(hex(&hasher.finalize()))
 }
+
+/// The inputs of a header, each with a short digest of its own, which says where those of two headers differ.
+pub(super) fn inputs(tree: &Tree) -> Result<[(&'static str, String); 5], CPythonError> {
+    // The order of the files depends on nothing but their names.
+    let recipe = Recipe {
+        is_sorted: true,
+        skips_caches: true,
+        ..Recipe::default()
+    };
+    let mut tools = Sha256::new();
+    for file in generator(&tree.source.join(TOOLS), &recipe)? {
+        tools.update(read(&file)?);
+    }
+    let target = format!("{} {}", tree.triple, tree.debug);
+    let inputs = [
+        (CASES, Sha256::digest(read(&tree.source.join(CASES))?)),
+        (
+            "pyconfig.h",
+            Sha256::digest(read(&tree.build.join("pyconfig.h"))?),
+        ),
+        (TOOLS, tools.finalize()),
+        ("target", Sha256::digest(target)),
+        ("flags", Sha256::digest(&tree.cflags)),
+    ];
+    Ok(inputs.map(|(name, digest)| (name, hex(&digest[..INPUT_BYTES]))))
+}
+
+/// How many bytes of an input's digest are written: it only has to tell two inputs apart.
+const INPUT_BYTES: usize = 6;
+
+/// Where the generator is.
+const TOOLS: &str = "Tools/jit";
 
 fn read(path: &Path) -> Result<Vec<u8>, CPythonError> {
     std::fs::read(path).map_err(|error| CPythonError::io(path, error))
