@@ -5,7 +5,6 @@
 mod programs;
 
 use mimeo_compiler::target::LLVM_MAJOR;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,19 +13,102 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const CASES: &str = "Python/executor_cases.c.h";
+const JIT: &str = "Python/jit.c";
 const TEMPLATE: &str = "Tools/jit/template.c";
+const TRAMPOLINE: &str = "Tools/jit/trampoline.c";
+const SHIM: &str = "Tools/jit/shim.c";
+const BUILD: &str = "Tools/jit/build.py";
+const TARGETS: &str = "Tools/jit/_targets.py";
 const PATCHLEVEL: &str = "Include/patchlevel.h";
 
-/// The files of the tree, in the order in which they are written.
-const FILES: [&str; 7] = [
-    PATCHLEVEL,
-    "Include/Python.h",
-    "Include/internal/pycore_toy.h",
-    CASES,
-    TEMPLATE,
-    "Tools/jit/trampoline.c",
-    "Tools/jit/nested/notes.txt",
+const TRIPLE: &str = "x86_64-pc-linux-gnu";
+
+/// A form that CPython's tree has had, as the toy's.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    version: &'static str,
+    /// What `mimeo cpython` calls the contract.
+    known: &'static str,
+    operands: u8,
+    /// Whether a guard includes the header's file.
+    is_guarded: bool,
+    /// Whether the digest is also of the flags.
+    has_cflags: bool,
+    /// Whether the digest is of sorted files, and of no caches.
+    is_sorted: bool,
+}
+
+const FORMS: [Form; 6] = [
+    Form {
+        version: "3.13.5",
+        known: "3.13.5 to 3.13.11",
+        operands: 1,
+        is_guarded: false,
+        has_cflags: false,
+        is_sorted: false,
+    },
+    Form {
+        version: "3.13.99",
+        known: "3.13.12 to 3.13.15",
+        operands: 1,
+        is_guarded: false,
+        has_cflags: false,
+        is_sorted: true,
+    },
+    Form {
+        version: "3.14.0a1+",
+        known: "3.14.0a1+ of October 2024 to 8 November 2024",
+        operands: 1,
+        is_guarded: false,
+        has_cflags: false,
+        is_sorted: false,
+    },
+    Form {
+        version: "3.14.0a2",
+        known: "3.14.0a1+ from 9 November 2024 on, and 3.14.0a2",
+        operands: 2,
+        is_guarded: false,
+        has_cflags: false,
+        is_sorted: false,
+    },
+    Form {
+        version: "3.14.0",
+        known: "3.14.0 to 3.14.2",
+        operands: 2,
+        is_guarded: true,
+        has_cflags: true,
+        is_sorted: false,
+    },
+    Form {
+        version: "3.14.99",
+        known: "3.14.3 to 3.14.7",
+        operands: 2,
+        is_guarded: true,
+        has_cflags: true,
+        is_sorted: true,
+    },
 ];
+
+impl Form {
+    const OF_3_13: Self = FORMS[1];
+    const OF_3_14: Self = FORMS[5];
+
+    /// The files, in the order in which they are written.
+    fn files(self) -> [&'static str; 2] {
+        match self.is_guarded {
+            true => ["jit_stencils-x86_64-pc-linux-gnu.h", "jit_stencils.h"],
+            false => ["jit_stencils.h", ""],
+        }
+    }
+
+    fn contract(self) -> String {
+        format!("the contract of {}", self.known)
+    }
+
+    fn minor(self) -> &'static str {
+        &self.version[..4]
+    }
+}
 
 /// The clang of the linked LLVM's version, under one of the names that `mimeo cpython` tries.
 fn clang() -> Option<String> {
@@ -56,35 +138,84 @@ fn of_tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cpython")
 }
 
+/// Copies a directory's files, and those of the directories in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => fs::write(to, fs::read(entry.path()).unwrap()).unwrap(),
+        }
+    }
+}
+
 /// A copy of the tree with a build directory, in a directory of their own.
 struct Tree {
     directory: TempDir,
+    form: Form,
 }
 
 impl Tree {
     fn new() -> Self {
-        let tree = Self {
-            directory: tempfile::tempdir().unwrap(),
-        };
-        for file in FILES {
-            let path = tree.source().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::copy(of_tests().join("tree").join(file), path).unwrap();
-        }
+        Self::of(Form::OF_3_13)
+    }
+
+    fn of(form: Form) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let tree = Self { directory, form };
+        copy(&of_tests().join("tree"), &tree.source());
+        let files = format!("tree-{}", form.minor());
+        copy(&of_tests().join(files), &tree.source());
+        let patchlevel = format!(
+            "/* The version and form that this stand-in for CPython's source tree pretends to have. */\n\
+             #define PY_MAJOR_VERSION 3\n#define PY_MINOR_VERSION {}\n#define PY_VERSION \"{}\"\n\
+             #define OPERANDS {}\n",
+            &form.minor()[2..],
+            form.version,
+            form.operands
+        );
+        fs::write(tree.source().join(PATCHLEVEL), patchlevel).unwrap();
+        tree.take_form();
         fs::create_dir(tree.build()).unwrap();
         fs::write(tree.build().join("pyconfig.h"), "#define CONFIGURED 1\n").unwrap();
-        tree.makefile("x86_64-pc-linux-gnu");
+        tree.makefile(TRIPLE);
         tree
     }
 
-    fn of_version(major: u32, minor: u32) -> Self {
-        let tree = Self::new();
-        let patchlevel = format!(
-            "#define PY_MAJOR_VERSION {major}\n#define PY_MINOR_VERSION {minor}\n\
-             #define PY_VERSION \"{major}.{minor}.0a2\"\n"
-        );
-        fs::write(tree.source().join(PATCHLEVEL), patchlevel).unwrap();
-        tree
+    /// The files of a version are those of its last release.
+    fn take_form(&self) {
+        let form = self.form;
+        if !form.has_cflags {
+            self.edit(TARGETS, "    hasher.update(cflags.encode())\n", "");
+        }
+        if !form.is_sorted {
+            self.edit(TARGETS, "sorted(filenames)", "filenames");
+            let skip = "        if dirpath.endswith(\"__pycache__\"):\n            continue\n";
+            self.edit(TARGETS, skip, "");
+        }
+        if !form.is_guarded {
+            let files = "for triple in sys.argv[1:]:\n    print(f\"jit_stencils-{triple}.h\")\n";
+            self.edit(BUILD, files, "");
+        }
+        if form.minor() == "3.14" && form.operands == 1 {
+            let second = "    HOLE(uint64_t, _operand1, _JIT_OPERAND1)\n";
+            self.edit(TEMPLATE, second, "");
+            self.edit(TEMPLATE, "_JIT_OPERAND0", "_JIT_OPERAND");
+        }
+        if form.minor() == "3.14" && !form.is_guarded {
+            // The entry knew the executor still.
+            let executor = "HOLE(_PyExecutorObject *, executor, _JIT_EXECUTOR)";
+            let call = "    executor->references += 1;\n    Code *target = first(frame, stack_pointer, tstate);\n    \
+                        executor->references -= 1;\n    return target;";
+            let replaced = format!("    {executor}\n{call}");
+            self.edit(
+                SHIM,
+                "    return first(frame, stack_pointer, tstate);",
+                &replaced,
+            );
+        }
     }
 
     /// With a change to one of the files, which has to have the text.
@@ -120,8 +251,9 @@ impl Tree {
         self.directory.path().join("build")
     }
 
+    /// The file that has the stencils.
     fn header_path(&self) -> PathBuf {
-        self.build().join("jit_stencils.h")
+        self.build().join(self.form.files()[0])
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -146,14 +278,20 @@ impl Tree {
     /// Runs into an error, which leaves everything as it was, and returns what was said.
     fn refused(&self, arguments: &[&str]) -> String {
         const OLD: &str = "// the old header\n";
-        fs::write(self.header_path(), OLD).unwrap();
+        let files = self.form.files().map(|file| self.build().join(file));
+        let old = || files.iter().filter(|path| !path.is_dir());
+        for path in old() {
+            fs::write(path, OLD).unwrap();
+        }
         let before = names(&self.build());
         let output = self.run(arguments);
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(3), "{said}");
         assert_eq!(text(&output.stdout), "");
         assert!(!said.contains("panicked"), "{said}");
-        assert_eq!(fs::read_to_string(self.header_path()).unwrap(), OLD);
+        for path in old() {
+            assert_eq!(fs::read_to_string(path).unwrap(), OLD);
+        }
         assert_eq!(names(&self.build()), before);
         said
     }
@@ -207,7 +345,7 @@ fn run_traces(tree: &Tree, name: &str, flags: &[&str]) {
     let output = compiler.output().expect("there is a C compiler (cc)");
     assert!(output.status.success(), "{}", text(&output.stderr));
     for seed in ["1", "2", "3"] {
-        let output = Command::new(&program).args([seed, "300", "1000"]).output();
+        let output = Command::new(&program).args([seed, "120", "400"]).output();
         let output = output.unwrap();
         let said = text(&output.stderr);
         assert!(output.status.success(), "{name}, seed {seed}: {said}");
@@ -225,18 +363,18 @@ fn traces_end_as_interpreted(tree: &Tree, arguments: &[&str]) {
 }
 
 #[test]
-fn traces_end_as_interpreted_by_the_contract_of_3_13() {
-    traces_end_as_interpreted(&Tree::new(), &[]);
-}
-
-#[test]
-fn traces_end_as_interpreted_by_the_contract_of_3_14() {
-    traces_end_as_interpreted(&Tree::of_version(3, 14), &[]);
+fn traces_end_as_interpreted_by_each_contract() {
+    for form in FORMS {
+        println!("{}", form.known);
+        traces_end_as_interpreted(&Tree::of(form), &[]);
+    }
 }
 
 #[test]
 fn traces_end_as_interpreted_with_assertions() {
-    traces_end_as_interpreted(&Tree::new(), &["--debug"]);
+    for form in [Form::OF_3_13, Form::OF_3_14] {
+        traces_end_as_interpreted(&Tree::of(form), &["--debug"]);
+    }
 }
 
 // ---- The header's text ---------------------------------------------------------------------------------------------
@@ -318,59 +456,185 @@ fn the_header_names_no_directory_of_the_machine() {
     }
 }
 
-/// CPython's own generator goes through a directory and those in it, sorted by their names.
-fn walk(directory: &Path, found: &mut Vec<(String, Vec<PathBuf>)>) {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => walk(&path, found),
-            false => files.push(path),
-        }
+/// A python3 that runs the toy's generator, which is written for those that run CPython's.
+fn there_is_python() -> bool {
+    let mut python = Command::new("python3");
+    python.args(["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]);
+    let found = python.output().is_ok_and(|output| output.status.success());
+    if !found {
+        println!("SKIPPED: there is no python3 of 3.11 or later");
     }
-    found.push((directory.to_str().unwrap().to_owned(), files));
+    found
 }
 
-fn expected_digest(tree: &Tree, triple: &str, debug: bool) -> String {
-    let mut bytes = triple.as_bytes().to_vec();
-    bytes.push(debug.into());
-    bytes.extend(fs::read(tree.source().join(CASES)).unwrap());
-    bytes.extend(fs::read(tree.build().join("pyconfig.h")).unwrap());
-    let mut directories = Vec::new();
-    walk(&tree.source().join("Tools/jit"), &mut directories);
-    directories.sort();
-    for file in directories.iter().flat_map(|(_, files)| files) {
-        bytes.extend(fs::read(file).unwrap());
-    }
-    let digest = Sha256::digest(&bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The digest as the tree's own generator computes it.
+fn expected_digest(tree: &Tree, triple: &str, debug: bool, cflags: &str) -> String {
+    let mut python = Command::new("python3");
+    python.arg("-B").arg(tree.source().join(TARGETS));
+    let debug = u8::from(debug).to_string();
+    let output = python
+        .args([triple, &debug, cflags])
+        .arg(tree.build())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout).trim().to_owned()
+}
+
+fn digest_of(header: &str) -> &str {
+    header.lines().next().unwrap().trim_start_matches("// ")
 }
 
 #[test]
-fn the_first_line_is_the_digest_that_cpython_would_write() {
+fn each_form_has_its_contract_files_and_digest() {
     if !there_is_clang() {
         return;
     }
-    let tree = Tree::new();
-    for (directory, contents) in [("a", "1"), ("a-b", "2"), ("a/b", "3"), ("A", "4")] {
-        let directory = tree.source().join("Tools/jit").join(directory);
-        fs::create_dir_all(&directory).unwrap();
-        fs::write(directory.join("file"), contents).unwrap();
+    let there_is_python = there_is_python();
+    let flags = "-DFIRST=1 '-DSECOND=\"a b\"'";
+    for form in FORMS {
+        let tree = Tree::of(form);
+        let tools = tree.source().join("Tools/jit");
+        for (directory, contents) in [
+            ("a", "1"),
+            ("a-b", "2"),
+            ("a/b", "3"),
+            ("A", "4"),
+            ("__pycache__", "5"),
+            ("a/__pycache__", "6"),
+        ] {
+            fs::create_dir_all(tools.join(directory)).unwrap();
+            for file in ["second", "first", "_targets.cpython-311.pyc"] {
+                fs::write(tools.join(directory).join(file), contents).unwrap();
+            }
+        }
+        let before = names(&tree.build());
+        for (arguments, debug, cflags) in [
+            (&[][..], false, ""),
+            (&["--debug", "--cflags", flags], true, flags),
+        ] {
+            let output = tree.run(arguments);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            let said = format!("CPython {} ({}), ", form.version, form.contract());
+            assert_says(&text(&output.stdout), &[&said, " 64 stencils, "]);
+            let header = fs::read_to_string(tree.header_path()).unwrap();
+            if there_is_python {
+                let expected = expected_digest(&tree, TRIPLE, debug, cflags);
+                assert_eq!(digest_of(&header), expected, "{form:?} {arguments:?}");
+            }
+        }
+        let after = names(&tree.build());
+        let written: Vec<&str> = after.difference(&before).map(String::as_str).collect();
+        let mut files = form.files();
+        files.sort_unstable();
+        assert_eq!(
+            written,
+            files
+                .into_iter()
+                .filter(|file| !file.is_empty())
+                .collect::<Vec<_>>()
+        );
     }
-    for (triple, debug) in [
-        ("x86_64-pc-linux-gnu", false),
-        ("x86_64-unknown-linux-gnu", false),
-        ("x86_64-pc-linux-gnu", true),
-    ] {
-        tree.makefile(&format!("{triple}{}", if debug { " --debug" } else { "" }));
-        let header = tree.header(&[]);
-        let digest = expected_digest(&tree, triple, debug);
-        assert_eq!(header.lines().next(), Some(format!("// {digest}").as_str()));
+}
+
+#[test]
+fn the_digest_is_of_what_the_makefile_says() {
+    if !there_is_clang() || !there_is_python() {
+        return;
     }
-    tree.makefile("x86_64-pc-linux-gnu");
-    let header = tree.header(&["--debug"]);
-    let digest = expected_digest(&tree, "x86_64-pc-linux-gnu", true);
-    assert_eq!(header.lines().next(), Some(format!("// {digest}").as_str()));
+    let rows = [
+        (
+            "x86_64-unknown-linux-gnu",
+            "x86_64-unknown-linux-gnu",
+            false,
+            "",
+        ),
+        ("x86_64-pc-linux-gnu --debug", TRIPLE, true, ""),
+        (
+            "x86_64-pc-linux-gnu --output-dir . --pyconfig-dir . --cflags=\"\"",
+            TRIPLE,
+            false,
+            "",
+        ),
+        (
+            "-d --cflags=\"-DA=1  -DB='x y' -DC=\\\"$$\\\"\" x86_64-pc-linux-gnu -o . -p .",
+            TRIPLE,
+            true,
+            "-DA=1  -DB='x y' -DC=\"$\"",
+        ),
+    ];
+    let tree = Tree::of(Form::OF_3_14);
+    for (call, triple, debug, cflags) in rows {
+        tree.makefile(call);
+        let output = tree.run(&["--out", "-"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let expected = expected_digest(&tree, triple, debug, cflags);
+        assert_eq!(digest_of(&text(&output.stdout)), expected, "{call}");
+    }
+    // What the command line says counts more.
+    let output = tree.run(&["--cflags", "-DD", "--out", "-"]);
+    let expected = expected_digest(&tree, TRIPLE, true, "-DD");
+    assert_eq!(digest_of(&text(&output.stdout)), expected);
+}
+
+#[test]
+fn flags_reach_clang() {
+    if !there_is_clang() {
+        return;
+    }
+    let tree = Tree::with_nop("#ifdef EXTRA\nframe->fuel += EXTRA;\n#endif");
+    let code = |arguments: &[&str]| {
+        let header = tree.header(arguments);
+        let (_, rest) = header.split_once("emit__NOP(").unwrap();
+        rest.split_once("\n}\n").unwrap().0.to_owned()
+    };
+    let plain = code(&[]);
+    let extra = code(&["--cflags", "-O1 -DEXTRA=0x765432"]);
+    assert!(!plain.contains("765432") && extra.contains("765432"));
+    // Those of the build directory, unless others are asked for.
+    tree.makefile("x86_64-pc-linux-gnu --cflags=\"-DEXTRA='0x76 * 0x10000 + 0x5432'\"");
+    assert_eq!(code(&[]), extra);
+    assert_eq!(code(&["--cflags", ""]), plain);
+    assert_says(
+        &tree.refused(&["--cflags", "-DEXTRA='1"]),
+        &["the compiler's flags have a quote that is not closed: -DEXTRA='1"],
+    );
+    assert_says(
+        &tree.refused(&["--cflags", "-DEXTRA=+"]),
+        &["does not compile", CASES],
+    );
+}
+
+/// make takes the guard for the header: what it includes must never be newer.
+#[test]
+fn the_guard_is_written_last() {
+    if !there_is_clang() {
+        return;
+    }
+    let tree = Tree::of(Form::OF_3_14);
+    let [stencils, guard] = tree.form.files().map(|file| tree.build().join(file));
+    let changed = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
+    let configured = changed(&tree.build().join("pyconfig.h"));
+    for _ in 0..2 {
+        tree.header(&[]);
+        assert!(changed(&stencils) >= configured);
+        assert!(changed(&guard) >= changed(&stencils));
+    }
+    let included = fs::read_to_string(&guard).unwrap();
+    assert_says(
+        &included,
+        &["#if defined(__x86_64__) && defined(__linux__)\n\
+             #include \"jit_stencils-x86_64-pc-linux-gnu.h\"\n#else\n#error "],
+    );
+
+    // Where the guard cannot be written, its file stays the one that jit.c was compiled with.
+    fs::write(&stencils, "old").unwrap();
+    fs::remove_file(&guard).unwrap();
+    fs::create_dir(&guard).unwrap();
+    let output = tree.run(&[]);
+    assert_eq!(output.status.code(), Some(3));
+    assert_says(&text(&output.stderr), &["jit_stencils.h"]);
+    assert_eq!(fs::read_to_string(&stencils).unwrap(), "old");
 }
 
 #[test]
@@ -378,7 +642,7 @@ fn mimeo_diff_reads_the_header() {
     if !there_is_clang() {
         return;
     }
-    for tree in [Tree::new(), Tree::of_version(3, 14)] {
+    for tree in [Form::OF_3_13, Form::OF_3_14].map(Tree::of) {
         tree.header(&[]);
         let diff = |other: &Path| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_mimeo"));
@@ -388,8 +652,8 @@ fn mimeo_diff_reads_the_header() {
         let same = diff(&tree.header_path());
         assert_eq!(same.status.code(), Some(0), "{}", text(&same.stderr));
 
-        let changed = Tree::with_nop("frame->fuel += 1;");
-        changed.edit(PATCHLEVEL, "13", "14");
+        let changed = Tree::of(tree.form);
+        changed.edit(CASES, "case _NOP: {\n", "case _NOP: {\nframe->fuel += 1;\n");
         changed.header(&[]);
         let differs = diff(&changed.header_path());
         assert_eq!(differs.status.code(), Some(1), "{}", text(&differs.stderr));
@@ -407,13 +671,432 @@ fn the_header_goes_where_it_is_asked_for() {
     let output = tree.run(&["--out", "-"]);
     assert_eq!(text(&output.stderr), "");
     assert!(text(&output.stdout) == header);
-    let path = tree.directory.path().join("other.h");
-    let output = tree.run(&["--out", path.to_str().unwrap()]);
-    assert_says(
-        &text(&output.stdout),
-        &["other.h: CPython 3.13.99, 53 stencils"],
+    for (form, directory) in [(Form::OF_3_13, "new"), (Form::OF_3_14, "new/deeper")] {
+        let tree = Tree::of(form);
+        let header = tree.header(&[]);
+        let path = tree.directory.path().join(directory);
+        let output = tree.run(&["--out", path.to_str().unwrap()]);
+        let said = format!("{directory}: CPython {} (", form.version);
+        assert_says(&text(&output.stdout), &[&said]);
+        assert!(fs::read_to_string(path.join(form.files()[0])).unwrap() == header);
+        assert!(path.join("jit_stencils.h").is_file());
+    }
+}
+
+// ---- Checking -----------------------------------------------------------------------------------------------------
+
+impl Tree {
+    /// The exit code of a check, and what it says.
+    fn check(&self, arguments: &[&str]) -> (i32, String) {
+        let mut all = vec!["--check"];
+        all.extend(arguments);
+        let output = self.run(&all);
+        assert_eq!(text(&output.stderr), "");
+        (output.status.code().unwrap(), text(&output.stdout))
+    }
+
+    /// Checks a header with something wrong, and finds these texts in what is said of it.
+    fn is_not(&self, arguments: &[&str], parts: &[&str]) {
+        let (code, said) = self.check(arguments);
+        assert_eq!(code, 1, "{said}");
+        let summary = format!(
+            ": not the header of CPython {} ({}) in ",
+            self.form.version,
+            self.form.contract()
+        );
+        assert_says(said.lines().last().unwrap(), &[&summary]);
+        assert_says(&said, parts);
+    }
+
+    /// The header with a change, which is not left behind.
+    fn with_header(&self, change: impl FnOnce(&str) -> String, check: impl FnOnce(&Self)) {
+        let old = fs::read_to_string(self.header_path()).unwrap();
+        let new = change(&old);
+        assert!(new != old, "nothing was changed");
+        fs::write(self.header_path(), new).unwrap();
+        check(self);
+        fs::write(self.header_path(), old).unwrap();
+    }
+}
+
+#[test]
+fn a_header_is_checked_in_each_form() {
+    if !there_is_clang() {
+        return;
+    }
+    for form in FORMS {
+        let tree = Tree::of(form);
+        for arguments in [&[][..], &["--debug"], &["--cflags", "-DA=1"]] {
+            tree.header(arguments);
+            let before = names(&tree.build());
+            let (code, said) = tree.check(arguments);
+            assert_eq!(code, 0, "{said}");
+            let found = format!(
+                "{}: the header of CPython {} ({}) in ",
+                form.files()[0],
+                form.version,
+                form.contract()
+            );
+            assert_says(
+                &said,
+                &[
+                    &found,
+                    "; 64 of 64 stencils, the code of 64 keeps the rules",
+                ],
+            );
+            assert_eq!(names(&tree.build()), before);
+        }
+    }
+}
+
+#[test]
+fn a_header_of_other_inputs_is_told_by_them() {
+    if !there_is_clang() {
+        return;
+    }
+    for form in [Form::OF_3_13, Form::OF_3_14] {
+        let tree = Tree::of(form);
+        tree.header(&[]);
+        let changes = [
+            (tree.source().join(CASES), "it was made of another "),
+            (tree.build().join("pyconfig.h"), "it was made of another "),
+            (
+                tree.source().join("Tools/jit/nested/new.txt"),
+                "it was made of another ",
+            ),
+        ];
+        for (path, problem) in changes {
+            let old = fs::read_to_string(&path).ok();
+            fs::write(&path, format!("{}\n", old.as_deref().unwrap_or_default())).unwrap();
+            let named = match path.ends_with("new.txt") {
+                true => tree.source().join("Tools/jit"),
+                false => path.clone(),
+            };
+            let problem = format!("{problem}{}\n", named.display());
+            tree.is_not(&[], &["the digest is ", ", expected ", &problem]);
+            let (_, said) = tree.check(&[]);
+            assert_eq!(said.matches("it was made of").count(), 1, "{said}");
+            match old {
+                Some(old) => fs::write(&path, old).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+        }
+        tree.is_not(
+            &["--debug"],
+            &[
+                "the digest is ",
+                "it was made of another target than x86_64-pc-linux-gnu, a debug build\n",
+            ],
+        );
+        // Whether they are part of the digest or not.
+        let flags = "it was made of other flags than \"-DA=1\"\n";
+        tree.is_not(&["--cflags", "-DA=1"], &[flags]);
+        let (_, said) = tree.check(&["--cflags", "-DA=1"]);
+        assert_eq!(said.contains("the digest is "), form.has_cflags, "{said}");
+        tree.makefile("x86_64-pc-linux-gnu --cflags=\"-DA=1\"");
+        tree.is_not(&[], &[flags]);
+        assert_eq!(tree.check(&["--cflags", ""]).0, 0);
+    }
+}
+
+#[test]
+fn the_order_of_files_is_told_from_their_contents() {
+    if !there_is_clang() {
+        return;
+    }
+    let tree = Tree::of(FORMS[0]);
+    tree.header(&[]);
+    let cache = tree.source().join("Tools/jit/__pycache__");
+    fs::create_dir(&cache).unwrap();
+    fs::write(cache.join("x.pyc"), "x").unwrap();
+    tree.is_not(
+        &[],
+        &[
+            "the digest is ",
+            "its inputs are the same, but Tools/jit has its files in another order",
+        ],
     );
-    assert!(fs::read_to_string(path).unwrap() == header);
+}
+
+#[test]
+fn a_damaged_header_is_refused_with_its_stencil() {
+    if !there_is_clang() {
+        return;
+    }
+    for form in [Form::OF_3_13, Form::OF_3_14] {
+        let tree = Tree::of(form);
+        tree.header(&[]);
+        let line_of = |header: &str, start: &str| {
+            let line = header
+                .lines()
+                .find(|line| line.trim_start().starts_with(start));
+            line.unwrap_or_else(|| panic!("no line begins with {start}"))
+                .to_owned()
+        };
+        // A stencil that is not there, and one that nobody asked for.
+        tree.with_header(
+            |header| header.replacen(&line_of(header, "[_LOOP] ="), "", 1),
+            |tree| {
+                tree.is_not(
+                    &[],
+                    &[
+                        ": _LOOP has no stencil\n",
+                        ": _LOOP is in no array, and is not ",
+                    ],
+                )
+            },
+        );
+        tree.with_header(
+            |header| header.replace("_LOOP", "_LOOPS"),
+            |tree| {
+                let problem = format!(": _LOOPS is no uop of {CASES}\n");
+                tree.is_not(
+                    &[],
+                    &[
+                        ": _LOOP has no stencil\n",
+                        &problem,
+                        "; 63 of 64 stencils, ",
+                    ],
+                );
+            },
+        );
+        // Sizes that are not those of the bytes.
+        tree.with_header(
+            |header| {
+                let line = line_of(header, "[_LOOP] =");
+                header.replacen(&line, &line.replace("{emit__LOOP, ", "{emit__LOOP, 1"), 1)
+            },
+            |tree| {
+                tree.is_not(
+                    &[],
+                    &["group _LOOP says 1", " bytes of code, but code_body has "],
+                )
+            },
+        );
+        // A jump out of the code.
+        let changed_code = |header: &str, uop: &str, from: &str, to: &str| {
+            let start = header.find(&format!("emit_{uop}(")).unwrap();
+            let end = start + header[start..].find("memcpy(").unwrap();
+            let body = start + header[start..end].find("code_body").unwrap();
+            let changed = header[body..end].replacen(from, to, 1);
+            assert!(changed != header[body..end], "{uop} has no {from}");
+            format!("{}{changed}{}", &header[..body], &header[end..])
+        };
+        tree.with_header(
+            |header| {
+                changed_code(
+                    header,
+                    "_ADD",
+                    " = {\n        0x49, 0x8b,",
+                    " = {\n        0xeb, 0x70,",
+                )
+            },
+            |tree| {
+                tree.is_not(
+                    &[],
+                    &[": _ADD, hot code at 0x0", "the code of 63 keeps the rules"],
+                )
+            },
+        );
+        // A register of the convention is overwritten: xor r12d, r12d.
+        tree.with_header(
+            |header| {
+                changed_code(
+                    header,
+                    "_ADD",
+                    " = {\n        0x49, 0x8b, 0x46,",
+                    " = {\n        0x45, 0x31, 0xe4,",
+                )
+            },
+            |tree| tree.is_not(&[], &[": _ADD, hot code at 0x"]),
+        );
+        // Holes: of an unknown kind, with something else under it, in another place, filled with what is far away.
+        let hole = |header: &str, uop: &str, what: &str| {
+            let start = header.find(&format!("emit_{uop}(")).unwrap();
+            let patch = header[start..].find(what).unwrap() + start;
+            let line = header[patch..].lines().next().unwrap();
+            (patch, line.to_owned())
+        };
+        for (from, to, problem) in [
+            (
+                "patch_32r(",
+                "patch_16(",
+                "patch_16 is no patch of stencils",
+            ),
+            ("->jump_target]", "->target]", "hot code at 0x"),
+            (" + -0x4", " + -0x40000000000", "hot code at 0x"),
+        ] {
+            tree.with_header(
+                |header| {
+                    let (place, line) = hole(header, "_GUARD_NOT_ZERO", "patch_32r(code");
+                    let changed = line.replacen(from, to, 1);
+                    format!(
+                        "{}{changed}{}",
+                        &header[..place],
+                        &header[place + line.len()..]
+                    )
+                },
+                |tree| tree.is_not(&[], &[": _GUARD_NOT_ZERO", problem]),
+            );
+        }
+        tree.with_header(
+            |header| {
+                let (place, line) = hole(header, "_FATAL_ERROR", "patch_64(data");
+                let value = line.find(", ").unwrap();
+                format!(
+                    "{}, instruction->target);{}",
+                    &header[..place + value],
+                    &header[place + line.len()..]
+                )
+            },
+            |tree| tree.is_not(&[], &["_FATAL_ERROR: it depends on its instruction"]),
+        );
+        // What is no header at all.
+        for (contents, problem) in [
+            ("", "no function is called `emit_NAME`"),
+            ("int emit__NOP(", ".h:1:"),
+        ] {
+            tree.with_header(
+                |_| contents.to_owned(),
+                |tree| tree.is_not(&[], &[problem, "; 0 of 64 stencils"]),
+            );
+        }
+        assert_eq!(tree.check(&[]).0, 0);
+    }
+}
+
+#[test]
+fn a_header_of_another_contract_is_refused() {
+    if !there_is_clang() {
+        return;
+    }
+    let [old, new] = [Form::OF_3_13, Form::OF_3_14].map(Tree::of);
+    let headers = [&old, &new].map(|tree| tree.header(&[]));
+    fs::write(old.header_path(), &headers[1]).unwrap();
+    fs::write(new.header_path(), &headers[0]).unwrap();
+    old.is_not(
+        &[],
+        &[
+            "the digest is ",
+            "there is no trampoline, through which C enters",
+            "shim is in no array, and is not trampoline",
+            "the group of _NOP has {{0}} behind its sizes, expected {}",
+        ],
+    );
+    new.is_not(
+        &[],
+        &[
+            "there is no shim, through which C enters",
+            "the group of _NOP has {} behind its sizes, expected {{0}}",
+            ": _GUARD_NOT_ZERO, hot code at 0x",
+        ],
+    );
+    // A guard where stencils should be, and stencils where the guard should be.
+    let guard = fs::read_to_string(new.build().join("jit_stencils.h")).unwrap();
+    fs::write(old.header_path(), guard).unwrap();
+    let guarded = "a guard that includes jit_stencils-x86_64-pc-linux-gnu.h";
+    old.is_not(
+        &[],
+        &[&format!(
+            "jit_stencils.h: it has {guarded}, expected the stencils"
+        )],
+    );
+    fs::write(new.build().join("jit_stencils.h"), &headers[1]).unwrap();
+    new.is_not(
+        &[],
+        &[&format!(
+            "jit_stencils.h: it has the stencils, expected {guarded}"
+        )],
+    );
+}
+
+#[test]
+fn a_guard_leads_to_the_stencils() {
+    if !there_is_clang() {
+        return;
+    }
+    let tree = Tree::of(Form::OF_3_14);
+    tree.header(&[]);
+    let [stencils, guard] = tree.form.files().map(|file| tree.build().join(file));
+    let text = fs::read_to_string(&guard).unwrap();
+    for (name, problem) in [
+        (
+            "jit_stencils-aarch64.h",
+            "it has a guard that includes jit_stencils-aarch64.h, expected a guard that includes jit_stencils-x86",
+        ),
+        (
+            "../jit_stencils-x86_64-pc-linux-gnu.h",
+            "expected the name of a file in the same directory, found `../jit",
+        ),
+    ] {
+        fs::write(
+            &guard,
+            text.replace("jit_stencils-x86_64-pc-linux-gnu.h", name),
+        )
+        .unwrap();
+        tree.is_not(&[], &["jit_stencils.h: ", problem, "; 0 of 64 stencils"]);
+    }
+    fs::remove_file(&guard).unwrap();
+    tree.is_not(&[], &["jit_stencils.h: there is no such file"]);
+    fs::write(&guard, text).unwrap();
+    fs::rename(&stencils, tree.directory.path().join("elsewhere")).unwrap();
+    tree.is_not(
+        &[],
+        &["jit_stencils-x86_64-pc-linux-gnu.h: there is no such file"],
+    );
+}
+
+#[test]
+fn the_code_of_another_generator_is_not_checked() {
+    if !there_is_clang() {
+        return;
+    }
+    let tree = Tree::new();
+    tree.header(&[]);
+    tree.with_header(
+        |header| {
+            let mut lines: Vec<&str> = header.lines().collect();
+            lines[1] = "// $ python3 Tools/jit/build.py x86_64-pc-linux-gnu";
+            lines.remove(2);
+            // Which may be right by its own convention.
+            lines.join("\n").replace("0x49, 0x8b", "0x4d, 0x8b")
+        },
+        |tree| {
+            let (code, said) = tree.check(&[]);
+            assert_eq!(code, 0, "{said}");
+            assert_says(
+                &said,
+                &["64 of 64 stencils, their code is not checked, for it is not of mimeo "],
+            );
+            fs::write(tree.build().join("pyconfig.h"), "").unwrap();
+            tree.is_not(&[], &["the digest is "]);
+        },
+    );
+}
+
+#[test]
+fn what_cannot_be_checked_is_an_error() {
+    let tree = Tree::new();
+    for arguments in [&["--jobs", "2"][..], &["--clang", "clang"], &["--out", "-"]] {
+        let mut all = vec!["--check"];
+        all.extend(arguments);
+        assert_eq!(tree.run(&all).status.code(), Some(2), "{arguments:?}");
+    }
+    tree.is_not(&[], &["jit_stencils.h: there is no such file"]);
+    let out = tree.directory.path().join("out").display().to_string();
+    for (arguments, problem) in [
+        (&["--out", out.as_str()][..], "/out: "),
+        (&[], "jit_stencils.h: "),
+    ] {
+        let _ = fs::create_dir(tree.header_path());
+        let mut all = vec!["--check"];
+        all.extend(arguments);
+        let output = tree.run(&all);
+        assert_eq!(output.status.code(), Some(3));
+        assert_says(&text(&output.stderr), &[problem]);
+    }
+    fs::remove_file(tree.source().join(JIT)).unwrap();
+    assert_eq!(tree.run(&["--check"]).status.code(), Some(3));
 }
 
 // ---- Errors of the sources -----------------------------------------------------------------------------------------
@@ -426,10 +1109,14 @@ fn an_unknown_hole_is_named_with_its_uop() {
     let tree = Tree::with_nop("extern void _JIT_FOO; stack_pointer[0] = (Value)&_JIT_FOO;");
     assert_says(
         &tree.refused(&[]),
-        &["template _NOP: symbol _JIT_FOO is not a hole", "_JIT_OPARG"],
+        &[
+            CASES,
+            "a hole of _NOP is _JIT_FOO, expected _JIT_CONTINUE, ",
+            KNOWN,
+        ],
     );
     let tree = Tree::with_nop("JUMP_OUT(_JIT_BAR);");
-    assert_says(&tree.refused(&[]), &["_NOP", "_JIT_BAR is not a hole"]);
+    assert_says(&tree.refused(&[]), &["a hole of _NOP is _JIT_BAR"]);
 }
 
 #[test]
@@ -511,46 +1198,167 @@ fn messages_of_clang_name_cpythons_files_and_lines() {
         .position(|line| line.contains("= ;"))
         .unwrap();
     assert_says(&tree.refused(&[]), &[&format!("{TEMPLATE}:{line}:")]);
-    let tree = Tree::edited("Tools/jit/trampoline.c", "target;", "target");
+    let tree = Tree::edited(TRAMPOLINE, "target;", "target");
     assert_says(
         &tree.refused(&[]),
         &["Tools/jit/trampoline.c:16:18: error: expected ';'"],
     );
 }
 
+/// Each of these changes makes a tree of none of the known forms. Nothing is compiled.
 #[test]
-fn a_template_of_another_form_is_refused() {
-    let rows = [
+fn a_tree_with_another_feature_is_refused() {
+    let parameters = "(Frame *frame, Value *stack_pointer, Thread *tstate)\n{";
+    let of_3_13 = [
         (
+            TEMPLATE,
+            "_JIT_EXECUTOR",
+            "_JIT_TRACE",
+            "a hole is _JIT_TRACE, expected _JIT_CONTINUE, _JIT_ERROR_TARGET, ",
+        ),
+        (
+            TRAMPOLINE,
+            "_JIT_EXECUTOR",
+            "_JIT_TRACE",
+            "a hole is _JIT_TRACE, expected ",
+        ),
+        (
+            TEMPLATE,
             "\n_JIT_ENTRY(",
             "\nENTRY(",
-            "there is no definition of _JIT_ENTRY",
+            "the definition of _JIT_ENTRY is none, expected three pointers",
         ),
         (
+            TEMPLATE,
+            parameters,
+            "(Frame *frame, Value *stack_pointer, Thread *tstate, int more)\n{",
+            "the definition of _JIT_ENTRY is (Frame *frame, Value *stack_pointer, Thread *tstate, int more), expected",
+        ),
+        (
+            TEMPLATE,
+            parameters,
+            "(Frame *frame, double stack_pointer, Thread *tstate)\n{",
+            "double stack_pointer, Thread *tstate), expected three pointers, frame, stack_pointer, tstate",
+        ),
+        (
+            TEMPLATE,
+            parameters,
+            "(Frame *frame, Value *stack_pointer)\n{",
+            "expected three pointers, frame, stack_pointer, tstate",
+        ),
+        (
+            TEMPLATE,
             "#include \"executor_cases.c.h\"\n",
             "",
-            "\"executor_cases.c.h\\\"\" is not in _JIT_ENTRY",
+            "the place of the uops' cases is neither, expected the word `CASE`, or `#include",
+        ),
+        (
+            TEMPLATE,
+            "#include \"executor_cases.c.h\"\n",
+            "CASE\n#include \"executor_cases.c.h\"\n",
+            "the place of the uops' cases is both, expected the word `CASE`, or `#include",
+        ),
+        (
+            JIT,
+            "instruction_starts",
+            "starts",
+            "what it hands to the header's functions is neither, expected `jit_state`, or `instruction_starts`",
+        ),
+        (
+            JIT,
+            "emitter",
+            "trampoline_mask",
+            "what it expects in groups is trampoline_mask: true, symbols_map: false, expected both with `jit_state`",
+        ),
+        (
+            TARGETS,
+            "    return hasher.hexdigest()",
+            "    hasher.update(os.uname().version.encode())\n    return hasher.hexdigest()",
+            "how the digest is computed is hasher.update(os.uname().version.encode()), expected a function _compute_digest",
+        ),
+        (
+            TARGETS,
+            "hasher.update(triple.encode())",
+            "hasher.update(triple.upper().encode())",
+            "how the digest is computed is hasher.update(triple.upper().encode()), expected",
+        ),
+        (
+            TARGETS,
+            "sha256()",
+            "sha512()",
+            "how the digest is computed is hasher = hashlib.sha512()",
+        ),
+        (
+            TARGETS,
+            "hexdigest()",
+            "digest()",
+            "how the digest is computed is return hasher.digest()",
+        ),
+        (
+            TARGETS,
+            "def _compute_digest",
+            "def _digest",
+            "how the digest is computed is none",
         ),
     ];
-    for (from, to, problem) in rows {
-        let tree = Tree::edited(TEMPLATE, from, to);
-        let clang = tree.script("exit 1");
-        assert_says(&tree.refused(&["--clang", &clang]), &[TEMPLATE, problem]);
+    let of_3_14 = [
+        (
+            TEMPLATE,
+            "CASE\n",
+            "CASES\n",
+            "the place of the uops' cases is neither, expected",
+        ),
+        (
+            SHIM,
+            "_JIT_CONTINUE",
+            "_JIT_FIRST",
+            "a hole is _JIT_FIRST, expected ",
+        ),
+        (
+            JIT,
+            "jit_state",
+            "state",
+            "expected `jit_state`, or `instruction_starts`",
+        ),
+        (
+            JIT,
+            "symbols_map",
+            "symbols",
+            "what it expects in groups is trampoline_mask: true, symbols_map: false, expected",
+        ),
+    ];
+    for (form, rows) in [(Form::OF_3_13, &of_3_13[..]), (Form::OF_3_14, &of_3_14)] {
+        for (file, from, to, problem) in rows {
+            let tree = Tree::of(form);
+            tree.edit(file, from, to);
+            let said = tree.refused(&["--clang", &tree.script("exit 1")]);
+            assert_says(&said, &[file, problem, KNOWN]);
+        }
     }
+    for form in [Form::OF_3_13, Form::OF_3_14] {
+        let tree = Tree::of(form);
+        fs::write(tree.source().join(SHIM), "").unwrap();
+        fs::write(tree.source().join(TRAMPOLINE), "").unwrap();
+        let problem =
+            "Tools/jit: where C enters stencils is both, expected either trampoline.c or shim.c";
+        assert_says(&tree.refused(&[]), &[problem, KNOWN]);
+        fs::remove_file(tree.source().join(SHIM)).unwrap();
+        fs::remove_file(tree.source().join(TRAMPOLINE)).unwrap();
+        let problem = "Tools/jit: where C enters stencils is neither, expected";
+        assert_says(&tree.refused(&[]), &[problem, KNOWN]);
+    }
+}
+
+/// The end of every message about a feature.
+const KNOWN: &str = ", as the known trees have it: those of CPython 3.13.5 to 3.13.11, 3.13.12 to 3.13.15, 3.14.0a1+ ";
+
+#[test]
+fn an_entry_that_does_not_enter_is_refused() {
     if !there_is_clang() {
         return;
     }
-    let parameters = "(Frame *frame, Value *stack_pointer, Thread *tstate)\n{\n    HOLE";
-    let rows = [
-        "(Frame *frame, Value *stack_pointer, Thread *tstate, int more)\n{\n    HOLE",
-        "(Frame *frame, double stack_pointer, Thread *tstate)\n{\n    HOLE",
-    ];
-    for other in rows {
-        let tree = Tree::edited(TEMPLATE, parameters, other);
-        assert_says(&tree.refused(&[]), &[TEMPLATE, "error: "]);
-    }
     let tree = Tree::edited(
-        "Tools/jit/trampoline.c",
+        TRAMPOLINE,
         "((jit_func)&_JIT_CONTINUE)(frame, stack_pointer, tstate)",
         "0",
     );
@@ -558,6 +1366,38 @@ fn a_template_of_another_form_is_refused() {
         &tree.refused(&[]),
         &["trampoline: it calls the continuation in 0 places, expected 1"],
     );
+    let tree = Tree::of(Form::OF_3_14);
+    tree.edit(
+        SHIM,
+        "return first(",
+        "first(frame, stack_pointer, tstate);\n    return first(",
+    );
+    assert_says(
+        &tree.refused(&[]),
+        &["shim: it calls the continuation in 2 places, expected 1"],
+    );
+}
+
+#[test]
+fn known_features_that_no_known_tree_has_together_are_said_to_be_that() {
+    if !there_is_clang() {
+        return;
+    }
+    let tree = Tree::new();
+    tree.edit(TARGETS, "sorted(filenames)", "filenames");
+    let output = tree.run(&[]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_says(
+        &text(&output.stdout),
+        &["(a contract of known features, but of none of the known trees)"],
+    );
+    if there_is_python() {
+        let header = fs::read_to_string(tree.header_path()).unwrap();
+        assert_eq!(
+            digest_of(&header),
+            expected_digest(&tree, TRIPLE, false, "")
+        );
+    }
 }
 
 #[test]
@@ -588,7 +1428,9 @@ fn a_directory_that_is_not_cpython_is_refused() {
             TEMPLATE,
             "expected the source tree of a CPython that has a JIT compiler",
         ),
-        ("Tools/jit/trampoline.c", "there is no such file"),
+        (JIT, "Python/jit.c: there is no such file"),
+        (BUILD, "Tools/jit/build.py: there is no such file"),
+        (TARGETS, "Tools/jit/_targets.py: there is no such file"),
     ] {
         let tree = Tree::new();
         fs::remove_file(tree.source().join(missing)).unwrap();
@@ -605,20 +1447,11 @@ fn a_directory_that_is_not_cpython_is_refused() {
 }
 
 #[test]
-fn versions_without_a_contract_are_refused() {
-    for minor in [12, 15] {
-        assert_says(
-            &Tree::of_version(3, minor).refused(&[]),
-            &[
-                &format!("is of CPython 3.{minor}.0a2"),
-                "there are contracts for 3.13 and 3.14",
-            ],
-        );
-    }
-    let tree = Tree::edited(PATCHLEVEL, "#define PY_MINOR_VERSION 13\n", "");
+fn a_tree_has_a_version() {
+    let tree = Tree::edited(PATCHLEVEL, "#define PY_VERSION \"3.13.99\"\n", "");
     assert_says(
         &tree.refused(&[]),
-        &["does not define PY_MAJOR_VERSION and PY_MINOR_VERSION"],
+        &[PATCHLEVEL, "does not define PY_VERSION"],
     );
 }
 
@@ -638,6 +1471,27 @@ fn a_build_directory_that_is_not_configured_for_this_is_refused() {
             &[&format!("configured for {triple}, expected x86-64 Linux")],
         );
     }
+    for (call, problem) in [
+        (
+            "x86_64-pc-linux-gnu --cflags=\"-DA='1\"\"",
+            "Makefile: a quote is not closed: x86_64-pc-linux-gnu --cflags=\"-DA='1\"\"",
+        ),
+        (
+            "x86_64-pc-linux-gnu --cflags=\"$(CFLAGS_JIT)\"",
+            "Makefile: the call of Tools/jit/build.py has a variable of make: x86_64-pc-linux-gnu --cflags=\"$(CFLAGS_JIT)\"",
+        ),
+    ] {
+        tree.makefile(call);
+        assert_says(&tree.refused(&[]), &[problem]);
+    }
+    // Flags are looked at where the build directory has them, whether they are those of the digest or not.
+    tree.makefile("x86_64-pc-linux-gnu --cflags=\"-DA='1\"");
+    if there_is_clang() {
+        assert_says(
+            &tree.refused(&[]),
+            &["the compiler's flags have a quote that is not closed: -DA='1"],
+        );
+    }
 }
 
 #[test]
@@ -647,10 +1501,18 @@ fn a_header_that_cannot_be_written_is_an_error() {
     }
     let tree = Tree::new();
     let beyond = |path: &str| tree.directory.path().join(path).display().to_string();
-    for path in ["nothing/header.h", "build/pyconfig.h/header.h", "source"] {
+    for path in [
+        "build/pyconfig.h",
+        "build/pyconfig.h/new",
+        "source/Tools/jit/build.py/a/b",
+    ] {
         assert_says(&tree.refused(&["--out", &beyond(path)]), &[path]);
     }
-    assert!(!names(tree.directory.path()).contains("nothing"));
+    let tree = Tree::new();
+    fs::create_dir_all(tree.directory.path().join("out/jit_stencils.h")).unwrap();
+    let out = tree.directory.path().join("out").display().to_string();
+    assert_says(&tree.refused(&["--out", &out]), &["out/jit_stencils.h"]);
+    assert_eq!(names(&tree.directory.path().join("out")).len(), 1);
 }
 
 #[test]

@@ -89,6 +89,8 @@ pub struct HeaderPart {
     pub bytes: Vec<u8>,
     /// The patches, ascending by offset, then in the order of the file.
     pub holes: Vec<HeaderHole>,
+    /// How many bytes more the group asks for, in which a copy can be moved to be aligned.
+    pub room: u32,
 }
 
 /// A call that patches.

@@ -1,33 +1,36 @@
 //! CPython's own uops: the header `jit_stencils.h` that its JIT compiler includes, made from CPython's sources as CPython's
-//! `Tools/jit/build.py` makes it, under the same contract, but in one process, and smaller.
+//! `Tools/jit/build.py` makes it, under the same contract, but in one process, and smaller. Whether a header belongs to a tree
+//! is seen without LLVM.
 //!
 //! The files are the stages:
 //! - `tree`: the source tree: its uops, and one translation unit that holds all of them;
 //! - `makefile`: what the build directory is configured for;
 //! - `clang`: that unit to IR, by one call of clang;
 //! - `contract`: what the tree expects of its header, feature by feature, for the others to follow;
-//! - [`compile_stencils`]: the IR to stencils;
+//! - `generate`: the stages in their order, with the IR to stencils between them;
 //! - `header`: stencils to C;
-//! - `digest`: what lets CPython's own generator tell whether the header is up to date.
+//! - `digest`: what lets CPython's own generator tell whether the header is up to date;
+//! - `check`: a header to what is wrong with it for a tree.
 
+mod check;
+#[cfg(llvm)]
 mod clang;
 mod contract;
 mod digest;
+#[cfg(llvm)]
+mod generate;
+#[cfg(llvm)]
 mod header;
 mod makefile;
 mod tree;
 
-use header::header;
+pub use check::{Checked, check};
+#[cfg(llvm)]
+pub use generate::{Header, HeaderFile, Options, generate};
 
-use crate::contract::{CStencil, compile_stencils};
 use crate::error::CompileError;
-use crate::ir::{IrFunction, IrSource};
-use crate::target;
-use contract::Files;
 use std::io;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use tree::Tree;
 
 /// Why a header cannot be made.
@@ -118,118 +121,29 @@ impl CPythonError {
     }
 }
 
-/// What to make a header of.
+/// What a header is made of.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct Sources {
     /// CPython's source tree.
     pub source: PathBuf,
     /// The directory in which CPython is built: it has been configured.
     pub build: PathBuf,
-    /// The clang to use; otherwise it is looked for.
-    pub clang: Option<PathBuf>,
     /// Whether CPython is built with assertions; a build directory that says so does not need this.
     pub debug: bool,
     /// Flags for the compiler behind all others; otherwise those that the build directory was configured with.
     pub cflags: Option<String>,
-    /// How many threads compile. The result does not depend on it.
-    pub threads: NonZeroUsize,
-}
-
-/// A header, and how it came about.
-#[derive(Clone, Debug)]
-pub struct Header {
-    /// What make and `jit.c` look for, in the order in which it is to be written.
-    pub files: Vec<HeaderFile>,
-    /// The entry, and the stencils in the order of their names.
-    pub stencils: Vec<CStencil>,
-    /// CPython's version, in full.
-    pub version: String,
-    /// The versions whose contract the tree has; `None` where each of its features is known and their combination is not.
-    pub contract: Option<&'static str>,
-    /// How long clang took.
-    pub front_end: Duration,
-    /// How long everything else took.
-    pub back_end: Duration,
-}
-
-/// A file of the header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeaderFile {
-    /// Its name.
-    pub name: String,
-    /// What is in it.
-    pub text: String,
 }
 
 /// The file that `jit.c` includes.
 const HEADER: &str = "jit_stencils.h";
 
-/// The header's files. CPython's make takes `jit_stencils.h` alone for what `jit.o` depends on, and for what its own generator
-/// has made; so it is the last to be written, and newer than all that it includes.
-fn files(tree: &Tree, text: String) -> Vec<HeaderFile> {
-    let file = |name: &str, text| HeaderFile {
-        name: name.to_owned(),
-        text,
-    };
-    match tree.contract.files {
-        Files::One => vec![file(HEADER, text)],
-        Files::Guarded => {
-            let stencils = format!("jit_stencils-{}.h", tree.triple);
-            let guard = format!(
-                "// mimeo {}\n#if defined(__x86_64__) && defined(__linux__)\n#include \"{stencils}\"\n#else\n\
-                 #error \"there are stencils for x86-64 Linux alone\"\n#endif\n",
-                env!("CARGO_PKG_VERSION")
-            );
-            vec![file(&stencils, text), file(HEADER, guard)]
-        }
-    }
+/// The file that it includes in its turn, where it is a guard.
+fn guarded(tree: &Tree) -> String {
+    format!("jit_stencils-{}.h", tree.triple)
 }
 
-/// Makes the header.
-///
-/// # Errors
-/// The directories do not hold what they should, the tree has a feature that is not known, there is no suitable clang, or a
-/// uop cannot be compiled. Nothing has been written then.
-pub fn generate(options: &Options) -> Result<Header, CPythonError> {
-    let start = Instant::now();
-    let linked = target::check_version()?;
-    let tree = Tree::open(options)?;
-    let clang = clang::find(options.clang.as_deref())?;
-    let unit = tree.translation_unit()?;
-    let parsing = Instant::now();
-    let bitcode = clang::compile(&clang, &tree, &unit)?;
-    let front_end = parsing.elapsed();
-    let source = IrSource::from_bytes(tree.name(), bitcode);
-    let holes = tree.contract.holes();
-    let functions: Vec<IrFunction> = tree.uops.iter().map(|uop| tree::function_of(uop)).collect();
-    let stencils = compile_stencils(
-        &source,
-        Some(&tree.entry_function()),
-        &functions,
-        &holes,
-        tree.contract.addresses,
-        options.threads,
-    )
-    .map_err(|error| tree.of_uop(error))?;
-    let digest = digest::digest(&tree)?;
-    let comment = format!(
-        "mimeo {} with LLVM {}.{}.{} and clang {}, for CPython {}, {}{}",
-        env!("CARGO_PKG_VERSION"),
-        linked.0,
-        linked.1,
-        linked.2,
-        clang.version,
-        tree.version,
-        tree.triple,
-        if tree.debug { ", debug" } else { "" },
-    );
-    let text = header(&tree.contract, &stencils, &[&digest, &comment])?;
-    Ok(Header {
-        files: files(&tree, text),
-        stencils,
-        version: tree.version.clone(),
-        contract: tree.contract.trees(),
-        front_end,
-        back_end: start.elapsed().saturating_sub(front_end),
-    })
-}
+/// What the line at the top of a header begins with that names the inputs.
+const INPUTS: &str = "of ";
+
+/// The stencil that `jit.c` patches without an instruction, as it does the entry.
+const WITHOUT_INSTRUCTION: &str = "_FATAL_ERROR";

@@ -15,7 +15,7 @@
 //!   [`compile`](codegen::compile);
 //! - `interpreter`: the same templates to an interpreter's image, [`compile_interpreter`](interpreter::compile_interpreter);
 //! - `contract`, `expression`: IR to stencils that somebody's C code copies and patches with what it computes;
-//! - `cpython`: CPython's uops to the header of its JIT compiler;
+//! - `cpython`: CPython's uops to the header of its JIT compiler, and whether one belongs to a tree;
 //! - `extract`, `symbol`: object files to stencils; what is not understood is an error;
 //! - `verify`: the independent checker, which proves a stencil's rules from its bytes alone;
 //! - `limit`: a trace's templates as one function, optimised by LLVM as a whole, to compare with;
@@ -30,7 +30,7 @@
 //! # Features
 //! `llvm19`, `llvm20`, `llvm21`, `llvm22` and `llvm23` each link that version of LLVM and add the stages that need it:
 //! `template`, `builder`, `target` and `codegen`, what comes as IR, and CPython's header. Without one there are extraction, the
-//! checker, the disassembler, the formats and the comparison, which need no LLVM. Two at once are an error, and so is a version
+//! checker, the disassembler, the formats, the comparison and the check of CPython's header, which need no LLVM. Two at once are an error, and so is a version
 //! that is not installed, unless `if-installed` stands beside it: then the package is built without LLVM, and says so.
 //!
 //! # Example
@@ -86,7 +86,6 @@ pub mod codegen;
 mod constants;
 #[cfg(llvm)]
 pub mod contract;
-#[cfg(llvm)]
 pub mod cpython;
 pub mod diff;
 pub mod disassemble;

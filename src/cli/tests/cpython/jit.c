@@ -81,6 +81,30 @@ mix_eight(Thread *thread, Value a, Value b, Value c, Value d, Value e, Value f, 
 }
 
 Value
+mix_seven(Thread *thread, Value a, Value b, Value c, Value d, Value e, Value f)
+{
+    CALLED();
+    const Value all[] = { a, b, c, d, e, f };
+    uint64_t sum = 2;
+    for (int i = 0; i < 6; i++) {
+        sum = hash(sum, (uint64_t)all[i]);
+    }
+    return (Value)sum;
+}
+
+Value
+mix_nine(Thread *thread, Value a, Value b, Value c, Value d, Value e, Value f, Value g, Value h)
+{
+    CALLED();
+    const Value all[] = { a, b, c, d, e, f, g, h };
+    uint64_t sum = 3;
+    for (int i = 0; i < 8; i++) {
+        sum = hash(sum, (uint64_t)all[i]);
+    }
+    return (Value)sum;
+}
+
+Value
 mix_text(Thread *thread, const char *text, Value value)
 {
     CALLED();
@@ -117,6 +141,30 @@ mix_numbers(Thread *thread, int count, ...)
     va_end(numbers);
     GARBAGE();
     return (Value)sum;
+}
+
+Value
+mix_integers(Thread *thread, int count, ...)
+{
+    va_list integers;
+    va_start(integers, count);
+    uint64_t sum = 4;
+    for (int i = 0; i < count; i++) {
+        sum = hash(sum, va_arg(integers, uint64_t));
+    }
+    va_end(integers);
+    CALLED();
+    return (Value)sum;
+}
+
+Table table;
+
+Value
+mix_small(Thread *thread, const Small *small)
+{
+    CALLED();
+    CHECK(small >= table.small && small < table.small + SMALL);
+    return (Value)hash((uint64_t)(small - table.small), (uint64_t)small->value);
 }
 
 const int64_t odd_object = 111, even_object = 222;
@@ -235,14 +283,22 @@ patch_x86_64_32rx(unsigned char *location, uint64_t value)
 }
 
 #if PY_MINOR_VERSION >= 14
-typedef uint32_t symbol_mask[1];
+#define ENTRY shim
+
+typedef uint32_t symbol_mask[4];
 
 typedef struct {
     uintptr_t *instruction_starts;
 } jit_state;
+#else
+#define ENTRY trampoline
 #endif
 
 #include "jit_stencils.h"
+
+#if OPERANDS == 1
+#define operand0 operand
+#endif
 
 /* ---- Compiling. */
 
@@ -255,7 +311,10 @@ emit(const StencilGroup *group, unsigned char **code, unsigned char **data, _PyE
 {
     memcpy(before, memory, size);
 #if PY_MINOR_VERSION >= 14
-    CHECK(group->trampoline_mask[0] == 0);
+    for (int i = 0; i < 4; i++) {
+        CHECK(group->trampoline_mask[i] == 0);
+    }
+    CHECK(symbols_map[0] == NULL);
     jit_state state = { starts };
     group->emit(*code, *data, executor, instruction, &state);
 #else
@@ -283,7 +342,7 @@ static void
 compile(_PyExecutorObject *executor, size_t length, size_t skew)
 {
     uintptr_t starts[TRACE_LENGTH];
-    size_t code_size = trampoline.code_size, data_size = trampoline.data_size;
+    size_t code_size = ENTRY.code_size, data_size = ENTRY.data_size;
     for (size_t i = 0; i <= length; i++) {
         const StencilGroup *group = group_of(i < length ? executor->trace[i].opcode : _FATAL_ERROR);
         if (i < length) {
@@ -306,8 +365,8 @@ compile(_PyExecutorObject *executor, size_t length, size_t skew)
         starts[i] += (uintptr_t)memory;
     }
     unsigned char *code = memory, *data = memory + code_size + skew;
-    doing = "the trampoline";
-    emit(&trampoline, &code, &data, executor, NULL, starts, memory, size);
+    doing = "the entry";
+    emit(&ENTRY, &code, &data, executor, NULL, starts, memory, size);
     for (size_t i = 0; i < length; i++) {
         const _PyUOpInstruction *instruction = &executor->trace[i];
         doing = names[instruction->opcode];
@@ -321,7 +380,7 @@ compile(_PyExecutorObject *executor, size_t length, size_t skew)
     free(before);
     CHECK(mprotect(memory, size, PROT_READ | PROT_EXEC) == 0);
     executor->jit_code = memory;
-    executor->jit_side_entry = memory + trampoline.code_size;
+    executor->jit_side_entry = memory + ENTRY.code_size;
     executor->jit_size = size;
 }
 
@@ -360,7 +419,10 @@ run(_PyExecutorObject *executor, Frame *frame, Value *stack_pointer, Thread *thr
 static long executed[UOP_COUNT];
 
 #define CURRENT_OPARG() (instruction->oparg)
-#define CURRENT_OPERAND() (instruction->operand)
+#define CURRENT_OPERAND0() (instruction->operand0)
+#if OPERANDS == 2
+#define CURRENT_OPERAND1() (instruction->operand1)
+#endif
 #define CURRENT_TARGET() (instruction->target)
 #define JUMP_TO_JUMP_TARGET()                                           \
     do {                                                                \
@@ -375,9 +437,14 @@ static long executed[UOP_COUNT];
 #define EXIT_WITH_ERROR() return (tstate->last = current_executor, NULL)
 #define EXIT_TO_TIER1() return (tstate->last = current_executor, frame->code + instruction->target)
 #define EXIT_TO_TIER1_DYNAMIC() return (tstate->last = current_executor, frame->resume)
+#if PY_MINOR_VERSION >= 14
+#define EXIT_TAKEN() ((Exit *)(uintptr_t)instruction->operand0)
+#else
+#define EXIT_TAKEN() (&current_executor->exits[instruction->exit_index])
+#endif
 #define EXIT_TO_TRACE()                                                  \
     do {                                                                 \
-        Exit *taken = &current_executor->exits[instruction->exit_index]; \
+        Exit *taken = EXIT_TAKEN();                                      \
         taken->uses += 1;                                                \
         tstate->last = current_executor;                                 \
         current_executor = taken->executor;                              \
@@ -453,7 +520,7 @@ static const Effect effects[] = {
 #define BELOW 8
 
 static size_t
-make_trace(_PyUOpInstruction *trace, int is_last)
+make_trace(_PyUOpInstruction *trace, Exit *exits, int is_last)
 {
     const size_t stubs = TRACE_LENGTH - 6;
     size_t length = 0;
@@ -474,7 +541,7 @@ make_trace(_PyUOpInstruction *trace, int is_last)
         if (opcode == _DIVIDE && random_below(3) == 0) {
             /* By what it refuses. */
             trace[length].opcode = _LOAD_CONST;
-            trace[length++].operand = (uint64_t)(int64_t)-random_below(2);
+            trace[length++].operand0 = (uint64_t)(int64_t)-random_below(2);
             depth += 1;
         }
         _PyUOpInstruction *instruction = &trace[length++];
@@ -484,9 +551,12 @@ make_trace(_PyUOpInstruction *trace, int is_last)
             instruction->oparg = (uint16_t)(instruction->oparg > depth ? depth : instruction->oparg);
             depth -= instruction->oparg;
         }
-        instruction->operand = random_number();
+        instruction->operand0 = random_number();
+#if OPERANDS == 2
+        instruction->operand1 = random_number();
+#endif
         if (opcode == _GUARD_VERSION && random_below(8) != 0) {
-            instruction->operand = (instruction->operand << 32) | 0x80000007;
+            instruction->operand0 = (instruction->operand0 << 32) | 0x80000007;
         }
         depth += effect->effect;
     }
@@ -508,11 +578,20 @@ make_trace(_PyUOpInstruction *trace, int is_last)
     }
     trace[length].opcode = _ERROR_POP_N;
     trace[length].oparg = (uint16_t)random_below(4);
-    trace[length++].operand = (uint64_t)random_below(500);
+    trace[length++].operand0 = (uint64_t)random_below(500);
     for (size_t i = 0; i < length; i++) {
+        int exit = random_below(EXITS);
         trace[i].target = (uint32_t)random_below(500);
-        trace[i].exit_index = (uint16_t)random_below(EXITS);
+        trace[i].exit_index = (uint16_t)exit;
         trace[i].jump_target = (uint16_t)(first + (size_t)random_below(4));
+#if PY_MINOR_VERSION >= 14
+        if (trace[i].opcode == _EXIT_TRACE) {
+            trace[i].operand0 = (uintptr_t)&exits[exit];
+        }
+        else if (trace[i].opcode == _JUMP_TO_TOP) {
+            trace[i].jump_target = 1;
+        }
+#endif
         trace[i].error_target = (uint16_t)(length - 1);
     }
     CHECK(length <= TRACE_LENGTH);
@@ -524,6 +603,7 @@ typedef struct {
     Thread thread;
     Value stack[STACK];
     int64_t counts[EXECUTORS][2 + EXITS];
+    uint64_t small;
     ptrdiff_t target;
 } State;
 
@@ -548,7 +628,7 @@ try_traces(int round)
     static _PyExecutorObject executors[EXECUTORS];
     memset(executors, 0, sizeof(executors));
     for (int i = 0; i < EXECUTORS; i++) {
-        size_t length = make_trace(traces[i], i == EXECUTORS - 1);
+        size_t length = make_trace(traces[i], executors[i].exits, i == EXECUTORS - 1);
         executors[i].trace = traces[i];
         for (int j = 0; j < EXITS; j++) {
             /* Only forward, so that traces end. */
@@ -588,6 +668,10 @@ try_traces(int round)
                 state.thread.running -= 1;
                 executors[0].references -= 1;
             }
+            for (int i = 0; i < SMALL; i++) {
+                state.small = hash(state.small, (uint64_t)table.small[i].references);
+                table.small[i].references = 0;
+            }
             state.target = target == NULL ? -1 : target - bytecode;
             count(&state, executors);
             memcpy(executors, saved, sizeof(saved));
@@ -602,7 +686,7 @@ try_traces(int round)
                     round, input, compiled.target, (long)compiled.thread.calls, interpreted.target,
                     (long)interpreted.thread.calls);
             for (const _PyUOpInstruction *at = traces[0]; at->opcode != _NOP || at == traces[0]; at++) {
-                fprintf(stderr, "  %s %u %#llx\n", names[at->opcode], at->oparg, (unsigned long long)at->operand);
+                fprintf(stderr, "  %s %u %#llx\n", names[at->opcode], at->oparg, (unsigned long long)at->operand0);
             }
             exit(1);
         }
@@ -617,6 +701,9 @@ main(int argc, char **argv)
 {
     CHECK(argc == 4);
     seed = strtoull(argv[1], NULL, 10) * 0x9e3779b97f4a7c15u + 1;
+    for (int i = 0; i < SMALL; i++) {
+        table.small[i].value = (Value)hash(7, (uint64_t)i);
+    }
     int rounds = atoi(argv[2]);
     for (int round = 0; round < rounds; round++) {
         try_traces(round);

@@ -36,6 +36,8 @@ pub(super) struct FunctionPart<'t> {
     patches: Vec<Patch<'t>>,
     /// Whether it is copied to another place than the one that is called like it.
     pub(super) is_moved: bool,
+    /// The bytes that a group asks for beyond those.
+    pub(super) room: u32,
     start: usize,
 }
 
@@ -104,6 +106,7 @@ impl FunctionPart<'_> {
             name: self.name.to_owned(),
             bytes: self.bytes,
             holes,
+            room: self.room,
         })
     }
 }
@@ -212,6 +215,7 @@ impl<'t> Reader<'t> {
             length: Some(declared),
             patches: Vec::new(),
             is_moved: false,
+            room: 0,
             start: array.start,
         });
         Ok(())
@@ -300,6 +304,7 @@ impl<'t> Reader<'t> {
                 length: None,
                 patches: Vec::new(),
                 is_moved: false,
+                room: 0,
                 start: self.name.start,
             });
         }

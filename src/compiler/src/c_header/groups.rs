@@ -254,7 +254,7 @@ impl<'t> Element<'t> {
         &self,
         value: &Value<'t>,
         name: &str,
-        part: Option<&mut FunctionPart<'_>>,
+        mut part: Option<&mut FunctionPart<'_>>,
     ) -> Result<()> {
         let Some(&token) = value.tokens.first() else {
             let expected = format!("the size of {name}");
@@ -263,12 +263,15 @@ impl<'t> Element<'t> {
         let number = token.number().filter(|_| value.tokens.len() == 1);
         let declared =
             number.ok_or_else(|| token.unexpected(format!("a number, the size of {name}")))?;
-        let (found, room) = part.map_or((0, 0), |part| {
+        let (found, room) = part.as_mut().map_or((0, 0), |part| {
             let room = if part.is_moved { MAX_ALIGN } else { 0 };
             // Of what has no array, nothing else says the length.
             (*part.length.get_or_insert(declared), u64::from(room))
         });
         if (found..=found.saturating_add(room)).contains(&declared) {
+            if let Some(part) = part {
+                part.room = (declared - found) as u32;
+            }
             return Ok(());
         }
         let problem = HeaderProblem::Size {

@@ -98,6 +98,7 @@ fn part(name: &str, bytes: &[u8], holes: &[HeaderHole]) -> HeaderPart {
         name: name.to_owned(),
         bytes: bytes.to_vec(),
         holes: holes.to_vec(),
+        room: 0,
     }
 }
 
@@ -810,7 +811,10 @@ fn write(header: &Header, with_type: bool, with_zeros: bool) -> String {
             group.name
         )
         .unwrap();
-        for HeaderPart { name, bytes, holes } in &group.parts {
+        for part in &group.parts {
+            let HeaderPart {
+                name, bytes, holes, ..
+            } = part;
             let not_zero = bytes.iter().rposition(|&byte| byte != 0);
             let written = match with_zeros {
                 true => &bytes[..],
@@ -903,6 +907,7 @@ fn any_part(name: &'static str) -> impl Strategy<Value = HeaderPart> {
             name: name.to_owned(),
             bytes,
             holes,
+            room: 0,
         }
     })
 }

@@ -4,8 +4,9 @@
 
 use super::CPythonError;
 use super::digest::Recipe;
-use crate::contract::Addresses;
-use crate::symbol::{HoleSymbol, SymbolMeanings};
+use crate::symbol::HoleSymbol;
+#[cfg(llvm)]
+use crate::symbol::SymbolMeanings;
 use mimeo::hole::HoleValue;
 use std::path::Path;
 
@@ -59,6 +60,7 @@ impl Entry {
     }
 
     /// The function in it.
+    #[cfg(llvm)]
     pub(super) const fn function(self) -> &'static str {
         match self {
             Self::Trampoline => "_ENTRY",
@@ -189,8 +191,9 @@ pub(super) struct Contract {
     pub(super) state: State,
     pub(super) files: Files,
     pub(super) digest: Recipe,
-    /// Where CPython's own generator has them: no stencil is to need more data than its.
-    pub(super) addresses: Addresses,
+    /// Whether addresses stand in the code, as CPython's own generator has them: no stencil is to need more data than its.
+    #[cfg(llvm)]
+    pub(super) has_addresses_in_code: bool,
     symbols: Vec<&'static Symbol>,
 }
 
@@ -210,7 +213,7 @@ pub(super) struct Known {
     state: State,
     files: Files,
     operands: &'static str,
-    /// In its digest: cflags, and names sorted without those of `__pycache__`.
+    /// In its digest: cflags, and names sorted and without those of `__pycache__`.
     digest: (bool, bool),
 }
 
@@ -351,10 +354,8 @@ impl Contract {
         };
         let targets = read(TARGETS)?;
         let digest = Recipe::read(&source.join(TARGETS), &targets)?;
-        let addresses = match targets.contains("-mcmodel=medium") {
-            true => Addresses::InCode,
-            false => Addresses::InData,
-        };
+        #[cfg(llvm)]
+        let has_addresses_in_code = targets.contains("-mcmodel=medium");
         let mut symbols = Vec::new();
         for (path, text) in [(TEMPLATE, template), (entry.path(), &read(entry.path())?)] {
             for name in words(text).filter(|word| word.starts_with("_JIT_")) {
@@ -373,7 +374,8 @@ impl Contract {
             state,
             files,
             digest,
-            addresses,
+            #[cfg(llvm)]
+            has_addresses_in_code,
             symbols,
         })
     }
@@ -382,18 +384,21 @@ impl Contract {
     pub(super) fn trees(&self) -> Option<&'static str> {
         let is_it = |known: &&Known| {
             let declares = |name| self.symbols.iter().any(|symbol| symbol.name == name);
-            let digest = (self.digest.has_cflags, self.digest.is_sorted);
+            let (cflags, is_sorted) = known.digest;
+            let digest = &self.digest;
             known.cases == self.cases
                 && known.entry == self.entry
                 && known.state == self.state
                 && known.files == self.files
                 && declares(known.operands)
-                && known.digest == digest
+                && digest.has_cflags == cflags
+                && [digest.is_sorted, digest.skips_caches] == [is_sorted; 2]
         };
         KNOWN.iter().find(is_it).map(|known| known.trees)
     }
 
     /// The parameters of the functions that copy and patch.
+    #[cfg(llvm)]
     pub(super) const fn parameters(&self) -> [&'static str; 2] {
         let instruction = match self.state {
             State::Starts => "const _PyUOpInstruction *instruction, uintptr_t instruction_starts[]",
@@ -414,6 +419,7 @@ impl Contract {
     }
 
     /// What stands behind the groups.
+    #[cfg(llvm)]
     pub(super) const fn footer(&self) -> &'static [&'static str] {
         match self.state {
             State::Starts => &[],
@@ -427,6 +433,7 @@ impl Contract {
     }
 
     /// Which symbols are holes.
+    #[cfg(llvm)]
     pub(super) fn holes(&self) -> SymbolMeanings {
         let symbols = self.symbols.iter();
         symbols.fold(SymbolMeanings::default(), |meanings, symbol| {
@@ -456,6 +463,7 @@ impl Contract {
     }
 
     /// Whether a value is the instruction's, of which two stencils have none.
+    #[cfg(llvm)]
     pub(super) fn is_of_instruction(value: HoleValue) -> bool {
         matches!(
             value,

@@ -35,9 +35,8 @@ impl Configured {
             debug: false,
             cflags: String::new(),
         };
-        let call = text
-            .lines()
-            .find_map(|line| line.split_once("/jit/build.py"));
+        let mut recipes = text.lines().filter(|line| line.starts_with('\t'));
+        let call = recipes.find_map(|line| line.split_once("/jit/build.py"));
         let Some((_, line)) = call else {
             return Ok(configured);
         };
@@ -80,5 +79,100 @@ impl Configured {
                 triples.join(" and ")
             ))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is read of a Makefile with these lines.
+    fn read(makefile: &str) -> String {
+        let build = tempfile::tempdir().expect("a directory of our own");
+        std::fs::write(build.path().join("Makefile"), makefile).expect("it is ours");
+        match Configured::read(build.path()) {
+            Ok(Configured {
+                triple,
+                debug,
+                cflags,
+            }) => format!("{triple}, {debug}, {cflags}"),
+            Err(error) => {
+                let error = error.to_string();
+                error.replace(&build.path().display().to_string(), "BUILD")
+            }
+        }
+    }
+
+    #[test]
+    fn a_makefile_says_what_is_built() {
+        let rows = [
+            ("all:\n\tcc\n", "x86_64-pc-linux-gnu, false, "),
+            (
+                "# x/jit/build.py riscv\nDEPS = x/jit/build.py\nx:\n\tpython x/jit/build.py x86_64-unknown-linux-gnu\n\n\
+                 y:\n\tpython x/jit/build.py riscv\n",
+                "x86_64-unknown-linux-gnu, false, ",
+            ),
+        ];
+        for (makefile, expected) in rows {
+            assert_eq!(read(makefile), expected);
+        }
+        let calls = [
+            ("", "x86_64-pc-linux-gnu, false, "),
+            ("-d x86_64-pc-linux-gnu", "x86_64-pc-linux-gnu, true, "),
+            (
+                "--debug -f --verbose x86_64-a-linux-gnu",
+                "x86_64-a-linux-gnu, true, ",
+            ),
+            (
+                "x86_64-pc-linux-gnu --output-dir . --pyconfig-dir=. --cflags=\"\"",
+                "x86_64-pc-linux-gnu, false, ",
+            ),
+            (
+                "-o riscv -p riscv --cflags \"-DA=1 -O2\" x86_64-pc-linux-gnu",
+                "x86_64-pc-linux-gnu, false, -DA=1 -O2",
+            ),
+            (
+                "--cflags='-DA=\"$$ORIGIN\"' x86_64-pc-linux-gnu",
+                "x86_64-pc-linux-gnu, false, -DA=\"$ORIGIN\"",
+            ),
+            ("--cflags", "x86_64-pc-linux-gnu, false, "),
+            (
+                "--cflags=\"$(FLAGS)\"",
+                "BUILD/Makefile: the call of Tools/jit/build.py has a variable of make: --cflags=\"$(FLAGS)\"",
+            ),
+            (
+                "--cflags=\"$$$(FLAGS)\"",
+                "BUILD/Makefile: the call of Tools/jit/build.py has a variable of make: --cflags=\"$$$(FLAGS)\"",
+            ),
+            (
+                "--cflags=\"-O2",
+                "BUILD/Makefile: a quote is not closed: --cflags=\"-O2",
+            ),
+            (
+                "aarch64-unknown-linux-gnu",
+                "BUILD/Makefile: it is configured for aarch64-unknown-linux-gnu, expected x86-64 Linux",
+            ),
+            (
+                "x86_64-pc-linux-gnu x86_64-b-linux-gnu",
+                "BUILD/Makefile: it is configured for x86_64-pc-linux-gnu and x86_64-b-linux-gnu, expected x86-64 Linux",
+            ),
+        ];
+        for (call, expected) in calls {
+            let makefile =
+                format!("jit_stencils.h:\n\t$(PYTHON) $(srcdir)/Tools/jit/build.py {call}\n");
+            assert_eq!(read(&makefile), expected, "{call}");
+        }
+    }
+
+    #[test]
+    fn a_build_directory_without_a_makefile_is_for_this_machine() {
+        let build = tempfile::tempdir().expect("a directory of our own");
+        let configured = Configured::read(build.path()).expect("nothing is wrong");
+        assert_eq!(
+            (configured.triple.as_str(), configured.debug),
+            (TRIPLE, false)
+        );
+        std::fs::create_dir(build.path().join("Makefile")).expect("it is ours");
+        assert!(Configured::read(build.path()).is_err());
     }
 }

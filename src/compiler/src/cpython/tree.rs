@@ -1,25 +1,31 @@
-//! A source tree of CPython with its build directory: what they say of themselves, and the translation unit that has all
-//! uops.
+//! A source tree of CPython with its build directory: what they say of themselves, and, where there is LLVM, the translation
+//! unit that has all uops.
 //!
 //! `template.c` is a function around a `switch` over every uop, of which one is chosen by a macro; CPython's own generator
 //! compiles it once for each. Here the parts before the function, which include headers, stand once, and the function once
 //! for each uop, around that uop's case alone.
 
-use super::contract::{CASE, Cases, Contract, INCLUDE, TEMPLATE, words};
+#[cfg(llvm)]
+use super::contract::{CASE, Cases, INCLUDE, words};
+use super::contract::{Contract, TEMPLATE};
 use super::makefile::Configured;
-use super::{CPythonError, Options};
+use super::{CPythonError, Sources};
+#[cfg(llvm)]
 use crate::error::{CompileError, IrProblem};
+#[cfg(llvm)]
 use crate::ir::IrFunction;
+#[cfg(llvm)]
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// Where the cases of the uops are.
-const CASES: &str = "Python/executor_cases.c.h";
+pub(super) const CASES: &str = "Python/executor_cases.c.h";
 
 /// Where the version is said.
 const PATCHLEVEL: &str = "Include/patchlevel.h";
 
 /// What the names of the functions begin with.
+#[cfg(llvm)]
 const FUNCTION: &str = "mimeo_stencil_";
 
 /// CPython, to be compiled.
@@ -36,12 +42,15 @@ pub(super) struct Tree {
     pub(super) debug: bool,
     /// Flags for the compiler, behind all others.
     pub(super) cflags: String,
+    #[cfg(llvm)]
     cases: Vec<Case>,
+    #[cfg(llvm)]
     template: String,
 }
 
 /// A uop's case.
 #[derive(Debug)]
+#[cfg_attr(not(llvm), allow(dead_code, reason = "only names are checked"))]
 struct Case {
     uop: String,
     /// The line on which the text begins, counted from 1.
@@ -50,6 +59,7 @@ struct Case {
 }
 
 /// The function of a uop in the translation unit.
+#[cfg(llvm)]
 pub(super) fn function_of(uop: &str) -> IrFunction {
     IrFunction {
         function: format!("{FUNCTION}{uop}"),
@@ -58,9 +68,9 @@ pub(super) fn function_of(uop: &str) -> IrFunction {
 }
 
 impl Tree {
-    pub(super) fn open(options: &Options) -> Result<Self, CPythonError> {
-        let source = directory(&options.source)?;
-        let build = directory(&options.build)?;
+    pub(super) fn open(sources: &Sources) -> Result<Self, CPythonError> {
+        let source = directory(&sources.source)?;
+        let build = directory(&sources.build)?;
         let version = version(&source)?;
         let cases = cases(&source.join(CASES))?;
         let template = read(&source.join(TEMPLATE))?;
@@ -84,13 +94,18 @@ impl Tree {
             version,
             uops,
             triple: configured.triple,
-            debug: options.debug || configured.debug,
-            cflags: options.cflags.clone().unwrap_or(configured.cflags),
+            debug: sources.debug || configured.debug,
+            cflags: sources.cflags.clone().unwrap_or(configured.cflags),
+            #[cfg(llvm)]
             cases,
+            #[cfg(llvm)]
             template,
         })
     }
+}
 
+#[cfg(llvm)]
+impl Tree {
     /// What it is called in messages.
     pub(super) fn name(&self) -> String {
         format!("CPython {}", self.version)
@@ -177,12 +192,14 @@ impl Tree {
 }
 
 /// Where the definition of the function begins: behind the empty line before its name.
+#[cfg(llvm)]
 fn function_start(template: &str) -> Option<usize> {
     let name = template.find("\n_JIT_ENTRY(")?;
     Some(template[..name].rfind("\n\n")? + 2)
 }
 
 /// Where the function has a text; a word is no part of a longer one.
+#[cfg(llvm)]
 fn place_of(function: &str, text: &str) -> Option<usize> {
     let mut places = function.match_indices(text).map(|(place, _)| place);
     match words(text).eq([text]) {
@@ -198,11 +215,12 @@ fn place_of(function: &str, text: &str) -> Option<usize> {
 }
 
 /// The line of a byte, counted from 1.
+#[cfg(llvm)]
 fn line_of(text: &str, place: usize) -> usize {
     text[..place].bytes().filter(|&byte| byte == b'\n').count() + 1
 }
 
-fn directory(path: &Path) -> Result<PathBuf, CPythonError> {
+pub(super) fn directory(path: &Path) -> Result<PathBuf, CPythonError> {
     let found = path.canonicalize();
     let found = found.map_err(|error| CPythonError::io(path, error))?;
     match found.is_dir() {
@@ -305,32 +323,20 @@ mod tests {
     fn versions() {
         let found = |text: &str| {
             with(PATCHLEVEL, text, |source| match version(source) {
-                Ok((version, full)) => format!("{}: {full}", version.name),
+                Ok(version) => version,
                 Err(error) => {
                     let error = error.to_string();
                     error.replace(&source.display().to_string(), "SOURCE")
                 }
             })
         };
-        let missing =
-            "SOURCE/Include/patchlevel.h: it does not define PY_MAJOR_VERSION and PY_MINOR_VERSION";
+        let missing = "SOURCE/Include/patchlevel.h: it does not define PY_VERSION";
         let rows = [
             (
-                "#define PY_MAJOR_VERSION 3\n#define PY_MINOR_VERSION 13\n",
-                "3.13: 3.13",
+                "#define PY_MAJOR_VERSION 3\n#define PY_VERSION      \"3.14.0a2+\"\n",
+                "3.14.0a2+",
             ),
-            (
-                "#define PY_VERSION      \"3.14.0a2\"\n#define PY_MAJOR_VERSION   3\n#define PY_MINOR_VERSION   14\n",
-                "3.14: 3.14.0a2",
-            ),
-            (
-                "#define PY_MAJOR_VERSION 3\n#define PY_MINOR_VERSION 12\n",
-                "SOURCE/Include/patchlevel.h is of CPython 3.12; there are contracts for 3.13 and 3.14",
-            ),
-            (
-                "#define PY_MAJOR_VERSION 3\n#define PY_MINOR_VERSION_2 13\n",
-                missing,
-            ),
+            ("#define PY_VERSION_HEX 13\n", missing),
             ("", missing),
         ];
         for (text, expected) in rows {
@@ -359,6 +365,7 @@ mod tests {
         );
     }
 
+    #[cfg(llvm)]
     #[test]
     fn the_template_begins_behind_an_empty_line() {
         let template = "#define X\n\nint\n_JIT_ENTRY(int x)\n{\n";
@@ -372,37 +379,11 @@ mod tests {
         assert_eq!(function_start(""), None);
     }
 
+    #[cfg(llvm)]
     #[test]
-    fn a_makefile_says_what_is_built() {
-        let found = |makefile: &str| {
-            with("Makefile", makefile, |build| match configured(build) {
-                Ok((triple, debug)) => format!("{triple} {debug}"),
-                Err(error) => error
-                    .to_string()
-                    .replace(&build.display().to_string(), "BUILD"),
-            })
-        };
-        let rows = [
-            ("all:\n", "x86_64-pc-linux-gnu false"),
-            (
-                "\t$(PY) $(srcdir)/Tools/jit/build.py x86_64-unknown-linux-gnu\n",
-                "x86_64-unknown-linux-gnu false",
-            ),
-            (
-                "\tpython3 ../Tools/jit/build.py x86_64-pc-linux-gnu --debug\n",
-                "x86_64-pc-linux-gnu true",
-            ),
-            (
-                "\tpython3 ../Tools/jit/build.py -d x86_64-pc-linux-gnu\n",
-                "x86_64-pc-linux-gnu true",
-            ),
-            (
-                "\tpython3 ../Tools/jit/build.py aarch64-unknown-linux-gnu\n",
-                "BUILD/Makefile: it is configured for aarch64-unknown-linux-gnu, expected x86-64 Linux",
-            ),
-        ];
-        for (makefile, expected) in rows {
-            assert_eq!(found(makefile), expected);
-        }
+    fn a_word_is_no_part_of_a_longer_one() {
+        assert_eq!(place_of("CASES _CASE CASE\nCASE", "CASE"), Some(12));
+        assert_eq!(place_of("CASES", "CASE"), None);
+        assert_eq!(place_of("x #include \"y\"\n", "#include \"y\"\n"), Some(2));
     }
 }

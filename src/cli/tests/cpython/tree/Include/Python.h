@@ -13,6 +13,11 @@
 typedef int64_t Value;
 typedef uint16_t Code;
 
+/* A uop that wants two operands finds them in one, where there is but one. */
+#if OPERANDS == 1
+#define CURRENT_OPERAND1() (~CURRENT_OPERAND0() >> 3)
+#endif
+
 #define LOCALS 16
 #define EXITS 4
 
@@ -43,7 +48,12 @@ typedef struct {
     uint16_t jump_target;
     uint16_t error_target;
     uint32_t target;
+#if OPERANDS == 1
     uint64_t operand;
+#else
+    uint64_t operand0;
+    uint64_t operand1;
+#endif
 } _PyUOpInstruction;
 
 struct executor {

@@ -22,6 +22,9 @@
         }
 
         case _JUMP_TO_TOP: {
+#if PY_MINOR_VERSION >= 14
+            JUMP_TO_JUMP_TARGET();
+#endif
             break;
         }
 
@@ -34,7 +37,7 @@
         }
 
         case _LOAD_CONST: {
-            stack_pointer[0] = (Value)CURRENT_OPERAND();
+            stack_pointer[0] = (Value)CURRENT_OPERAND0();
             stack_pointer += 1;
             break;
         }
@@ -47,7 +50,7 @@
         }
 
         case _LOAD_PIECES: {
-            uint64_t operand = CURRENT_OPERAND();
+            uint64_t operand = CURRENT_OPERAND0();
             oparg = CURRENT_OPARG();
             uint64_t value = (uint8_t)operand ^ (uint64_t)(int64_t)(int16_t)(operand >> 8);
             value += (operand >> 40) << 3;
@@ -58,7 +61,7 @@
         }
 
         case _LOAD_NEGATED: {
-            stack_pointer[0] = (Value)(0 - (uint64_t)(uint32_t)CURRENT_OPERAND()) - (int32_t)(CURRENT_OPERAND() >> 32);
+            stack_pointer[0] = (Value)(0 - (uint64_t)(uint32_t)CURRENT_OPERAND0()) - (int32_t)(CURRENT_OPERAND0() >> 32);
             stack_pointer += 1;
             break;
         }
@@ -140,33 +143,54 @@
         }
 
         case _ADD_OPERAND: {
-            stack_pointer[-1] = add(stack_pointer[-1], (Value)CURRENT_OPERAND());
+            stack_pointer[-1] = add(stack_pointer[-1], (Value)CURRENT_OPERAND0());
             break;
         }
 
         case _MIX_OPERAND: {
-            stack_pointer[-1] = mix(tstate, stack_pointer[-1], (Value)CURRENT_OPERAND());
+            stack_pointer[-1] = mix(tstate, stack_pointer[-1], (Value)CURRENT_OPERAND0());
+            break;
+        }
+
+        case _MIX_OPERANDS: {
+            stack_pointer[-1] = mix(tstate, (Value)CURRENT_OPERAND1(), add(stack_pointer[-1], (Value)CURRENT_OPERAND0()));
+            break;
+        }
+
+        case _LOAD_OPERAND1: {
+            oparg = CURRENT_OPARG();
+            uint32_t high = (uint32_t)(CURRENT_OPERAND1() >> 32);
+            stack_pointer[0] = (Value)(CURRENT_OPERAND1() ^ (uint64_t)(oparg * 3));
+            frame->record.words[6] = (Value)high + (int16_t)CURRENT_OPERAND1();
+            stack_pointer += 1;
+            break;
+        }
+
+        case _GUARD_OPERANDS: {
+            if ((uint32_t)CURRENT_OPERAND0() < (uint32_t)CURRENT_OPERAND1()) {
+                JUMP_TO_JUMP_TARGET();
+            }
             break;
         }
 
         case _STORE_OPERAND: {
             oparg = CURRENT_OPARG();
-            frame->locals[oparg] = (Value)CURRENT_OPERAND();
+            frame->locals[oparg] = (Value)CURRENT_OPERAND0();
             break;
         }
 
         case _STORE_SMALL: {
             oparg = CURRENT_OPARG();
             memset(&frame->locals[oparg], 0, sizeof(Value));
-            *(int32_t *)&frame->record.words[1] = (int32_t)CURRENT_OPERAND();
-            *(uint16_t *)&frame->record.words[2] = (uint16_t)CURRENT_OPERAND();
-            *(uint8_t *)&frame->record.words[3] = (uint8_t)(CURRENT_OPERAND() >> 16);
+            *(int32_t *)&frame->record.words[1] = (int32_t)CURRENT_OPERAND0();
+            *(uint16_t *)&frame->record.words[2] = (uint16_t)CURRENT_OPERAND0();
+            *(uint8_t *)&frame->record.words[3] = (uint8_t)(CURRENT_OPERAND0() >> 16);
             frame->record.words[4] = (int8_t)CURRENT_OPARG();
             break;
         }
 
         case _GUARD_VERSION: {
-            uint32_t version = (uint32_t)CURRENT_OPERAND();
+            uint32_t version = (uint32_t)CURRENT_OPERAND0();
             if (frame->version != version) {
                 JUMP_TO_JUMP_TARGET();
             }
@@ -174,7 +198,7 @@
         }
 
         case _GUARD_AT_MOST: {
-            if ((int32_t)stack_pointer[-1] > (int32_t)CURRENT_OPERAND()) {
+            if ((int32_t)stack_pointer[-1] > (int32_t)CURRENT_OPERAND0()) {
                 JUMP_TO_JUMP_TARGET();
             }
             break;
@@ -189,7 +213,7 @@
         }
 
         case _GUARD_EQUAL: {
-            if (stack_pointer[-1] == (Value)CURRENT_OPERAND()) {
+            if (stack_pointer[-1] == (Value)CURRENT_OPERAND0()) {
                 JUMP_TO_JUMP_TARGET();
             }
             break;
@@ -259,6 +283,56 @@
             Value d = stack_pointer[-1];
             stack_pointer[-1] = mix_eight(tstate, a, b, c, d, add(a, b), add(c, d), multiply(a, d));
             stack_pointer[-4] = add(d, a);
+            break;
+        }
+
+        case _CALL_SEVEN: {
+            Value a = stack_pointer[-1];
+            Value b = stack_pointer[-2];
+            stack_pointer[-1] = mix_seven(tstate, a, b, add(a, b), multiply(a, b), a ^ b, a | b);
+            break;
+        }
+
+        case _CALL_NINE: {
+            Value a = stack_pointer[-1];
+            Value b = stack_pointer[-2];
+            stack_pointer[-1] = mix_nine(tstate, a, b, add(a, b), multiply(a, b), a ^ b, a | b, a & b, -1);
+            break;
+        }
+
+        case _CALL_EACH: {
+            /* No one distance from an aligned stack suits all of these, nor one choice of registers. */
+            Value a = stack_pointer[-1];
+            Value b = stack_pointer[-2];
+            Value c = mix_seven(tstate, a, b, 3, 4, 5, 6);
+            touch(tstate);
+            if (c & 1) {
+                c = mix_eight(tstate, a, c, 3, 4, 5, 6, 7);
+            }
+            Value array[3] = { a, b, c };
+            stack_pointer[-1] = add(mix_nine(tstate, c, b, 3, 4, 5, 6, 7, 8), mix_array(tstate, array, 3));
+            stack_pointer[-2] = add(add(a, b), array[2]);
+            break;
+        }
+
+        case _CALL_SEVEN_OR_NOT: {
+            oparg = CURRENT_OPARG();
+            for (int i = 0; i < oparg; i++) {
+                if (stack_pointer[-1] & 4) {
+                    stack_pointer[-1] = mix_seven(tstate, stack_pointer[-1], oparg, i, 4, 5, 6);
+                }
+                else {
+                    stack_pointer[-1] = mix(tstate, stack_pointer[-1], i);
+                }
+            }
+            break;
+        }
+
+        case _CALL_VARIADIC_FAR: {
+            Value a = stack_pointer[-1];
+            /* Registers have no place for the last number, nor for the last three integers. */
+            Value numbers = mix_numbers(tstate, 9, 0.5, 1.5, 2.5, 3.5, 4.5, (double)(int16_t)a, 6.5, 7.5, 8.5);
+            stack_pointer[-1] = add(numbers, mix_integers(tstate, 7, a, a + 1ull, 3ull, 4ull, 5ull, 6ull, a ^ 7));
             break;
         }
 
@@ -379,6 +453,26 @@
             break;
         }
 
+        case _LOAD_SMALL: {
+            oparg = CURRENT_OPARG();
+            stack_pointer[0] = (Value)&table.small[5 + oparg];
+            stack_pointer += 1;
+            break;
+        }
+
+        case _CALL_SMALL: {
+            oparg = CURRENT_OPARG();
+            stack_pointer[-1] = add(stack_pointer[-1], mix_small(tstate, &table.small[SMALL - 1 - oparg]));
+            break;
+        }
+
+        case _COUNT_SMALL: {
+            oparg = CURRENT_OPARG();
+            stack_pointer[-1] = add(stack_pointer[-1], table.small[5 + oparg].value);
+            table.small[5 + oparg].references += 1;
+            break;
+        }
+
         case _SUM_LOCALS: {
             oparg = CURRENT_OPARG();
             Value sum = 0;
@@ -399,7 +493,7 @@
         case _ERROR_POP_N: {
             oparg = CURRENT_OPARG();
             stack_pointer += -oparg;
-            frame->resume = frame->code + CURRENT_OPERAND();
+            frame->resume = frame->code + CURRENT_OPERAND0();
             EXIT_WITH_ERROR();
             break;
         }

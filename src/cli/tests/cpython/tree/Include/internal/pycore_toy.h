@@ -28,6 +28,9 @@
     X(_DIVIDE, 2, -1, 0, 0)            \
     X(_ADD_OPERAND, 1, 0, 0, 0)        \
     X(_MIX_OPERAND, 1, 0, 0, 0)        \
+    X(_MIX_OPERANDS, 1, 0, 0, 0)       \
+    X(_LOAD_OPERAND1, 0, 1, 0, 65535)  \
+    X(_GUARD_OPERANDS, 0, 0, 0, 0)     \
     X(_STORE_OPERAND, 0, 0, 0, LOCALS - 1) \
     X(_STORE_SMALL, 0, 0, 0, LOCALS - 1) \
     X(_GUARD_VERSION, 0, 0, 0, 0)      \
@@ -43,6 +46,11 @@
     X(_TEXT, 1, 0, 0, 0)               \
     X(_CALL, 2, -1, 0, 0)              \
     X(_CALL_EIGHT, 4, 0, 0, 0)         \
+    X(_CALL_SEVEN, 2, 0, 0, 0)         \
+    X(_CALL_NINE, 2, 0, 0, 0)          \
+    X(_CALL_EACH, 2, 0, 0, 0)          \
+    X(_CALL_SEVEN_OR_NOT, 1, 0, 0, 5)  \
+    X(_CALL_VARIADIC_FAR, 1, 0, 0, 0)  \
     X(_CALL_VARIADIC, 1, 0, 0, 0)      \
     X(_CALL_BY_NUMBER, 2, -1, 0, 3)    \
     X(_ARRAY, 3, -2, 0, 0)             \
@@ -53,6 +61,9 @@
     X(_EITHER, 1, 0, 0, 1)             \
     X(_LOOP, 1, 0, 0, 7)               \
     X(_SPILL, 5, -4, 0, 0)             \
+    X(_LOAD_SMALL, 0, 1, 0, SMALL - 6) \
+    X(_CALL_SMALL, 1, 0, 0, SMALL - 1) \
+    X(_COUNT_SMALL, 1, 0, 0, SMALL - 6) \
     X(_SUM_LOCALS, 0, 1, 0, LOCALS)    \
     X(_EXECUTOR_WORD, 0, 1, 0, 0)      \
     X(_ERROR_POP_N, 0, 0, 0, 0)        \
@@ -69,15 +80,31 @@ typedef Code *(*jit_func)(Frame *, Value *, Thread *);
 typedef Value (*Binary)(Thread *, Value, Value);
 typedef long long Vector __attribute__((vector_size(16)));
 
+/* Objects that are found by their number. */
+#define SMALL 300
+typedef struct {
+    int32_t references;
+    Value value;
+} Small;
+typedef struct {
+    Value first;
+    Small small[SMALL];
+} Table;
+
+extern Table table;
 extern const Binary binaries[4];
 extern const int64_t odd_object, even_object;
 
 Value mix(Thread *thread, Value a, Value b);
+Value mix_seven(Thread *thread, Value a, Value b, Value c, Value d, Value e, Value f);
 Value mix_eight(Thread *thread, Value a, Value b, Value c, Value d, Value e, Value f, Value g);
+Value mix_nine(Thread *thread, Value a, Value b, Value c, Value d, Value e, Value f, Value g, Value h);
 Value mix_text(Thread *thread, const char *text, Value value);
 Value mix_array(Thread *thread, Value *array, int count);
 Value mix_numbers(Thread *thread, int count, ...);
+Value mix_integers(Thread *thread, int count, ...);
 Value mix_object(Thread *thread, const int64_t *object);
+Value mix_small(Thread *thread, const Small *small);
 Value mix_aligned(Thread *thread, const unsigned char *bytes, size_t align, size_t count);
 void touch(Thread *thread);
 void raise_error(Thread *thread, const char *text);

@@ -3,7 +3,7 @@
 #include "pycore_toy.h"
 
 #define CURRENT_OPARG() (_oparg)
-#define CURRENT_OPERAND() (_operand)
+#define CURRENT_OPERAND0() (_operand)
 #define CURRENT_TARGET() (_target)
 
 #define JUMP_OUT(SYMBOL)                                         \
