@@ -1,11 +1,11 @@
-# What ci/cpython.sh and ci/cpython-bench.sh share: where CPython 3.13's source comes from, how an interpreter with the JIT
-# is built of it, and how a header of stencils gets into it. Sourced by them; needs bash.
+# What ci/cpython.sh and ci/cpython-bench.sh share: where CPython's source comes from, how an interpreter with the JIT is
+# built of it, and how a header of stencils gets into it. Sourced by them; needs bash.
 # shellcheck shell=bash
 #
 # Sets nothing up on its own. The caller has set `program`, and the options: `require`, `source_option`, `header_option`,
-# `mimeo_option`, `clang_option`, `work_option`, `jobs`, `debug`.
+# `mimeo_option`, `clang_option`, `cflags_option`, `work_option`, `llvm`, `jobs`, `debug`, `pgo`.
 
-: "${program:?}" "${require:?}" "${jobs:?}" "${debug:?}"
+: "${program:?}" "${require:?}" "${llvm:?}" "${jobs:?}" "${debug:?}" "${pgo:?}"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=${here%/ci/cpython}
 release=trixie # the first Debian release that has python3.13
@@ -16,16 +16,31 @@ release=trixie # the first Debian release that has python3.13
 # Wrong options are found before the work starts.
 check_options() {
     [[ $jobs =~ ^[1-9][0-9]*$ ]] || usage_error "--jobs is a number of processes, not $jobs"
-    [ -z "$source_option" ] || is_source_tree "$source_option" ||
-        usage_error "no source tree of CPython 3.13: $source_option"
-    [ -z "$header_option" ] || [ -s "$header_option" ] || usage_error "no header: $header_option"
+    [[ $llvm =~ ^(19|2[0-3])$ ]] || usage_error "--llvm is a version from 19 to 23, not $llvm"
+    [ -z "$source_option" ] || is_source_tree "$source_option" || usage_error "$wrong"
+    check_header_option "$header_option"
     [ -z "$mimeo_option" ] || [ -x "$mimeo_option" ] || usage_error "not a program: $mimeo_option"
 }
 
+# A header that is given is the file jit_stencils.h, or a directory with that file and those that it includes.
+check_header_option() {
+    local header=$1
+    [ -n "$header" ] || return 0
+    [ ! -d "$header" ] || header=$header/jit_stencils.h
+    [ -s "$header" ] || usage_error "no header: $header"
+    if [ ! -d "$1" ] && grep -q '^#include "jit_stencils-' "$1"; then
+        usage_error "$1 includes the file with the stencils: give the directory of both"
+    fi
+}
+
 # The source cannot be had. Plainly said; an error only for those who asked for one.
-skip() {
+skipped() {
     [ "$require" = no ] || fail "no source, and --require was given: $*"
     printf '%s: SKIPPED: %s\n' "$program" "$*"
+}
+
+skip() {
+    skipped "$@"
     exit 0
 }
 
@@ -160,9 +175,27 @@ check_tarball() {
     echo "$sum  $tarball" | sha256sum --check --quiet || fail "$tarball is not the file that $dsc names"
 }
 
+# The version that the tree $1 declares; nothing where it declares none.
+version_of() { sed -n 's/^#define PY_VERSION  *"\(.*\)"/\1/p' "$1/Include/patchlevel.h" 2>/dev/null || true; }
+
+# Whether $1 is the source of a CPython whose JIT has stencils. If not, `wrong` says what was found and what was expected.
+# Which of these CPythons mimeo knows is for mimeo to say.
 is_source_tree() {
-    [ -x "$1/configure" ] && [ -f "$1/Tools/jit/build.py" ] &&
-        grep -Eq '^#define PY_VERSION +"3\.13\.' "$1/Include/patchlevel.h"
+    local version
+    version=$(version_of "$1")
+    wrong="expected a source tree of CPython 3.13 or 3.14, with configure and Tools/jit/build.py; found"
+    if [ ! -d "$1" ]; then
+        wrong+=" no directory: $1"
+    elif [ -z "$version" ]; then
+        wrong+=" no version in Include/patchlevel.h: $1"
+    elif [ ! -f "$1/Tools/jit/build.py" ]; then
+        wrong+=" CPython $version without Tools/jit/build.py: $1"
+    elif [ ! -x "$1/configure" ]; then
+        wrong+=" CPython $version without configure: $1"
+    else
+        return 0
+    fi
+    return 1
 }
 
 # Puts CPython's source at $work/source: Debian's tarball as it came from CPython, without Debian's patches, or a copy of
@@ -188,16 +221,37 @@ get_source() {
         tar -C "$work/source" --strip-components=1 --no-same-owner -xf "$tarball"
         rm -rf "$work/apt/lists" "$work/apt/cache"
     fi
-    is_source_tree "$work/source" || fail "this is not a source tree of CPython 3.13: $origin"
+    is_source_tree "$work/source" || fail "$wrong (from $origin)"
     echo "$origin" >"$work/source.from"
-    say "CPython $(sed -n 's/^#define PY_VERSION  *"\(.*\)"/\1/p' "$work/source/Include/patchlevel.h"), from $origin"
+    say "CPython $(version_of "$work/source"), from $origin"
+}
+
+# A Python for CPython's make, which refuses to run CPython's generator: the header must not be made anew.
+write_python_for_regen() {
+    cat >"$work/python-for-regen" <<TEXT
+#!/bin/sh
+case "\$*" in
+*Tools/jit/build.py*)
+    echo "CPython's make runs CPython's generator: \$*" >&2
+    exit 1
+    ;;
+esac
+exec "$python" "\$@"
+TEXT
+    chmod +x "$work/python-for-regen"
 }
 
 # Configures $1, a directory in $work, unless it is.
 configure_build() {
     local build=$1 options=(--enable-experimental-jit)
     [ "$debug" = no ] || options+=(--with-pydebug)
-    if [ -e "$build/configured" ]; then
+    [ "$pgo" = no ] || options+=(--enable-optimizations "PROFILE_TASK=-m test test_list test_dict")
+    if [ -n "$cflags_option" ]; then
+        grep -q CFLAGS_JIT "$work/source/configure" || fail "the configure of this CPython knows no CFLAGS_JIT"
+        options+=("CFLAGS_JIT=$cflags_option")
+    fi
+    write_python_for_regen
+    if [ "$(cat "$build/configured" 2>/dev/null)" = "${options[*]}" ]; then
         say "configured already: $build"
         return 0
     fi
@@ -205,13 +259,13 @@ configure_build() {
     mkdir "$build"
     (
         cd "$build" || exit
-        # configure would take any python3.13 it sees, whether it runs or not.
-        export PYTHON_FOR_REGEN=$python
+        # configure would take any Python it sees, whether it runs or not.
+        export PYTHON_FOR_REGEN=$work/python-for-regen
         # No debugging information: it takes time, and makes no code.
         export CFLAGS=-g0
         logged configure.log ../source/configure "${options[@]}"
     )
-    touch "$build/configured"
+    echo "${options[*]}" >"$build/configured"
 }
 
 # Builds the mimeo command unless it was given. Sets `mimeo`.
@@ -222,41 +276,112 @@ set_up_mimeo() {
     fi
     local target
     target=$(cd "$repository" && realpath -m "${CARGO_TARGET_DIR:-target}")
-    "$repository/ci/setup-llvm.sh" 19
-    (cd "$repository" && cargo build --locked --release -p mimeo-cli --features llvm19)
+    "$repository/ci/setup-llvm.sh" "$llvm"
+    (cd "$repository" && cargo build --locked --release -p mimeo-cli --features "llvm$llvm")
     mimeo=$target/release/mimeo
 }
 
-# Puts our header into build directory $1: --header FILE, or what mimeo makes.
-put_our_header() {
-    local build=$1 options=()
-    if [ -n "$header_option" ]; then
-        put_header "$header_option" "$build"
-        return 0
-    fi
-    [ "$debug" = no ] || options+=(--debug)
-    [ -z "$clang_option" ] || options+=(--clang "$clang_option")
-    rm -f "$work/header.h"
-    "$mimeo" cpython --source "$work/source" --build "$build" --out "$work/header.h" --jobs "$jobs" "${options[@]}"
-    put_header "$work/header.h" "$build"
+# Has mimeo write the header of build directory $1 into directory $2. Further arguments go to mimeo.
+make_header() {
+    local build=$1 out=$2
+    shift 2
+    [ -z "$clang_option" ] || set -- --clang "$clang_option" "$@"
+    rm -rf "$out"
+    "$mimeo" cpython --source "$work/source" --build "$build" --out "$out" --jobs "$jobs" "$@"
 }
 
-# Puts header $1 into build directory $2, newer than all that CPython's make would make a new one for, and remembers it.
+# The digest in the header of directory $2 must be the one that CPython's own Tools/jit computes for build directory $1.
+# Further arguments are for CPython's generator, behind those that make gives it.
+check_digest() {
+    local build=$1 header=$2 files computed written
+    shift 2
+    files=$(header_files "$header")
+    computed=$("$python" -B "$here/digest.py" "$work/source" "$build" "$@") || fail "Tools/jit computes no digest"
+    read -r written <"$header/${files%%$'\n'*}"
+    [ "$written" = "// $computed" ] ||
+        fail "the digest is not that of CPython's generator${*:+ with $*}" "  Tools/jit: $computed" "  header:    ${written#// }"
+    say "the digest is that of Tools/jit${*:+ with $*}: $computed"
+}
+
+# Puts our header into build directory $1: --header, or what mimeo makes.
+put_our_header() {
+    local build=$1
+    if [ -n "$header_option" ]; then
+        give_header "$header_option" "$build"
+        return 0
+    fi
+    make_header "$build" "$work/header"
+    check_digest "$build" "$work/header"
+    give_header "$work/header" "$build"
+}
+
+# The files of the header in directory $1, in the order in which they are put into a build directory: jit.o depends on
+# jit_stencils.h alone, so that the file which that one includes comes first.
+header_files() {
+    local file
+    for file in "$1"/jit_stencils-*.h "$1/jit_stencils.h"; do
+        [ ! -e "$file" ] || echo "${file##*/}"
+    done
+}
+
+# Puts the header $1, a file or a directory, into build directory $2, which remembers it.
+give_header() {
+    local header=$1 expected=$2/expected file
+    rm -rf "$expected"
+    mkdir "$expected"
+    if [ -d "$header" ]; then
+        for file in $(header_files "$header"); do
+            cp "$header/$file" "$expected/"
+        done
+    else
+        cp "$header" "$expected/jit_stencils.h"
+    fi
+    [ -s "$expected/jit_stencils.h" ] || fail "no header: $header"
+    put_header "$2"
+}
+
+# Puts the header that build directory $1 remembers in it, newer than all that CPython's make would make a new one for.
 put_header() {
-    [ -s "$1" ] || fail "no header: $1"
-    cp "$1" "$2/expected_stencils.h"
-    cp "$1" "$2/jit_stencils.h"
-    make -s -C "$2" -q jit_stencils.h || fail "CPython's make would make another header in the place of $1"
+    local file
+    rm -f "$1"/jit_stencils*.h
+    for file in $(header_files "$1/expected"); do
+        cp "$1/expected/$file" "$1/"
+    done
+    make -s -C "$1" -q jit_stencils.h || fail "CPython's make would make another header in the place of ours"
+}
+
+same_header() {
+    local file files
+    files=$(header_files "$1")
+    [ "$files" = "$(header_files "$2")" ] || return 1
+    for file in $files; do
+        cmp "$1/$file" "$2/$file" || return 1
+    done
 }
 
 check_header() {
-    cmp "$1/expected_stencils.h" "$1/jit_stencils.h" || fail "the header in $1 is not the one that was put there any more"
+    same_header "$1/expected" "$1" || fail "the header in $1 is not the one that was put there any more"
 }
 
-# Builds directory $1 with the header in it, and makes sure that the interpreter was built from just that header.
+# Builds directory $1 with the header in it.
 make_build() {
     local build=$1
-    logged "$build/make.log" make -C "$build" -j"$jobs"
+    if [ "$pgo" = no ] || grep -q '^clean-jit-stencils:' "$build/Makefile"; then
+        logged "$build/make.log" make -C "$build" -j"$jobs"
+    else
+        # Such a build of older CPythons deletes the header twice: when it starts from clean, and after the profile is taken.
+        logged "$build/make-clean.log" make -C "$build" profile-clean-stamp
+        put_header "$build"
+        logged "$build/make-profile.log" make -C "$build" -j"$jobs" profile-run-stamp
+        put_header "$build"
+        logged "$build/make.log" make -C "$build" -j"$jobs"
+    fi
+    check_build "$build"
+}
+
+# Makes sure that the interpreter was built from just the header that was put there.
+check_build() {
+    local build=$1
     check_header "$build"
     if [ "$build/Python/jit.o" -ot "$build/jit_stencils.h" ] || [ "$build/python" -ot "$build/Python/jit.o" ]; then
         fail "make did not build the interpreter in $build from the header"

@@ -1,7 +1,8 @@
-"""Runs the generator of CPython 3.13's source, Tools/jit/build.py, with another LLVM than the one it insists on.
+"""Runs the generator of CPython's source, Tools/jit/build.py, with another LLVM than the one it insists on.
 
-Usage: python generator.py SOURCE LLVM_VERSION [ARGUMENTS OF build.py]
-The source stays as it is. The header goes to the current directory, where pyconfig.h is.
+Usage: python generator.py SOURCE BUILD LLVM_VERSION
+The generator gets what the make of the build directory would give it. The source and the build directory stay as they are: the
+header goes to the current directory, where pyconfig.h is.
 """
 
 import pathlib
@@ -9,20 +10,25 @@ import re
 import runpy
 import sys
 
+sys.dont_write_bytecode = True
+
+from digest import import_from, make_arguments  # noqa: E402
+
 
 def main():
-    source, version, *arguments = sys.argv[1:]
-    tools = pathlib.Path(source).resolve() / "Tools" / "jit"
-    sys.dont_write_bytecode = True
-    sys.path.insert(0, str(tools))
-    import _llvm
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    source, build, version = sys.argv[1:]
+    # Of released 3.14, `_llvm` imports `_targets`, which must be complete then.
+    import_from(source, "_targets")
+    llvm = import_from(source, "_llvm")
 
     # The one constant, and the pattern that is made of it.
-    wanted = _llvm._LLVM_VERSION
-    _llvm._LLVM_VERSION = int(version)
-    pattern = _llvm._LLVM_VERSION_PATTERN.pattern.replace(str(wanted), version, 1)
-    _llvm._LLVM_VERSION_PATTERN = re.compile(pattern)
-    sys.argv = [str(tools / "build.py"), *arguments]
+    wanted = llvm._LLVM_VERSION
+    llvm._LLVM_VERSION = int(version)
+    pattern = llvm._LLVM_VERSION_PATTERN.pattern.replace(str(wanted), version, 1)
+    llvm._LLVM_VERSION_PATTERN = re.compile(pattern)
+    sys.argv = [str(pathlib.Path(source).resolve() / "Tools" / "jit" / "build.py"), *make_arguments(build)]
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 

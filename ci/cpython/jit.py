@@ -1,4 +1,4 @@
-"""Whether the interpreter that runs this makes machine code of hot loops. For CPython 3.13.
+"""Whether the interpreter that runs this makes machine code of hot loops. For CPython 3.13 and 3.14.
 
 Usage: python jit.py some|none     (which of the two is expected; the exit code is 1 if it is the other)
 """

@@ -1,4 +1,4 @@
-"""Five kernels for comparing the machine code of CPython 3.13's JIT.
+"""Five kernels for comparing the machine code of CPython's JIT.
 
 Usage: python kernels.py all
 Runs each kernel until the JIT has compiled it, and prints what it computes.
