@@ -86,7 +86,7 @@ fn instructions(function: FunctionValue<'_>) -> Vec<InstructionValue<'_>> {
 
 /// Functions of fewer instructions are small: there the three bytes matter by which code with an address is longer than
 /// code that loads it.
-const SMALL: usize = 24;
+const SMALL: usize = 26;
 
 /// Functions of so many instructions are large: there words with what is compared are not worth six bytes of code.
 const LARGE: usize = 64;
@@ -98,15 +98,18 @@ pub(crate) fn is_small(function: FunctionValue<'_>) -> bool {
 }
 
 /// Whether anything is called that comes back: then a register costs more than a word.
-pub(crate) fn has_calls(function: FunctionValue<'_>) -> bool {
-    instructions(function).into_iter().any(|instruction| {
-        CallSiteValue::try_from(instruction).is_ok_and(|call| {
-            let callee = call.get_called_fn_value();
-            let name = callee.map(|callee| callee.get_name().to_bytes().to_vec());
-            let is_known =
-                name.is_some_and(|name| name.starts_with(b"llvm.") || name.starts_with(b"mimeo."));
-            !is_known && call.get_call_convention() != PRESERVE_NONE
-        })
+fn has_calls(function: FunctionValue<'_>) -> bool {
+    instructions(function).into_iter().any(comes_back)
+}
+
+/// Whether an instruction calls something that comes back.
+pub(crate) fn comes_back(instruction: InstructionValue<'_>) -> bool {
+    CallSiteValue::try_from(instruction).is_ok_and(|call| {
+        let callee = call.get_called_fn_value();
+        let name = callee.map(|callee| callee.get_name().to_bytes().to_vec());
+        let is_known =
+            name.is_some_and(|name| name.starts_with(b"llvm.") || name.starts_with(b"mimeo."));
+        !is_known && call.get_call_convention() != PRESERVE_NONE
     })
 }
 

@@ -7,7 +7,7 @@
 //! symbol is an operand only where no constant stands beside it, of which LLVM would believe that it is another number;
 //! elsewhere inline assembly puts it in a register.
 
-use crate::addresses::{ADDRESS, DISTANCE, has_calls, is_small, part};
+use crate::addresses::{ADDRESS, DISTANCE, comes_back, is_small, part};
 use crate::constants::swapped;
 use crate::contract::Addresses;
 use crate::dominance::Dominance;
@@ -72,7 +72,6 @@ pub(crate) fn fold(
         numbers: BTreeMap::new(),
         symbols: HashMap::new(),
         in_words: false,
-        calls: false,
         uses: HashMap::new(),
     };
     for function in module.get_functions() {
@@ -120,10 +119,8 @@ struct Folder<'m, 'ctx> {
     symbols: HashMap<(Expression, bool), PointerValue<'ctx>>,
     /// Whether numbers of 64 bits stand in words of the data, and not in the code.
     in_words: bool,
-    /// Whether the function calls others.
-    calls: bool,
-    /// How many operands of the function each expression is.
-    uses: HashMap<Expression, usize>,
+    /// What operands of the function each expression is: how many, and whether something is called behind the first.
+    uses: HashMap<Expression, (usize, bool)>,
 }
 
 type Built<T> = Result<T, BuilderError>;
@@ -152,8 +149,7 @@ impl<'ctx> Folder<'_, 'ctx> {
             } => is_small(function),
             _ => false,
         };
-        self.calls = has_calls(function);
-        self.count_uses(&instructions);
+        self.count_uses(&instructions, &dominance);
         let mut words = Words {
             dominance,
             known: Vec::new(),
@@ -178,15 +174,29 @@ impl<'ctx> Folder<'_, 'ctx> {
         Ok(())
     }
 
-    fn count_uses(&mut self, instructions: &[InstructionValue<'ctx>]) {
+    fn count_uses(
+        &mut self,
+        instructions: &[InstructionValue<'ctx>],
+        dominance: &Dominance<'ctx>,
+    ) {
         self.uses.clear();
+        let calls: Vec<BasicBlock<'ctx>> = instructions
+            .iter()
+            .filter(|&&instruction| comes_back(instruction))
+            .filter_map(|call| call.get_parent())
+            .collect();
         for &user in instructions {
             if self.expression(user).is_some() {
                 continue;
             }
             for index in 0..user.get_num_operands() {
                 if let Some(used) = self.operand(user, index) {
-                    *self.uses.entry(used).or_default() += 1;
+                    let home = user.get_parent();
+                    let is_below = |call: &BasicBlock<'ctx>| {
+                        home.is_none_or(|home| dominance.dominates(home, *call))
+                    };
+                    let uses = self.uses.entry(used);
+                    uses.or_insert_with(|| (0, calls.iter().any(is_below))).0 += 1;
                 }
             }
         }
@@ -599,7 +609,7 @@ impl<'ctx> Folder<'_, 'ctx> {
             // What is used again is kept in a register, unless a call would cost another one.
             _ if self.in_words
                 && stands_alone
-                && (self.calls || self.uses.get(expression) == Some(&1)) =>
+                && matches!(self.uses.get(expression), Some((1, _) | (_, true))) =>
             {
                 return Ok(symbol.into());
             }
