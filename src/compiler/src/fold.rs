@@ -174,11 +174,7 @@ impl<'ctx> Folder<'_, 'ctx> {
         Ok(())
     }
 
-    fn count_uses(
-        &mut self,
-        instructions: &[InstructionValue<'ctx>],
-        dominance: &Dominance<'ctx>,
-    ) {
+    fn count_uses(&mut self, instructions: &[InstructionValue<'ctx>], dominance: &Dominance<'ctx>) {
         self.uses.clear();
         let calls: Vec<BasicBlock<'ctx>> = instructions
             .iter()

@@ -30,13 +30,19 @@ fn holes() -> SymbolMeanings {
 
 /// Templates with these instructions before they go on. Holes are there as `%oparg`, `%operand`, and `%executor`.
 fn compile(bodies: &[&str]) -> Result<Vec<CStencil>, CompileError> {
+    compile_with(Addresses::InData, bodies)
+}
+
+fn compile_with(addresses: Addresses, bodies: &[&str]) -> Result<Vec<CStencil>, CompileError> {
     let mut ir = String::from(
         "target datalayout = \"e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128\"\n\
          target triple = \"x86_64-pc-linux-gnu\"\n\
          @_JIT_OPARG = external global i8\n@_JIT_OPERAND = external global i8\n@_JIT_EXECUTOR = external global i8\n\
          @numbers = internal constant [5 x i64] [i64 9, i64 8, i64 7, i64 11, i64 5]\n\
          declare ptr @_JIT_CONTINUE(ptr, ptr, ptr)\ndeclare ptr @_JIT_JUMP_TARGET(ptr, ptr, ptr)\n\
-         declare i64 @helper(ptr, i64) nonlazybind\n",
+         @one = external global i64\n@other = external global i64\n\
+         declare i64 @helper(ptr, i64) nonlazybind\n\
+         declare i64 @many(ptr, i64, i64, i64, i64, i64, i64, ...) nonlazybind\n",
     );
     for (number, body) in bodies.iter().enumerate() {
         ir += &format!(
@@ -55,7 +61,14 @@ fn compile(bodies: &[&str]) -> Result<Vec<CStencil>, CompileError> {
         })
         .collect();
     let source = IrSource::from_bytes("test", ir);
-    compile_stencils(&source, None, &functions, &holes(), NonZeroUsize::MIN)
+    compile_stencils(
+        &source,
+        None,
+        &functions,
+        &holes(),
+        addresses,
+        NonZeroUsize::MIN,
+    )
 }
 
 /// What fills the code and the data.
@@ -177,6 +190,113 @@ fn what_fills_stencils() {
     let table = stencils.last().map(|stencil| stencil.data.bytes.clone());
     let numbers: [u64; 5] = [9, 8, 7, 11, 5];
     assert_eq!(table, Some(numbers.map(u64::to_le_bytes).concat()));
+}
+
+#[test]
+fn addresses_in_the_code() {
+    let rows: &[(&str, &str, &[&str])] = &[
+        (
+            "64 bits",
+            "store i64 %operand, ptr %sp",
+            &["code 64 OPERAND 0"],
+        ),
+        (
+            "parts of what an operand leads to",
+            "%p = inttoptr i64 %operand to ptr\n\
+             %x = load i64, ptr %p\n\
+             %q = getelementptr i8, ptr %p, i64 24\n\
+             %y = load i64, ptr %q\n\
+             %z = add i64 %x, %y\n\
+             store i64 %z, ptr %sp",
+            &["code 64 OPERAND 0"],
+        ),
+        (
+            "a part of something outside, chosen by a number",
+            "%i = zext i16 %oparg to i64\n\
+             %p = getelementptr i8, ptr @one, i64 160\n\
+             %q = getelementptr [5 x i64], ptr %p, i64 %i\n\
+             store ptr %q, ptr %sp",
+            &["code 64 (((uint64_t)(uintptr_t)&one + 160) + ((uint64_t)OPARG * 40)) 0"],
+        ),
+        (
+            "a marked address",
+            "store i64 ptrtoint (ptr @one to i64), ptr %sp\n\
+             %x = or disjoint i64 ptrtoint (ptr @other to i64), 1\n\
+             %q = getelementptr i64, ptr %sp, i64 1\n\
+             store i64 %x, ptr %q",
+            &[
+                "code 64 (uintptr_t)&one 0",
+                "code 32S (int32_t)(((uint64_t)(uintptr_t)&other - (uint64_t)(uintptr_t)&one) + 1) 0",
+            ],
+        ),
+        (
+            "a call",
+            "%x = call i64 @helper(ptr @one, i64 5)\n\
+             store i64 %x, ptr %sp",
+            &[
+                "code 64 (uintptr_t)&one 0",
+                "code PC32 DATA -4 relaxable",
+                "data 64 &helper 0",
+            ],
+        ),
+        (
+            "a number that wraps around",
+            "%x = add i16 %oparg, 2\n\
+             store i16 %x, ptr %sp",
+            &["code 32 (uint16_t)((uint64_t)OPARG + 2) 0"],
+        ),
+        (
+            "a number that only an instruction scales",
+            "%low = trunc i64 %operand to i32\n\
+             %x = sext i32 %low to i64\n\
+             %p = getelementptr i64, ptr %frame, i64 %x\n\
+             %y = load i64, ptr %p\n\
+             store i64 %y, ptr %sp",
+            &["code 32S (int32_t)OPERAND 0"],
+        ),
+    ];
+    let bodies: Vec<&str> = rows.iter().map(|(_, body, _)| *body).collect();
+    let stencils = compile_with(Addresses::InCode, &bodies).expect("they are sound");
+    for ((name, _, expected), stencil) in rows.iter().zip(&stencils) {
+        assert_eq!(fillings(stencil), *expected, "{name}");
+    }
+}
+
+#[test]
+fn calls_with_any_number_of_arguments_find_the_stack_aligned() {
+    let arguments = |count: usize| ", i64 1".repeat(count);
+    let bodies: Vec<String> = (6..12)
+        .map(|count| {
+            format!(
+                "%x = call i64 (ptr, i64, i64, i64, i64, i64, i64, ...) @many(ptr %thread{})\n\
+                 %y = call i64 @helper(ptr %thread, i64 %x)\n\
+                 store i64 %y, ptr %sp",
+                arguments(count)
+            )
+        })
+        .collect();
+    let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+    // The checker proves it: see `verify`.
+    let stencils = compile(&bodies).expect("every call is aligned");
+    assert_eq!(stencils.len(), bodies.len());
+}
+
+#[test]
+fn ways_out_that_hand_over_the_same_stack_pointer_compute_it_once() {
+    let body = "%p = getelementptr i8, ptr %sp, i64 -8\n\
+         %x = load i64, ptr %p\n\
+         %c = icmp eq i64 %x, %operand\n\
+         br i1 %c, label %on, label %off\n\
+         off:\n\
+         %j = musttail call ptr @_JIT_JUMP_TARGET(ptr %frame, ptr %p, ptr %thread)\n\
+         ret ptr %j\n\
+         on:\n\
+         %k = musttail call ptr @_JIT_CONTINUE(ptr %frame, ptr %p, ptr %thread)\n\
+         ret ptr %k\n\
+         never:";
+    let stencils = compile_with(Addresses::InCode, &[body]).expect("it is sound");
+    // add r14, -8; movabs rax, OPERAND; cmp [r14], rax; jne JUMP_TARGET
+    assert_eq!(stencils[0].code.bytes.len(), 4 + 10 + 3 + 6);
 }
 
 #[test]

@@ -514,7 +514,7 @@ fn random_code_in_one_piece_goes_where_it_went_and_never_grows() {
     let (mut moved, mut shared) = (0, 0);
     for _ in 0..400 {
         let before = random.code().put_together();
-        let after = improve_whole(before.code.clone());
+        let after = improve_whole(before.code.clone(), |_| None);
         let in_place = improve_hot_in_place(before.code.clone());
         assert!(after.bytes.len() <= in_place.bytes.len());
         let mut last = Code::take_apart(&before.code, true).unwrap();
@@ -645,7 +645,160 @@ fn code_in_one_piece_ends_in_what_continues() {
         ),
     ];
     for (pieces, expected) in rows {
-        let found = improve_whole(code(pieces));
+        let found = improve_whole(code(pieces), |_| None);
         assert_eq!(text(&found), *expected);
+    }
+}
+
+#[test]
+fn words_of_stack_are_pushed_and_popped_where_nothing_is_lost() {
+    use HoleValue::ErrorTarget;
+    let (make, leave) = (
+        |size| x(&[0x48, 0x83, 0xec, size]),
+        |size| x(&[0x48, 0x83, 0xc4, size]),
+    );
+    let call = || x(&[0xff, 0x15, 0, 0, 0, 0]);
+    let rows: &[(&[Piece], &[&str])] = &[
+        (
+            &[make(16), x(NOP), leave(16)],
+            &["push rax", "push rax", "nop", "pop rcx", "pop rcx"],
+        ),
+        (
+            &[make(24), x(NOP), leave(24), jmp(ErrorTarget)],
+            &[
+                "sub rsp, 18h",
+                "nop",
+                "pop rcx",
+                "pop rcx",
+                "pop rcx",
+                "jmp ERROR_TARGET",
+            ],
+        ),
+        // Registers that C functions preserve are restored behind it.
+        (
+            &[leave(8), x(&[0x5b]), x(&[0x41, 0x5c]), x(&[0xc3])],
+            &["pop rcx", "pop rbx", "pop r12", "ret"],
+        ),
+        // Something may be in rcx.
+        (&[leave(16), x(NOP)], &["add rsp, 10h", "nop"]),
+        (&[leave(16), x(&[0xff, 0xe1])], &["add rsp, 10h", "jmp rcx"]),
+        (&[make(32), x(NOP)], &["sub rsp, 20h", "nop"]),
+    ];
+    for (pieces, expected) in rows {
+        let found = improve_whole(code(pieces), |_| None);
+        assert_eq!(text(&found), *expected);
+    }
+    // Behind a call nothing is.
+    let called = Code::take_apart(&code(&[x(&[0xe8]), x(NOP)]), true);
+    assert!(called.is_none(), "half a call");
+    let mut called = Code {
+        steps: [call(), leave(8), x(NOP)]
+            .iter()
+            .map(|piece| Step::Plain(code(std::slice::from_ref(piece)).bytes, Vec::new(), false))
+            .collect(),
+        staying: 3,
+        align: 1,
+    };
+    called.push_frames();
+    assert_eq!(called.steps[1], Step::Plain(vec![0x59], Vec::new(), false));
+}
+
+#[test]
+fn the_stack_pointer_moves_before_it_is_used() {
+    let load: &[u8] = &[0x49, 0x8b, 0x46, 0xf8];
+    let store: &[u8] = &[0x4d, 0x89, 0x6e, 0xf8];
+    let add: &[u8] = &[0x49, 0x83, 0xc6, 0xf8];
+    let rows: &[(&[Piece], &[&str])] = &[
+        (
+            &[x(load), x(add)],
+            &["add r14, 0FFFFFFFFFFFFFFF8h", "mov rax, [r14]"],
+        ),
+        (
+            &[x(store), x(add)],
+            &["add r14, 0FFFFFFFFFFFFFFF8h", "mov [r14], r13"],
+        ),
+        // Another distance, the register itself, another base.
+        (
+            &[x(load), x(&[0x49, 0x83, 0xc6, 0xf0])],
+            &["mov rax, [r14-8]", "add r14, 0FFFFFFFFFFFFFFF0h"],
+        ),
+        (
+            &[x(&[0x4d, 0x8b, 0x76, 0xf8]), x(add)],
+            &["mov r14, [r14-8]", "add r14, 0FFFFFFFFFFFFFFF8h"],
+        ),
+        (
+            &[x(&[0x49, 0x8b, 0x47, 0xf8]), x(add)],
+            &["mov rax, [r15-8]", "add r14, 0FFFFFFFFFFFFFFF8h"],
+        ),
+    ];
+    for (pieces, expected) in rows {
+        let found = improve_whole(code(pieces), |_| None);
+        assert_eq!(text(&found), *expected);
+    }
+}
+
+#[test]
+fn numbers_are_moved_in_as_few_bytes_as_they_need() {
+    let moved = |opcode: [u8; 2], range: RangeInclusive<i64>, addend| {
+        let mut bytes = opcode.to_vec();
+        bytes.extend([0; 8]);
+        let hole = Hole::new(2, RelocationKind::Abs64, HoleValue::Symbol, addend).with_symbol(3);
+        let code = StencilBuf {
+            bytes,
+            holes: vec![hole],
+            align: 1,
+        };
+        let found = improve_whole(code, |hole| (hole.symbol() == 3).then(|| range.clone()));
+        let hole = found.holes[0];
+        (found.bytes, hole.kind(), hole.offset(), hole.addend())
+    };
+    use RelocationKind::{Abs32, Abs32S, Abs64};
+    let zeros = |opcode: &[u8], count: usize| [opcode, &[0].repeat(count)].concat();
+    let rows = [
+        ([0x48, 0xb8], 0..=65_535, 0, zeros(&[0xb8], 4), Abs32, 1),
+        (
+            [0x49, 0xbe],
+            0..=u32::MAX.into(),
+            0,
+            zeros(&[0x41, 0xbe], 4),
+            Abs32,
+            2,
+        ),
+        (
+            [0x49, 0xbe],
+            -8..=8,
+            0,
+            zeros(&[0x49, 0xc7, 0xc6], 4),
+            Abs32S,
+            3,
+        ),
+        (
+            [0x48, 0xb8],
+            0..=8,
+            -9,
+            zeros(&[0x48, 0xc7, 0xc0], 4),
+            Abs32S,
+            3,
+        ),
+        (
+            [0x48, 0xb8],
+            0..=u32::MAX.into(),
+            1,
+            zeros(&[0x48, 0xb8], 8),
+            Abs64,
+            2,
+        ),
+        (
+            [0x48, 0xb8],
+            i64::MIN..=i64::MAX,
+            0,
+            zeros(&[0x48, 0xb8], 8),
+            Abs64,
+            2,
+        ),
+    ];
+    for (opcode, range, addend, bytes, kind, offset) in rows {
+        let found = moved(opcode, range.clone(), addend);
+        assert_eq!(found, (bytes, kind, offset, addend), "{range:?} + {addend}");
     }
 }

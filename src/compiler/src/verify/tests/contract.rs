@@ -201,6 +201,17 @@ fn the_entry_is_a_c_function() {
     // push rbp; push rax; call STENCILS; pop rcx; pop rbp; ret
     let calls = x(&[0x55, 0x50, 0xe8, 3, 0, 0, 0, 0x59, 0x5d, 0xc3]);
     assert!(check(std::slice::from_ref(&calls)).is_ok());
+    // Stencils are called with one word, or three, less; C functions with as many.
+    let misaligned = check(&[x(&[0x55, 0xe8, 2, 0, 0, 0, 0x5d, 0xc3])]);
+    assert!(misaligned.is_err_and(|error| error.is_misaligned_call()));
+    let with_call = |before: &[u8], behind: &[u8]| {
+        check(&[x(before), call_through_word(), x(behind), calls.clone()])
+    };
+    assert!(with_call(PUSH_RAX, POP_RCX).is_ok());
+    assert!(with_call(&[], &[]).is_err_and(|error| error.is_misaligned_call()));
+    // rbp, and the stack, are at the end what they were.
+    assert!(check(&[x(&[0x50, 0x50, 0xe8, 2, 0, 0, 0, 0x59, 0xc3])]).is_err());
+    assert!(check(&[x(&[0x5d]), calls.clone()]).is_err());
     assert!(check(&[x(MOV_R12_RAX), calls.clone()]).is_ok());
     let far = check(&[rip(LEA_RAX_RIP, Symbol, 0), calls.clone()]);
     assert!(far.is_err_and(|error| error.to_string().contains("mimeo_int_add")));
