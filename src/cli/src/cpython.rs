@@ -6,7 +6,7 @@ use mimeo_compiler::cpython::{self, CPythonError, Checked, Sources};
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Write the jit_stencils.h of a CPython (needs LLVM and clang), or check one (needs neither)
+/// Write the jit_stencils.h of a CPython (needs LLVM and clang), or check one
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {

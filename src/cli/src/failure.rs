@@ -27,7 +27,7 @@ pub(crate) mod exit {
         Code {
             number: NO,
             name: "the answer is no",
-            meaning: "a trace ended elsewhere, tables differ, a stencil breaks a rule, engines disagree, traces cannot be run \
+            meaning: "a trace ended elsewhere, tables differ, a header is of another tree, a stencil breaks a rule, engines disagree, traces cannot be run \
                       here",
         },
         Code {

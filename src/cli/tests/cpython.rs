@@ -364,9 +364,10 @@ fn traces_end_as_interpreted(tree: &Tree, arguments: &[&str]) {
 
 #[test]
 fn traces_end_as_interpreted_by_each_contract() {
-    for form in FORMS {
-        println!("{}", form.known);
-        traces_end_as_interpreted(&Tree::of(form), &[]);
+    // The others differ from these in nothing but their digests.
+    for index in [1, 2, 3, 5] {
+        println!("{}", FORMS[index].known);
+        traces_end_as_interpreted(&Tree::of(FORMS[index]), &[]);
     }
 }
 
@@ -516,7 +517,7 @@ fn each_form_has_its_contract_files_and_digest() {
             let output = tree.run(arguments);
             assert!(output.status.success(), "{}", text(&output.stderr));
             let said = format!("CPython {} ({}), ", form.version, form.contract());
-            assert_says(&text(&output.stdout), &[&said, " 64 stencils, "]);
+            assert_says(&text(&output.stdout), &[&said, " 69 stencils, "]);
             let header = fs::read_to_string(tree.header_path()).unwrap();
             if there_is_python {
                 let expected = expected_digest(&tree, TRIPLE, debug, cflags);
@@ -741,7 +742,7 @@ fn a_header_is_checked_in_each_form() {
                 &said,
                 &[
                     &found,
-                    "; 64 of 64 stencils, the code of 64 keeps the rules",
+                    "; 69 of 69 stencils, the code of 69 keeps the rules",
                 ],
             );
             assert_eq!(names(&tree.build()), before);
@@ -855,7 +856,7 @@ fn a_damaged_header_is_refused_with_its_stencil() {
                     &[
                         ": _LOOP has no stencil\n",
                         &problem,
-                        "; 63 of 64 stencils, ",
+                        "; 68 of 69 stencils, ",
                     ],
                 );
             },
@@ -894,7 +895,7 @@ fn a_damaged_header_is_refused_with_its_stencil() {
             |tree| {
                 tree.is_not(
                     &[],
-                    &[": _ADD, hot code at 0x0", "the code of 63 keeps the rules"],
+                    &[": _ADD, hot code at 0x0", "the code of 68 keeps the rules"],
                 )
             },
         );
@@ -958,7 +959,7 @@ fn a_damaged_header_is_refused_with_its_stencil() {
         ] {
             tree.with_header(
                 |_| contents.to_owned(),
-                |tree| tree.is_not(&[], &[problem, "; 0 of 64 stencils"]),
+                |tree| tree.is_not(&[], &[problem, "; 0 of 69 stencils"]),
             );
         }
         assert_eq!(tree.check(&[]).0, 0);
@@ -1034,7 +1035,7 @@ fn a_guard_leads_to_the_stencils() {
             text.replace("jit_stencils-x86_64-pc-linux-gnu.h", name),
         )
         .unwrap();
-        tree.is_not(&[], &["jit_stencils.h: ", problem, "; 0 of 64 stencils"]);
+        tree.is_not(&[], &["jit_stencils.h: ", problem, "; 0 of 69 stencils"]);
     }
     fs::remove_file(&guard).unwrap();
     tree.is_not(&[], &["jit_stencils.h: there is no such file"]);
@@ -1066,7 +1067,7 @@ fn the_code_of_another_generator_is_not_checked() {
             assert_eq!(code, 0, "{said}");
             assert_says(
                 &said,
-                &["64 of 64 stencils, their code is not checked, for it is not of mimeo "],
+                &["69 of 69 stencils, their code is not checked, for it is not of mimeo "],
             );
             fs::write(tree.build().join("pyconfig.h"), "").unwrap();
             tree.is_not(&[], &["the digest is "]);
@@ -1128,6 +1129,10 @@ fn a_uop_that_cannot_be_a_stencil_is_named() {
         ("extern __thread Value local; local++;", "local"),
         (
             "Value many[CURRENT_OPARG()]; mix_array(tstate, many, 4);",
+            "rsp is written",
+        ),
+        (
+            "_Alignas(32) Value array[4] = { 1 }; mix_array(tstate, array, 4);",
             "rsp is written",
         ),
         (

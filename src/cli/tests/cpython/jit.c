@@ -157,6 +157,13 @@ mix_integers(Thread *thread, int count, ...)
     return (Value)sum;
 }
 
+Value
+mix_triple(Thread *thread, Value a, Triple three)
+{
+    CALLED();
+    return (Value)hash(hash((uint64_t)a, (uint64_t)three.a), hash((uint64_t)three.b, (uint64_t)three.c));
+}
+
 Table table;
 
 Value

@@ -336,6 +336,14 @@
             break;
         }
 
+        case _CALL_BY_VALUE: {
+            /* A structure lies on the stack. */
+            Value a = stack_pointer[-1];
+            Triple three = { a, stack_pointer[-2], 3 };
+            stack_pointer[-1] = mix_triple(tstate, a, three);
+            break;
+        }
+
         case _CALL_VARIADIC: {
             Value value = stack_pointer[-1];
             stack_pointer[-1] = mix_numbers(tstate, 3, (double)(int32_t)value, 0.75, (double)(value & 255));
@@ -470,6 +478,41 @@
             oparg = CURRENT_OPARG();
             stack_pointer[-1] = add(stack_pointer[-1], table.small[5 + oparg].value);
             table.small[5 + oparg].references += 1;
+            break;
+        }
+
+        case _SMALL_OF_OPERAND: {
+            oparg = CURRENT_OPARG();
+            const Small *small = &table.small[(CURRENT_OPERAND0() & 255) + (uint64_t)(oparg & 3) * 4];
+            stack_pointer[-1] = add(stack_pointer[-1], mix_small(tstate, small));
+            break;
+        }
+
+        case _SMALL_DISTANCE: {
+            oparg = CURRENT_OPARG();
+            uintptr_t at = (uintptr_t)&table.small[oparg];
+            stack_pointer[-1] = add((Value)(at & 0xfff), (Value)(at >> 12)) ^ stack_pointer[-1];
+            break;
+        }
+
+        case _SMALL_EACH: {
+            oparg = CURRENT_OPARG();
+            Value sum = stack_pointer[-1];
+            for (int i = 0; i <= oparg; i++) {
+                table.small[oparg - i].references += i;
+                sum = add(multiply(sum, 3), table.small[i].value);
+            }
+            stack_pointer[-1] = sum;
+            break;
+        }
+
+        case _SMALL_OR_OBJECT: {
+            oparg = CURRENT_OPARG();
+            const int64_t *object = (stack_pointer[-1] & 1) ? &table.small[oparg].value : &odd_object;
+            if (object == &table.small[2].value || (uintptr_t)object < (uintptr_t)&table) {
+                touch(tstate);
+            }
+            stack_pointer[-1] = *object;
             break;
         }
 

@@ -51,6 +51,7 @@
     X(_CALL_EACH, 2, 0, 0, 0)          \
     X(_CALL_SEVEN_OR_NOT, 1, 0, 0, 5)  \
     X(_CALL_VARIADIC_FAR, 1, 0, 0, 0)  \
+    X(_CALL_BY_VALUE, 2, 0, 0, 0)      \
     X(_CALL_VARIADIC, 1, 0, 0, 0)      \
     X(_CALL_BY_NUMBER, 2, -1, 0, 3)    \
     X(_ARRAY, 3, -2, 0, 0)             \
@@ -64,6 +65,10 @@
     X(_LOAD_SMALL, 0, 1, 0, SMALL - 6) \
     X(_CALL_SMALL, 1, 0, 0, SMALL - 1) \
     X(_COUNT_SMALL, 1, 0, 0, SMALL - 6) \
+    X(_SMALL_OF_OPERAND, 1, 0, 0, 65535) \
+    X(_SMALL_DISTANCE, 1, 0, 0, SMALL - 1) \
+    X(_SMALL_EACH, 1, 0, 0, 5)         \
+    X(_SMALL_OR_OBJECT, 1, 0, 0, SMALL - 1) \
     X(_SUM_LOCALS, 0, 1, 0, LOCALS)    \
     X(_EXECUTOR_WORD, 0, 1, 0, 0)      \
     X(_ERROR_POP_N, 0, 0, 0, 0)        \
@@ -91,6 +96,10 @@ typedef struct {
     Small small[SMALL];
 } Table;
 
+typedef struct {
+    Value a, b, c;
+} Triple;
+
 extern Table table;
 extern const Binary binaries[4];
 extern const int64_t odd_object, even_object;
@@ -104,6 +113,7 @@ Value mix_array(Thread *thread, Value *array, int count);
 Value mix_numbers(Thread *thread, int count, ...);
 Value mix_integers(Thread *thread, int count, ...);
 Value mix_object(Thread *thread, const int64_t *object);
+Value mix_triple(Thread *thread, Value a, Triple three);
 Value mix_small(Thread *thread, const Small *small);
 Value mix_aligned(Thread *thread, const unsigned char *bytes, size_t align, size_t count);
 void touch(Thread *thread);
