@@ -247,12 +247,11 @@ fn addresses_in_the_code() {
         ),
         (
             "a number that only an instruction scales",
-            "%low = trunc i64 %operand to i32\n\
-             %x = sext i32 %low to i64\n\
+            "%x = and i64 %operand, 4294967295\n\
              %p = getelementptr i64, ptr %frame, i64 %x\n\
              %y = load i64, ptr %p\n\
              store i64 %y, ptr %sp",
-            &["code 32S (int32_t)OPERAND 0"],
+            &["code 32 ((uint64_t)OPERAND & 4294967295) 0"],
         ),
     ];
     let bodies: Vec<&str> = rows.iter().map(|(_, body, _)| *body).collect();

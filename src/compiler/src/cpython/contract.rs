@@ -380,6 +380,23 @@ impl Contract {
         })
     }
 
+    /// A contract with all symbols but `_JIT_OPERAND0`, for tests of what is written.
+    #[cfg(all(test, llvm))]
+    pub(super) fn with_state(state: State) -> Self {
+        Self {
+            cases: Cases::Included,
+            entry: Entry::Trampoline,
+            state,
+            files: Files::One,
+            digest: Recipe::default(),
+            has_addresses_in_code: false,
+            symbols: SYMBOLS
+                .iter()
+                .filter(|symbol| symbol.name != "_JIT_OPERAND0")
+                .collect(),
+        }
+    }
+
     /// The known trees of which this is the contract; `None` where each feature is known and their combination is not.
     pub(super) fn trees(&self) -> Option<&'static str> {
         let is_it = |known: &&Known| {

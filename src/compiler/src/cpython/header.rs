@@ -1,7 +1,7 @@
 //! Stencils to the C header.
 
-use super::CPythonError;
 use super::contract::Contract;
+use super::{CPythonError, WITHOUT_INSTRUCTION};
 use crate::c_source::{CFunction, CPart, CPatch};
 use crate::contract::{CBytes, CStencil, Filling, Patch};
 use crate::expression::{Expression, Operation, fits_unsigned};
@@ -9,9 +9,6 @@ use crate::listing::{ListedRelocation, listing, target_text};
 use mimeo::hole::HoleValue;
 use mimeo::reloc::RelocationKind;
 use std::fmt::Write;
-
-/// The stencils that `jit.c` patches without an instruction.
-const WITHOUT_INSTRUCTION: &str = "_FATAL_ERROR";
 
 /// The alignment of data that x86-64 needs nowhere: data stands right behind the code.
 const UNALIGNED: u32 = 8;
@@ -300,6 +297,7 @@ fn literal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpython::contract::State;
 
     fn hole(value: HoleValue, bits: u8) -> Expression {
         Expression::Hole { value, bits }
@@ -310,7 +308,7 @@ mod tests {
     }
 
     fn patched(kind: RelocationKind, filling: Filling, addend: i64, relaxable: bool) -> String {
-        let version = Version::find("3.13").expect("there is this version");
+        let contract = Contract::with_state(State::Starts);
         let one = Patch {
             offset: 4,
             kind,
@@ -320,7 +318,7 @@ mod tests {
         };
         let CPatch {
             function, value, ..
-        } = patch(version, &one, "data", true);
+        } = patch(&contract, &one, "data", true);
         format!("{function}({value})")
     }
 
@@ -469,12 +467,12 @@ mod tests {
             },
             data: CBytes::default(),
         };
-        let version = Version::find("3.13").expect("there is this version");
-        let header = |name, filling| header(version, "entry", &[stencil(name, filling)], &[]);
+        let contract = Contract::with_state(State::Starts);
+        let header = |name, filling| header(&contract, &[stencil(name, filling)], &[]);
         let oparg = || Filling::Number(with(Operation::Add, hole(HoleValue::Oparg, 16), 1));
         let executor = || Filling::Number(hole(HoleValue::Executor, 64).low(32));
         assert!(header("_ADD", oparg()).is_ok());
-        for name in ["entry", WITHOUT_INSTRUCTION] {
+        for name in ["trampoline", WITHOUT_INSTRUCTION] {
             assert!(header(name, executor()).is_ok());
             let error = header(name, oparg()).expect_err("it has no instruction");
             assert!(error.to_string().contains(name), "{error}");

@@ -666,7 +666,7 @@ fn words_of_stack_are_pushed_and_popped_where_nothing_is_lost() {
         (
             &[make(24), x(NOP), leave(24), jmp(ErrorTarget)],
             &[
-                "sub rsp, 18h",
+                "sub rsp, 0x18",
                 "nop",
                 "pop rcx",
                 "pop rcx",
@@ -680,9 +680,12 @@ fn words_of_stack_are_pushed_and_popped_where_nothing_is_lost() {
             &["pop rcx", "pop rbx", "pop r12", "ret"],
         ),
         // Something may be in rcx.
-        (&[leave(16), x(NOP)], &["add rsp, 10h", "nop"]),
-        (&[leave(16), x(&[0xff, 0xe1])], &["add rsp, 10h", "jmp rcx"]),
-        (&[make(32), x(NOP)], &["sub rsp, 20h", "nop"]),
+        (&[leave(16), x(NOP)], &["add rsp, 0x10", "nop"]),
+        (
+            &[leave(16), x(&[0xff, 0xe1])],
+            &["add rsp, 0x10", "jmp rcx"],
+        ),
+        (&[make(32), x(NOP)], &["sub rsp, 0x20", "nop"]),
     ];
     for (pieces, expected) in rows {
         let found = improve_whole(code(pieces), |_| None);
@@ -709,26 +712,20 @@ fn the_stack_pointer_moves_before_it_is_used() {
     let store: &[u8] = &[0x4d, 0x89, 0x6e, 0xf8];
     let add: &[u8] = &[0x49, 0x83, 0xc6, 0xf8];
     let rows: &[(&[Piece], &[&str])] = &[
-        (
-            &[x(load), x(add)],
-            &["add r14, 0FFFFFFFFFFFFFFF8h", "mov rax, [r14]"],
-        ),
-        (
-            &[x(store), x(add)],
-            &["add r14, 0FFFFFFFFFFFFFFF8h", "mov [r14], r13"],
-        ),
+        (&[x(load), x(add)], &["add r14, -8", "mov rax, [r14]"]),
+        (&[x(store), x(add)], &["add r14, -8", "mov [r14], r13"]),
         // Another distance, the register itself, another base.
         (
             &[x(load), x(&[0x49, 0x83, 0xc6, 0xf0])],
-            &["mov rax, [r14-8]", "add r14, 0FFFFFFFFFFFFFFF0h"],
+            &["mov rax, [r14-8]", "add r14, -0x10"],
         ),
         (
             &[x(&[0x4d, 0x8b, 0x76, 0xf8]), x(add)],
-            &["mov r14, [r14-8]", "add r14, 0FFFFFFFFFFFFFFF8h"],
+            &["mov r14, [r14-8]", "add r14, -8"],
         ),
         (
             &[x(&[0x49, 0x8b, 0x47, 0xf8]), x(add)],
-            &["mov rax, [r15-8]", "add r14, 0FFFFFFFFFFFFFFF8h"],
+            &["mov rax, [r15-8]", "add r14, -8"],
         ),
     ];
     for (pieces, expected) in rows {
