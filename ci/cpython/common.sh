@@ -287,7 +287,8 @@ make_header() {
     shift 2
     [ -z "$clang_option" ] || set -- --clang "$clang_option" "$@"
     rm -rf "$out"
-    "$mimeo" cpython --source "$work/source" --build "$build" --out "$out" --jobs "$jobs" "$@"
+    "$mimeo" cpython --source "$work/source" --build "$build" --out "$out" --jobs "$jobs" "$@" ||
+        fail "mimeo makes no header for CPython $(version_of "$work/source")${*:+ with $*}"
 }
 
 # The digest in the header of directory $2 must be the one that CPython's own Tools/jit computes for build directory $1.
