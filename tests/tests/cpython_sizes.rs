@@ -1,5 +1,5 @@
 //! The sizes of CPython's stencils, ours beside those of CPython's own generator, as they were when both made a header of the same
-//! tree with LLVM 19 (`tests/goldens/cpython`; `ci/cpython.sh --sizes` makes such a file). No stencil of ours has more code or
+//! tree with LLVM 19 (`tests/goldens/cpython`; `ci/cpython/sizes.py` makes such a file of two headers). No stencil of ours has more code or
 //! data, but those named here, and the article from which this project began says what some of the others have.
 
 use std::collections::BTreeMap;
