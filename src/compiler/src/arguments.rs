@@ -9,7 +9,7 @@ use inkwell::context::ContextRef;
 use inkwell::module::Module;
 use inkwell::types::{BasicMetadataTypeEnum, BasicType, BasicTypeEnum};
 use inkwell::values::{
-    BasicMetadataValueEnum, BasicValue, BasicValueEnum, CallSiteValue, InstructionOpcode,
+    AnyValue, BasicMetadataValueEnum, BasicValue, BasicValueEnum, CallSiteValue, InstructionOpcode,
     InstructionValue, ValueKind,
 };
 
@@ -40,7 +40,7 @@ pub(crate) fn make_words(module: &Module<'_>, odd: bool) -> Result<(), BuilderEr
     for instruction in instructions {
         if let Ok(call) = CallSiteValue::try_from(instruction)
             && call.get_call_convention() == C
-            && is_function(call)
+            && is_function(instruction, call)
             && let Some((general, words)) = places(instruction, call)
             && (words % 2 == 1) != odd
         {
@@ -51,10 +51,12 @@ pub(crate) fn make_words(module: &Module<'_>, odd: bool) -> Result<(), BuilderEr
 }
 
 /// Whether a call is one of a function, or of an address; LLVM's own functions and assembly are none.
-fn is_function(call: CallSiteValue<'_>) -> bool {
-    let callee = call.get_called_fn_value();
+fn is_function(instruction: InstructionValue<'_>, call: CallSiteValue<'_>) -> bool {
     let is_own = |name: &[u8]| name.starts_with(b"llvm.") || name.starts_with(b"mimeo.");
-    !callee.is_some_and(|callee| is_own(callee.get_name().to_bytes()))
+    match call.get_called_fn_value() {
+        Some(callee) => !is_own(callee.get_name().to_bytes()),
+        None => !instruction.print_to_string().to_string().contains(" asm "),
+    }
 }
 
 /// The arguments of a call.

@@ -268,9 +268,6 @@ fn compile_functions(
         .map_err(|(function, problem)| CompileError::ir(source.name(), Some(&function), problem))?;
     let numbers = Rc::new(numbers);
     sink_addresses(&module).map_err(not_built)?;
-    if let Ok(p) = std::env::var("MDUMP") {
-        let _ = module.print_to_file(format!("{p}.{}", functions[0].stencil));
-    }
     end_where_nobody_comes(&module).map_err(not_built)?;
     name_constants(&module);
     // Emitting changes a module.
