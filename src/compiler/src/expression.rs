@@ -19,8 +19,8 @@ pub enum Expression {
     },
     /// A number.
     Constant(i64),
-    /// The address of a function or of data of the program. Two of them are less than 2 GiB apart, as in all programs of
-    /// the small code model (psABI, section 3.5.1).
+    /// The address of a function or of data of the program. Two of them are less than 2 GiB apart, less 16 MiB, as in all
+    /// programs of the small code model (psABI, section 3.5.1).
     Address(String),
     /// The low bits of a number, so many of them.
     Low(Box<Self>, u8),
@@ -66,6 +66,10 @@ impl Operation {
         }
     }
 }
+
+/// How far addresses of a program are apart at most, in bytes: what 32 bits hold, less what a part of something may be away from
+/// its start, which LLVM adds.
+const MAX_DISTANCE: i128 = (1 << 31) - (1 << 24);
 
 /// What 64 bits hold.
 const WORD: RangeInclusive<i128> = 0..=u64::MAX as i128;
@@ -116,7 +120,7 @@ impl Expression {
             Self::Binary(Operation::Subtract, left, right)
                 if matches!((&**left, &**right), (Self::Address(_), Self::Address(_))) =>
             {
-                i32::MIN.into()..=i32::MAX.into()
+                -MAX_DISTANCE..=MAX_DISTANCE
             }
             Self::Binary(operation, left, right) => {
                 range_of(*operation, &left.range(), &right.range())

@@ -761,10 +761,10 @@ fn distance(from: &Expression, to: &Expression) -> Option<Expression> {
         return None;
     };
     let distance = Expression::binary(Operation::Subtract, to.clone(), from.clone());
-    let bytes = Expression::Constant(bytes);
-    let sum = Expression::binary(Operation::Add, distance, bytes);
-    // Two GiB, less what a part may be away.
-    Some(sum.signed_low(32))
+    let sum = Expression::binary(Operation::Add, distance, Expression::Constant(bytes));
+    // Something is added where it is used, too.
+    const NEAR: i64 = 1 << 23;
+    (-NEAR..NEAR).contains(&bytes).then_some(sum)
 }
 
 /// A number without the constant that is added, and that constant.

@@ -226,7 +226,7 @@ fn addresses_in_the_code() {
              store i64 %x, ptr %q",
             &[
                 "code 64 (uintptr_t)&one 0",
-                "code 32S (int32_t)(((uint64_t)(uintptr_t)&other - (uint64_t)(uintptr_t)&one) + 1) 0",
+                "code 32S (((uint64_t)(uintptr_t)&other - (uint64_t)(uintptr_t)&one) + 1) 0",
             ],
         ),
         (
