@@ -616,13 +616,22 @@ pub(crate) fn part<'ctx>(
     }
     let text = match value {
         BasicValueEnum::PointerValue(part) if part.is_const() => part.print_to_string(),
-        BasicValueEnum::IntValue(number) if number.is_const() => number.print_to_string(),
+        BasicValueEnum::IntValue(number)
+            if number.is_const() && number.get_sign_extended_constant().is_none() =>
+        {
+            number.print_to_string()
+        }
         _ => return None,
     };
     let text = text.to_string();
+    // From LLVM 22 on an address that was a number once is still one.
+    let text = match text.strip_prefix("ptr inttoptr (") {
+        Some(rest) => rest.strip_suffix(" to ptr)")?,
+        None => &text,
+    };
     let text = match text.strip_prefix("i64 ptrtoint (") {
         Some(rest) => rest.strip_suffix(" to i64)")?,
-        None => &text,
+        None => text,
     };
     let (name, offset) = match text.split_once("(i8, ptr @") {
         Some((_, rest)) => {

@@ -516,7 +516,10 @@ impl<'ctx> Folder<'_, 'ctx> {
         }
         self.builder.position_before(&user);
         let word = self.context.i64_type();
-        let BasicValueEnum::IntValue(offset) = self.number(&offset, word.into(), true, words)?
+        // Beside a constant, LLVM would make one constant of both.
+        let stands_alone = !base.is_const();
+        let BasicValueEnum::IntValue(offset) =
+            self.number(&offset, word.into(), stands_alone, words)?
         else {
             return Ok(false);
         };

@@ -786,6 +786,16 @@ fn uses(address: PointerValue<'_>) -> Vec<Use<'_>> {
                             value: Some(number.into()),
                             type_bits,
                         });
+                    } else if let Some(pointer) = same_address(used) {
+                        let users = each_use(pointer.get_first_use()).map(user);
+                        found.extend(users.filter_map(|user| match user {
+                            User::Instruction(user) => Some(Use {
+                                user,
+                                value: Some(pointer.into()),
+                                type_bits: None,
+                            }),
+                            _ => None,
+                        }));
                     } else {
                         found.extend(innermost(used).map(|user| Use {
                             user,
@@ -803,6 +813,18 @@ fn uses(address: PointerValue<'_>) -> Vec<Use<'_>> {
         }
     }
     found
+}
+
+/// The constant that makes an address of the number that was made of one: from LLVM 22 on it is not the address itself.
+fn same_address(used: BasicValueUse<'_>) -> Option<PointerValue<'_>> {
+    match used.get_user() {
+        AnyValueEnum::PointerValue(value) if value.as_instruction_value().is_none() => {
+            let text = value.print_to_string().to_string();
+            text.starts_with("ptr inttoptr (i64 ptrtoint (ptr @")
+                .then_some(value)
+        }
+        _ => None,
+    }
 }
 
 /// An instruction that uses a constant of another kind, somewhere.
