@@ -8,7 +8,8 @@
 //! And addresses near a parameter are computed where they are used, which instructions do for nothing: kept from elsewhere,
 //! they take a register and a move.
 
-use crate::constants::users;
+use crate::arguments::is_own;
+use crate::constants::{operand, users};
 use crate::contract::Addresses;
 use crate::dominance::Dominance;
 use crate::module::{address_beyond, assemble};
@@ -105,11 +106,8 @@ fn has_calls(function: FunctionValue<'_>) -> bool {
 /// Whether an instruction calls something that comes back.
 pub(crate) fn comes_back(instruction: InstructionValue<'_>) -> bool {
     CallSiteValue::try_from(instruction).is_ok_and(|call| {
-        let callee = call.get_called_fn_value();
-        let name = callee.map(|callee| callee.get_name().to_bytes().to_vec());
-        let is_known =
-            name.is_some_and(|name| name.starts_with(b"llvm.") || name.starts_with(b"mimeo."));
-        !is_known && call.get_call_convention() != PRESERVE_NONE
+        !call.get_called_fn_value().is_some_and(is_own)
+            && call.get_call_convention() != PRESERVE_NONE
     })
 }
 
@@ -139,9 +137,6 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
 
     /// One of two addresses with a bit set is one of two with the bit set: numbers that are known when a stencil is patched.
     fn mark_choices(&self, instruction: InstructionValue<'ctx>) -> Built<()> {
-        let operand = |instruction: InstructionValue<'ctx>, index| {
-            instruction.get_operand(index).and_then(|used| used.value())
-        };
         let (Some(BasicValueEnum::IntValue(number)), Some(BasicValueEnum::IntValue(mark))) =
             (operand(instruction, 0), operand(instruction, 1))
         else {
@@ -225,7 +220,7 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
 
     /// A choice between two addresses by a condition.
     fn select_by_distance(&self, instruction: InstructionValue<'ctx>) -> Built<()> {
-        let operand = |index| instruction.get_operand(index).and_then(|used| used.value());
+        let operand = |index| operand(instruction, index);
         let (Some(BasicValueEnum::IntValue(condition)), Some(one), Some(other)) =
             (operand(0), operand(1), operand(2))
         else {
@@ -343,11 +338,12 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
     fn sink_addresses(&self, function: FunctionValue<'ctx>) -> Built<()> {
         let parameters = function.get_params();
         for instruction in instructions(function) {
-            let operand = |index| instruction.get_operand(index).and_then(|used| used.value());
             let is_address = instruction.get_opcode() == InstructionOpcode::GetElementPtr
                 && instruction.get_num_operands() == 2
-                && operand(0).is_some_and(|base| parameters.contains(&base));
-            let (true, Some(BasicValueEnum::IntValue(index))) = (is_address, operand(1)) else {
+                && operand(instruction, 0).is_some_and(|base| parameters.contains(&base));
+            let (true, Some(BasicValueEnum::IntValue(index))) =
+                (is_address, operand(instruction, 1))
+            else {
                 continue;
             };
             if !index.is_const() {
@@ -361,7 +357,7 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
                 self.builder.position_before(&user);
                 self.builder.insert_instruction(&copy, None);
                 for index in 0..user.get_num_operands() {
-                    let used = user.get_operand(index).and_then(|used| used.value());
+                    let used = operand(user, index);
                     let is_it = used.and_then(|used| used.as_instruction_value());
                     if is_it == Some(instruction)
                         && let Ok(address) = PointerValue::try_from(copy)
@@ -381,85 +377,100 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
     /// register, which else is moved on each way.
     fn hand_over_together(&self, function: FunctionValue<'ctx>) -> Built<()> {
         let dominance = Dominance::of(function);
-        let parameters = function.get_params();
-        let calls: Vec<InstructionValue<'ctx>> = instructions(function)
+        // Other ways out return, or wait for ever.
+        let ways: Vec<(InstructionValue<'ctx>, BasicBlock<'ctx>)> = instructions(function)
             .into_iter()
             .filter(|&instruction| {
                 CallSiteValue::try_from(instruction)
                     .is_ok_and(|call| call.get_call_convention() == PRESERVE_NONE)
             })
+            .filter_map(|call| Some((call, call.get_parent()?)))
             .collect();
-        let places: Vec<BasicBlock<'ctx>> =
-            calls.iter().filter_map(|call| call.get_parent()).collect();
-        for (position, &parameter) in parameters.iter().enumerate() {
-            // Other ways out return, or wait for ever.
-            for &home in dominance.blocks().iter().rev() {
-                let below = |block: BasicBlock<'ctx>| dominance.dominates(home, block);
-                let leaving: Vec<InstructionValue<'ctx>> = calls
-                    .iter()
-                    .zip(&places)
-                    .filter(|(_, place)| below(**place))
-                    .map(|(&call, _)| call)
-                    .collect();
-                if leaving.len() < 2 || places.contains(&home) {
-                    continue;
-                }
-                let handed = |call: &InstructionValue<'ctx>| {
-                    let value = call.get_operand(position as u32)?.value()?;
-                    self.near(value.as_instruction_value()?, parameter)
-                };
-                let Some(distance) = handed(&leaving[0]).filter(|distance| *distance != 0) else {
-                    continue;
-                };
-                if !leaving.iter().all(|call| handed(call) == Some(distance)) {
-                    continue;
-                }
-                let (Some(end), BasicValueEnum::PointerValue(base)) =
-                    (home.get_terminator(), parameter)
-                else {
-                    continue;
-                };
-                let word = self.context.i64_type();
-                let own: Vec<InstructionValue<'ctx>> = home.get_instructions().collect();
-                // What needs the parameter itself finds it in its register until the end.
-                let needs_it = |instruction: &InstructionValue<'ctx>| {
-                    let uses = instruction.get_operands().flatten();
-                    self.near(*instruction, parameter).is_none()
-                        && uses
-                            .filter_map(|used| used.value())
-                            .any(|value| value == parameter)
-                };
-                let start = match own.iter().any(needs_it) {
-                    true => own.len() - 1,
-                    false => own
-                        .iter()
-                        .position(|own| own.get_opcode() != InstructionOpcode::Phi)
-                        .unwrap_or_default(),
-                };
-                self.builder.position_before(own.get(start).unwrap_or(&end));
-                // LLVM would compute it from the parameter each time.
-                let address = self.beyond(base, word.const_int(distance as u64, true))?;
-                let address = self.in_register(address)?;
-                let behind = dominance
-                    .blocks()
-                    .iter()
-                    .filter(|&&block| block != home && below(block));
-                let behind = behind.flat_map(|block| block.get_instructions());
-                for instruction in own.into_iter().skip(start).chain(behind) {
-                    if let Some(other) = self.near(instruction, parameter) {
-                        self.builder.position_before(&instruction);
-                        let rest = word.const_int((other - distance) as u64, true);
-                        let new = match other == distance {
-                            true => address,
-                            false => self.beyond(address, rest)?,
-                        };
-                        if let Some(new) = new.as_instruction_value() {
-                            instruction.replace_all_uses_with(&new);
-                            instruction.erase_from_basic_block();
-                        }
-                    }
-                }
-                break;
+        for (position, parameter) in function.get_params().into_iter().enumerate() {
+            let found = dominance.blocks().iter().rev().find_map(|&home| {
+                let distance = self.handed_over(&dominance, &ways, home, position, parameter)?;
+                Some((home, distance))
+            });
+            if let (Some((home, distance)), BasicValueEnum::PointerValue(base)) = (found, parameter)
+            {
+                self.compute_once(&dominance, home, base, distance)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The distance from a parameter at which all of several ways that leave behind a block hand over its successor.
+    fn handed_over(
+        &self,
+        dominance: &Dominance<'ctx>,
+        ways: &[(InstructionValue<'ctx>, BasicBlock<'ctx>)],
+        home: BasicBlock<'ctx>,
+        position: usize,
+        parameter: BasicValueEnum<'ctx>,
+    ) -> Option<i64> {
+        if ways.iter().any(|(_, block)| *block == home) {
+            return None;
+        }
+        let mut distances = ways
+            .iter()
+            .filter(|(_, block)| dominance.dominates(home, *block))
+            .map(|(call, _)| {
+                let value = call.get_operand(position as u32)?.value()?;
+                self.near(value.as_instruction_value()?, parameter)
+            });
+        let first = distances.next()??;
+        let second = distances.next()?;
+        let all_same = second == Some(first) && distances.all(|other| other == Some(first));
+        (first != 0 && all_same).then_some(first)
+    }
+
+    /// Computes the address at a distance from a parameter in a block; all near it there and behind are computed from that.
+    fn compute_once(
+        &self,
+        dominance: &Dominance<'ctx>,
+        home: BasicBlock<'ctx>,
+        base: PointerValue<'ctx>,
+        distance: i64,
+    ) -> Built<()> {
+        let parameter = BasicValueEnum::from(base);
+        let own: Vec<InstructionValue<'ctx>> = home.get_instructions().collect();
+        // What needs the parameter itself finds it in its register until the end.
+        let needs_it = |instruction: &InstructionValue<'ctx>| {
+            let mut uses = instruction.get_operands().flatten();
+            self.near(*instruction, parameter).is_none()
+                && uses.any(|used| used.value() == Some(parameter))
+        };
+        let is_phi = |own: &&InstructionValue<'ctx>| own.get_opcode() == InstructionOpcode::Phi;
+        let start = match own.iter().any(needs_it) {
+            true => own.len() - 1,
+            false => own.iter().take_while(is_phi).count(),
+        };
+        let Some(first) = own.get(start) else {
+            return Ok(());
+        };
+        self.builder.position_before(first);
+        let word = self.context.i64_type();
+        // LLVM would compute it from the parameter each time.
+        let address = self.beyond(base, word.const_int(distance as u64, true))?;
+        let address = self.in_register(address)?;
+        let behind = dominance
+            .blocks()
+            .iter()
+            .filter(|&&block| block != home && dominance.dominates(home, block))
+            .flat_map(|block| block.get_instructions());
+        for instruction in own.into_iter().skip(start).chain(behind) {
+            let Some(other) = self.near(instruction, parameter) else {
+                continue;
+            };
+            self.builder.position_before(&instruction);
+            let rest = word.const_int((other - distance) as u64, true);
+            let new = match other == distance {
+                true => address,
+                false => self.beyond(address, rest)?,
+            };
+            if let Some(new) = new.as_instruction_value() {
+                instruction.replace_all_uses_with(&new);
+                instruction.erase_from_basic_block();
             }
         }
         Ok(())
@@ -471,7 +482,7 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
         instruction: InstructionValue<'ctx>,
         parameter: BasicValueEnum<'ctx>,
     ) -> Option<i64> {
-        let operand = |index| instruction.get_operand(index).and_then(|used| used.value());
+        let operand = |index| operand(instruction, index);
         let is_address = instruction.get_opcode() == InstructionOpcode::GetElementPtr
             && instruction.get_num_operands() == 2
             && operand(0) == Some(parameter)
@@ -562,7 +573,7 @@ impl<'m, 'ctx> Saver<'m, 'ctx> {
                 continue;
             }
             for index in 0..2 {
-                let operand = instruction.get_operand(index).and_then(|used| used.value());
+                let operand = operand(instruction, index);
                 let Some(address) = operand.and_then(|operand| outside(self.module, operand))
                 else {
                     continue;

@@ -3,14 +3,15 @@
 //! 16 at calls). Such a call gets one word more, behind all others, which the callee does not know of: who calls also clears
 //! the stack. Where C enters stencils, the call of those is at 8 mod 16, and those of C functions get an odd number of words.
 
+use crate::constants::operand;
 use inkwell::attributes::{Attribute, AttributeLoc};
 use inkwell::builder::{Builder, BuilderError};
 use inkwell::context::ContextRef;
 use inkwell::module::Module;
 use inkwell::types::{BasicMetadataTypeEnum, BasicType, BasicTypeEnum};
 use inkwell::values::{
-    AnyValue, BasicMetadataValueEnum, BasicValue, BasicValueEnum, CallSiteValue, InstructionOpcode,
-    InstructionValue, ValueKind,
+    AnyValue, BasicMetadataValueEnum, BasicValue, BasicValueEnum, CallSiteValue, FunctionValue,
+    InstructionOpcode, InstructionValue, ValueKind,
 };
 
 /// How many integers and addresses are passed in registers (System V ABI, section 3.2.3).
@@ -52,11 +53,16 @@ pub(crate) fn make_words(module: &Module<'_>, odd: bool) -> Result<(), BuilderEr
 
 /// Whether a call is one of a function, or of an address; LLVM's own functions and assembly are none.
 fn is_function(instruction: InstructionValue<'_>, call: CallSiteValue<'_>) -> bool {
-    let is_own = |name: &[u8]| name.starts_with(b"llvm.") || name.starts_with(b"mimeo.");
     match call.get_called_fn_value() {
-        Some(callee) => !is_own(callee.get_name().to_bytes()),
+        Some(callee) => !is_own(callee),
         None => !instruction.print_to_string().to_string().contains(" asm "),
     }
+}
+
+/// Whether a function stands for instructions, as LLVM's own do and mimeo's, so that nothing is called.
+pub(crate) fn is_own(callee: FunctionValue<'_>) -> bool {
+    let name = callee.get_name().to_bytes();
+    name.starts_with(b"llvm.") || name.starts_with(b"mimeo.")
 }
 
 /// The arguments of a call.
@@ -64,8 +70,9 @@ fn arguments<'ctx>(
     instruction: InstructionValue<'ctx>,
     call: CallSiteValue<'ctx>,
 ) -> Vec<BasicValueEnum<'ctx>> {
-    let operand = |index| instruction.get_operand(index)?.value();
-    (0..call.count_arguments()).filter_map(operand).collect()
+    (0..call.count_arguments())
+        .filter_map(|index| operand(instruction, index))
+        .collect()
 }
 
 /// How many general registers and words on the stack a call's arguments take; `None` where some are of other kinds.
@@ -99,7 +106,7 @@ fn add_word<'ctx>(
     let Some(BasicValueEnum::PointerValue(callee)) = instruction
         .get_num_operands()
         .checked_sub(1)
-        .and_then(|last| instruction.get_operand(last)?.value())
+        .and_then(|last| operand(instruction, last))
     else {
         return Ok(());
     };

@@ -18,6 +18,7 @@ use crate::plumbing;
 use crate::target;
 use crate::template::{Registers, Template, TemplateSet};
 use crate::verify::{self, Report, VariantInfo, VerifyError};
+use inkwell::builder::BuilderError;
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::Module;
@@ -331,6 +332,14 @@ pub(crate) fn object_file(
             stage: "emit an object file",
             message: message.to_string(),
         })
+}
+
+/// What a builder of instructions refuses.
+pub(crate) fn not_built(error: BuilderError) -> CompileError {
+    CompileError::Llvm {
+        stage: "build an instruction",
+        message: error.to_string(),
+    }
 }
 
 /// Runs LLVM's passes.

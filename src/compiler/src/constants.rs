@@ -361,7 +361,10 @@ impl<'ctx> Rewriter<'_, 'ctx> {
     }
 }
 
-fn operand<'ctx>(user: InstructionValue<'ctx>, index: u32) -> Option<BasicValueEnum<'ctx>> {
+pub(crate) fn operand<'ctx>(
+    user: InstructionValue<'ctx>,
+    index: u32,
+) -> Option<BasicValueEnum<'ctx>> {
     user.get_operand(index)?.value()
 }
 

@@ -8,7 +8,7 @@
 
 use crate::addresses::{save_words, sink_addresses};
 use crate::arguments::make_words;
-use crate::codegen::{in_parallel, optimise};
+use crate::codegen::{in_parallel, not_built, optimise};
 use crate::error::{CompileError, IrProblem};
 use crate::expression::Expression;
 use crate::extract::{ExtractError, ExtractProblem, ObjectReader, SymbolNames};
@@ -378,13 +378,6 @@ fn end_where_nobody_comes(module: &Module<'_>) -> Result<(), BuilderError> {
         }
     }
     Ok(())
-}
-
-fn not_built(error: BuilderError) -> CompileError {
-    CompileError::Llvm {
-        stage: "build an instruction",
-        message: error.to_string(),
-    }
 }
 
 /// The most words of stack that a stencil gets so that its calls find the stack aligned.

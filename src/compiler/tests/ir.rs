@@ -440,6 +440,25 @@ fn frames_of_odd_size_are_made_even() {
 }
 
 #[test]
+fn calls_with_words_on_the_stack_and_without_are_aligned_in_one_function() {
+    let text = "declare i64 @helper_seven(i64, i64, i64, i64, i64, i64, i64)\n".to_owned()
+        + &continues(
+            "f",
+            "%at = getelementptr i64, ptr %sp, i64 -1
+             %a = load i64, ptr %at
+             %b = call i64 @helper_word(i64 %a)
+             %c = call i64 @helper_seven(i64 1, i64 2, i64 3, i64 4, i64 5, i64 %a, i64 %b)
+             store i64 %c, ptr %at
+             %next = getelementptr i64, ptr %sp, i64 0",
+        );
+    let ir = module(&(DECLARATIONS.to_owned() + &text));
+    // The checker sees to it that every call finds rsp at a multiple of 16.
+    let (uop, symbols) = uop(Template::from_ir("UOP", &ir, "f").stack(1, 1));
+    let hot = support::text(&uop, &symbols, Part::Hot);
+    assert_eq!(hot.matches("push ").count(), 2, "{hot}");
+}
+
+#[test]
 fn the_unoptimised_ir_can_be_read() {
     let text = ir_text(&set(from_ir(&module(&all())))).unwrap();
     assert!(

@@ -3,8 +3,9 @@
 
 use super::{
     Compiled, CompiledModule, Known, Options, Padded, STENCILS_PER_MODULE, describe_base,
-    in_parallel, misaligned, optimise,
+    in_parallel, misaligned, not_built, optimise,
 };
+use crate::arguments::make_words;
 use crate::contract::PIPELINE;
 use crate::error::{CompileError, IrProblem};
 use crate::extract::{ObjectReader, SymbolNames};
@@ -17,7 +18,6 @@ use crate::module::{Externals, pad_frame};
 use crate::symbol::SymbolMeanings;
 use crate::target;
 use crate::template::{Template, TemplateSet};
-use inkwell::builder::BuilderError;
 use inkwell::context::Context;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
@@ -193,6 +193,7 @@ impl Group<'_> {
             *text += &module.print_to_string().to_string();
         }
         optimise(machine, &module, PIPELINE, PassBuilderOptions::create())?;
+        make_words(&module, false).map_err(not_built)?;
         if let Some(left) = not_inlined(&module, &functions) {
             return Err(CompileError::ir(source, None, IrProblem::NotInlined(left)));
         }
@@ -259,13 +260,9 @@ fn pad(
     functions: &[IrFunction],
 ) -> Result<(), CompileError> {
     let builder = context.create_builder();
-    let built = |error: BuilderError| CompileError::Llvm {
-        stage: "build an instruction",
-        message: error.to_string(),
-    };
     for function in functions {
         if let Some(function) = module.get_function(&function.function) {
-            pad_frame(module.get_context(), &builder, function, 1).map_err(built)?;
+            pad_frame(module.get_context(), &builder, function, 1).map_err(not_built)?;
         }
     }
     Ok(())
