@@ -9,10 +9,12 @@
 use crate::addresses::{save_words, sink_addresses};
 use crate::arguments::make_words;
 use crate::codegen::{in_parallel, not_built, optimise};
+use crate::counts::mark_counts;
 use crate::error::{CompileError, IrProblem};
 use crate::expression::Expression;
 use crate::extract::{ExtractError, ExtractProblem, ObjectReader, SymbolNames};
 use crate::fold::{Numbers, Style, fold};
+use crate::hoist::compute_early;
 use crate::ir::{
     Entered, IrFunction, IrSource, Purpose, forbid_jump_tables, lower_alignments, make_templates,
     name_constants,
@@ -251,6 +253,13 @@ fn compile_functions(
     make_templates(&module, source.name(), functions, holes, purpose)?;
     forget_saved_registers(&module);
     optimise(&machine, &module, C_PIPELINE, PassBuilderOptions::create())?;
+    mark_counts(&module).map_err(|error| CompileError::Llvm {
+        stage: "mark what counts",
+        message: error.to_string(),
+    })?;
+    let options = PassBuilderOptions::create();
+    optimise(&machine, &module, "function(gvn,simplifycfg)", options)?;
+    compute_early(&module).map_err(not_built)?;
     make_words(&module, entered == Entered::FromC).map_err(not_built)?;
     if entered == Entered::FromC {
         save_rbp(&module).map_err(not_built)?;

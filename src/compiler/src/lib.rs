@@ -86,6 +86,8 @@ pub mod codegen;
 mod constants;
 #[cfg(llvm)]
 pub mod contract;
+#[cfg(llvm)]
+mod counts;
 pub mod cpython;
 pub mod diff;
 pub mod disassemble;
@@ -99,6 +101,8 @@ mod fold;
 pub mod format;
 #[cfg(llvm)]
 mod forms;
+#[cfg(llvm)]
+mod hoist;
 pub mod installation;
 #[cfg(llvm)]
 pub mod interpreter;

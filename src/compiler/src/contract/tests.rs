@@ -299,6 +299,64 @@ fn ways_out_that_hand_over_the_same_stack_pointer_compute_it_once() {
 }
 
 #[test]
+fn a_pointer_in_the_frame_is_loaded_again_only_behind_calls() {
+    let stencils = compile(&["%object = load ptr, ptr %sp
+         %at = getelementptr i8, ptr %frame, i64 64
+         store ptr %sp, ptr %at
+         %count = load i32, ptr %object
+         %less = add i32 %count, -1
+         store i32 %less, ptr %object
+         %last = icmp eq i32 %less, 0
+         br i1 %last, label %free, label %done
+         free:
+         %freed = call i64 @helper(ptr %object, i64 1)
+         br label %done
+         done:
+         %again = load ptr, ptr %at
+         %went = musttail call ptr @_JIT_CONTINUE(ptr %frame, ptr %again, ptr %thread)
+         ret ptr %went
+         never:"])
+    .unwrap();
+    // Whoever frees nothing jumps behind the last instruction, mov r14, [r13 + 64].
+    let code = &stencils[0].code.bytes;
+    let load = code
+        .windows(4)
+        .position(|bytes| bytes == [0x4d, 0x8b, 0x75, 0x40])
+        .unwrap();
+    let counts = [0xff, 0x0f, 0x75]; // dec dword [rdi]; jne
+    let jump = code.windows(3).position(|bytes| bytes == counts).unwrap() + 2;
+    let target = jump + 2 + usize::from(code[jump + 1]);
+    assert_eq!(target, load + 4, "{code:x?}");
+}
+
+#[test]
+fn a_number_is_computed_before_a_call_where_two_would_be_kept_over_it() {
+    let stencils = compile(&["%a_at = getelementptr i64, ptr %sp, i64 -1
+         %b_at = getelementptr i64, ptr %sp, i64 -2
+         %a = load i64, ptr %a_at
+         %b = load i64, ptr %b_at
+         %calls = icmp eq i64 %a, %b
+         br i1 %calls, label %call, label %done
+         call:
+         %called = call i64 @helper(ptr %sp, i64 1)
+         br label %done
+         done:
+         %product = mul i64 %a, %b
+         store i64 %product, ptr %a_at"])
+    .unwrap();
+    let code = &stencils[0].code.bytes;
+    let multiply = code
+        .windows(2)
+        .position(|bytes| bytes == [0x0f, 0xaf])
+        .unwrap();
+    let call = code
+        .windows(2)
+        .position(|bytes| bytes == [0xff, 0x15])
+        .unwrap();
+    assert!(multiply < call, "{code:x?}");
+}
+
+#[test]
 fn errors_name_what_is_wrong() {
     let error = |bodies: &[&str]| compile(bodies).expect_err("it is refused").to_string();
     let said = error(&[
