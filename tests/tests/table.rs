@@ -9,7 +9,7 @@ use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{Count, Part, StackEffect, StencilBuf, StencilGroupBuf, UopFlags};
 use mimeo::table::{
     CALLING_CONVENTION, MAX_ALIGN, StencilTable, TRIPLE, TableContents, TableError, UopContents,
-    VALUE_REGISTERS, VariantContents, replace_file,
+    VALUE_REGISTERS, VariantContents, write_file,
 };
 use mimeo_tests::table_file::{Draft, SECTIONS, header};
 use mimeo_tests::toy;
@@ -19,7 +19,6 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -455,7 +454,7 @@ fn a_file_a_static_and_bytes_are_the_same_table() {
     let bytes = mimeo_ir_templates::STANDARD_TABLE;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("table.mimeo");
-    replace_file(&path, bytes).unwrap();
+    write_file(&path, bytes).unwrap();
     for table in [
         StencilTable::open(&path),
         StencilTable::from_static(bytes),
@@ -1545,12 +1544,10 @@ fn a_file_is_replaced_as_a_whole() {
     let path = directory.path().join("table.mimeo");
     let old = toy::toy_contents().to_bytes().unwrap();
     let new = mimeo_ir_templates::STANDARD_TABLE;
-    replace_file(&path, &old).unwrap();
-    let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode, 0o644);
+    write_file(&path, &old).unwrap();
     // Whoever has mapped the old file keeps it.
     let mapped = StencilTable::open(&path).unwrap();
-    replace_file(&path, new).unwrap();
+    write_file(&path, new).unwrap();
     assert_eq!(mapped.as_bytes(), old);
     assert_eq!(StencilTable::open(&path).unwrap().as_bytes(), new);
     assert_eq!(names(directory.path()), ["table.mimeo"]);
@@ -1564,7 +1561,7 @@ fn who_reads_while_a_file_is_replaced_sees_one_or_the_other() {
         toy::toy_contents().to_bytes().unwrap(),
         mimeo_ir_templates::STANDARD_TABLE.to_vec(),
     ];
-    replace_file(&path, &tables[0]).unwrap();
+    write_file(&path, &tables[0]).unwrap();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -1574,7 +1571,7 @@ fn who_reads_while_a_file_is_replaced_sees_one_or_the_other() {
             }
         });
         for turn in 0..40 {
-            replace_file(&path, &tables[turn % 2]).unwrap();
+            write_file(&path, &tables[turn % 2]).unwrap();
         }
         done.store(true, Ordering::Relaxed);
     });
@@ -1598,7 +1595,7 @@ fn a_file_that_cannot_be_replaced_stays_as_it_was() {
         ),
         ("in place of a directory", occupied.clone()),
     ] {
-        let error = replace_file(&path, b"new").unwrap_err();
+        let error = write_file(&path, b"new").unwrap_err();
         let expected = format!("cannot write {}", path.display());
         check(row, &error, ("Io", &expected));
         assert_eq!(names(directory.path()), before, "{row}");

@@ -299,6 +299,6 @@ mod with_bench {
     }
 
     fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
-        std::fs::write(path, text).map_err(|error| Failure::input(path, error))
+        mimeo::table::write_file(path, text.as_bytes()).map_err(|error| Failure::table(path, error))
     }
 }

@@ -114,7 +114,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer,
         Destination::Directory(directory) => {
             for Artefact { path, bytes, how } in &artefacts {
                 let path = directory.join(path);
-                mimeo::table::replace_file(&path, bytes)
+                mimeo::table::write_file(&path, bytes)
                     .map_err(|error| Failure::table(&path, error))?;
                 writeln!(out, "{}: {} bytes, {how}", path.display(), bytes.len())?;
             }

@@ -3,9 +3,9 @@
 use crate::documents::{self, Form};
 use crate::failure::{Answer, Failure};
 use clap::Args;
-use std::fs;
+use mimeo::table::write_file;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Convert traces between the form that CPython's recorder writes and the form that people write
 #[derive(Debug, Args)]
@@ -37,20 +37,10 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer,
     };
     let text = documents::write(&document, arguments.to.or(named).unwrap_or(other));
     match &arguments.output {
-        Some(path) => replace(path, &text)?,
+        Some(path) => {
+            write_file(path, text.as_bytes()).map_err(|error| Failure::table(path, error))?
+        }
         None => out.write_all(text.as_bytes())?,
     }
     Ok(Answer::Yes)
-}
-
-/// Writes a file beside the old one and then puts it in its place: whoever reads sees the old text or the new one.
-fn replace(path: &Path, text: &str) -> Result<(), Failure> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
-    written.map_err(|error| {
-        // It may never have been made.
-        let _ = fs::remove_file(&beside);
-        Failure::input(path, error)
-    })
 }

@@ -182,7 +182,7 @@ fn generate(
         ));
     }
     for (path, text) in files {
-        mimeo::table::replace_file(&path, text.as_bytes())
+        mimeo::table::write_file(&path, text.as_bytes())
             .map_err(|error| Failure::table(&path, error))?;
     }
     let size = |part: fn(&mimeo_compiler::contract::CStencil) -> usize| {

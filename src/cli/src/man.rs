@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Answer,
     } in &pages
     {
         let path = directory.join(file_name);
-        mimeo::table::replace_file(&path, text).map_err(|error| Failure::table(&path, error))?;
+        mimeo::table::write_file(&path, text).map_err(|error| Failure::table(&path, error))?;
         writeln!(out, "{}: {} bytes", path.display(), text.len())?;
     }
     Ok(Answer::Yes)

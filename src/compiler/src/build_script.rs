@@ -79,7 +79,7 @@ use crate::sources::Sources;
 #[cfg(llvm)]
 use crate::template::TemplateSet;
 use crate::verify::check_table;
-use mimeo::table::{StencilTable, TableError, replace_file};
+use mimeo::table::{StencilTable, TableError, write_file};
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
@@ -246,9 +246,9 @@ impl Table {
             Err(why) => self.found(why, sources, &checked_in, surroundings)?,
         };
         let file = surroundings.out.join(name);
-        replace_file(&file, table.as_bytes())?;
+        write_file(&file, table.as_bytes())?;
         if self.rust_source {
-            replace_file(file.with_extension("rs"), to_rust(&table)?.as_bytes())?;
+            write_file(file.with_extension("rs"), to_rust(&table)?.as_bytes())?;
         }
         Ok(Built { file, origin })
     }
@@ -413,7 +413,7 @@ fn update(checked_in: &Path, bytes: &[u8]) -> Result<(), BuildError> {
             source,
         })?;
     }
-    Ok(replace_file(checked_in, bytes)?)
+    Ok(write_file(checked_in, bytes)?)
 }
 
 /// What of the checked-in table differs from the table that was compiled now, and why.

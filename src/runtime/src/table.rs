@@ -88,9 +88,11 @@
 
 mod check;
 mod contents;
+mod output;
 mod records;
 
-pub use contents::{TableContents, UopContents, VariantContents, replace_file};
+pub use contents::{TableContents, UopContents, VariantContents};
+pub use output::write_file;
 pub use records::refresh_checksum;
 pub(crate) use records::{CHECKSUM_FIELD, checksum};
 

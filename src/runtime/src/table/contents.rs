@@ -11,10 +11,7 @@ use super::{
 use crate::form::{Form, RegisterHole};
 use crate::hole::Hole;
 use crate::stencil::{StackEffect, StencilBuf, StencilGroupBuf, UopFlags, UopInfo};
-use std::borrow::Cow;
 use std::fmt;
-use std::io::Write;
-use std::path::{Path, PathBuf};
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 
@@ -330,33 +327,4 @@ impl Writer {
         holes.extend_from_slice(&part.holes);
         record
     }
-}
-
-/// Replaces the file at `path` with `bytes` as a whole: whoever reads it sees the old contents or the new ones.
-///
-/// # Errors
-/// The directory or the file cannot be written; the old file is then as it was.
-pub fn replace_file(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), TableError> {
-    let path = path.as_ref();
-    let io = |source| TableError::Io {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    };
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => Cow::Borrowed(parent),
-        _ => Cow::Owned(PathBuf::from(".")),
-    };
-    let mut file = tempfile::Builder::new()
-        .prefix(".mimeo-")
-        .tempfile_in(&directory)
-        .map_err(io)?;
-    file.write_all(bytes)
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(io)?;
-    // A temporary file is private to its owner; a table is to be read by whoever may read the directory's other files.
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.as_file().set_permissions(permissions).map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
-    Ok(())
 }
