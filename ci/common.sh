@@ -53,3 +53,24 @@ own_apt() {
         -o "Dir::Cache=$1/cache" -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::Languages=none
         -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false)
 }
+
+# Where packages come from: what was given with --mirror, then what the system's own package sources say. Scripts that have the
+# option set `mirrors_given`.
+mirrors_given=()
+
+# The mirrors of a distribution, Debian or Ubuntu, a line each; none where there is nothing to go by. Those of Debian-Security
+# are never given.
+mirrors() {
+    local distribution=$1
+    {
+        [ "$distribution" = Debian-Security ] || printf '%s\n' ${mirrors_given[@]+"${mirrors_given[@]}"}
+        # Before the first update apt does not know whose a source is.
+        # shellcheck disable=SC2016  # these are apt's variables
+        apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+            awk -F'|' -v label="$distribution" -v path="/${distribution,,}/?$" '$1 == label { print $2 }
+                $1 == "$(LABEL)" && $2 ~ path { unnamed = unnamed $2 "\n" }
+                END { printf "%s", unnamed }' || true
+    } | awk 'NF && !seen[$0]++'
+}
+
+no_mirror() { echo "the system's package sources name no mirror of $1: give one with --mirror URL"; }

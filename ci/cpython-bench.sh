@@ -27,6 +27,7 @@ the results differ.
   --clang PATH              the clang for mimeo, in the place of clang-VERSION
   --work DIR                work in DIR, keep it, and use what is there already, such as the reference's header and
                             interpreter; without it, a temporary directory
+  --mirror URL              a mirror of Debian for its source package, where the system's package sources name none
   --jobs N                  processes at a time when building and in the suite (default: all processors)
   --debug                   debug builds of both
 Exit code: 0 fine, 1 something failed or differs, 2 usage.
@@ -42,7 +43,7 @@ suite=no tests='' compare=()
 
 while [ $# -gt 0 ]; do
     case $1 in
-    --source | --header | --reference-header | --mimeo | --llvm | --clang | --work | --jobs | --tests | --rounds | --kernel | --cpu | \
+    --source | --header | --reference-header | --mimeo | --llvm | --clang | --work | --mirror | --jobs | --tests | --rounds | --kernel | --cpu | \
         --json)
         [ $# -ge 2 ] || usage_error "$1 needs a value"
         case $1 in
@@ -53,6 +54,7 @@ while [ $# -gt 0 ]; do
         --llvm) llvm=$2 ;;
         --clang) clang_option=$2 ;;
         --work) work_option=$2 ;;
+        --mirror) mirrors_given+=("$2") ;;
         --jobs) jobs=$2 ;;
         --tests) tests=$2 ;;
         --rounds | --cpu)

@@ -24,6 +24,7 @@ so is 3.14 where no tree of it is named.
   --clang PATH     the clang for mimeo, in the place of clang-VERSION
   --work DIR       work in DIR, keep it, and use what is there already; without it, a temporary directory. Trees that are named
                    have directories of their own in DIR/trees
+  --mirror URL     a mirror of Debian for its source package, where the system's package sources name none
   --jobs N         processes at a time (default: all processors)
   --tests "LIST"   the tests to run, as CPython's test runner names them
   --all-tests      run CPython's whole test suite. As root or without a network some tests fail whatever the stencils:
@@ -47,7 +48,7 @@ tests="test_capi.test_opt test_generators test_dict test_list test_float test_in
 
 while [ $# -gt 0 ]; do
     case $1 in
-    --source | --header | --mimeo | --llvm | --clang | --work | --jobs | --tests | --cflags | --only)
+    --source | --header | --mimeo | --llvm | --clang | --work | --mirror | --jobs | --tests | --cflags | --only)
         [ $# -ge 2 ] || usage_error "$1 needs a value"
         case $1 in
         --source) source_option=$2 ;;
@@ -56,6 +57,7 @@ while [ $# -gt 0 ]; do
         --llvm) llvm=$2 ;;
         --clang) clang_option=$2 ;;
         --work) work_option=$2 ;;
+        --mirror) mirrors_given+=("$2") ;;
         --jobs) jobs=$2 ;;
         --tests) tests=$2 ;;
         --cflags) cflags_option=$2 ;;

@@ -22,6 +22,8 @@ cargo's registry read-only. That needs root, a toolchain that rustup installed, 
   --no-tests       leave the tests out
   --no-report      leave the report out, though not what it is made of
   --out DIR        where the report goes, with tables, logs and differences (default: matrix in cargo's target directory)
+  --mirror URL     a mirror of Debian, or of Ubuntu for 20, to make chroots from, where the system's package sources name
+                   none; may be given for both
   --work DIR       where chroots are made (default: a temporary directory); one that is there is used again
   --keep           keep chroots, with what was built in them
 Exit code: 0 all is well, 1 something failed or differs, 2 usage. report.md in DIR says what.
@@ -39,11 +41,12 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 out=$target/matrix
 while [ $# -gt 0 ]; do
     case $1 in
-    --out | --work)
-        [ $# -ge 2 ] || usage_error "$1 needs a directory"
+    --out | --work | --mirror)
+        [ $# -ge 2 ] || usage_error "$1 needs a value"
         case $1 in
         --out) out=$(realpath -m "$2") ;;
         --work) work=$(realpath -m "$2") ;;
+        --mirror) mirrors_given+=("$2") ;;
         esac
         shift 2
         ;;
@@ -144,8 +147,8 @@ get_ubuntu_keyring() {
     (
         own_apt "$own"
         apt_options+=(-o APT::Sandbox::User=root)
-        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" \
-            >"$own/sources.list"
+        mirrors Debian |
+            sed 's|.*|deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] & trixie main|' >"$own/sources.list"
         cd "$own/files" && apt update && apt download ubuntu-keyring && dpkg-deb -x ubuntu-keyring_*.deb .
     ) >"$own/log" 2>&1 || {
         tail -n 5 "$own/log" >&2
@@ -156,11 +159,11 @@ get_ubuntu_keyring() {
 
 # Where a version's chroot is, and what it is made of.
 plan_chroot() {
-    components=main mirror=http://deb.debian.org/debian keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    components=main distribution=Debian keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     # A release may be newer than debootstrap, which has one script for all.
     case $1 in
     20)
-        suite=noble script=gutsy components=main,universe mirror=http://archive.ubuntu.com/ubuntu
+        suite=noble script=gutsy components=main,universe distribution=Ubuntu
         keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg
         ;;
     23) suite=sid script=sid ;;
@@ -172,7 +175,7 @@ plan_chroot() {
 # Makes the planned chroot, unless it is there. What is half made has no file `.made` beside it. Nothing of it is seen outside
 # but the files: debootstrap mounts things, too.
 make_chroot() {
-    local log=$1
+    local log=$1 mirror
     [ ! -e "$chroot.made" ] || return 0
     command -v debootstrap >/dev/null 2>&1 || install_packages debootstrap >/dev/null || return 1
     if [ ! -r "$keyring" ]; then
@@ -181,15 +184,23 @@ make_chroot() {
         *) install_packages debian-archive-keyring >/dev/null || return 1 ;;
         esac
     fi
-    remove_chroot || return 1
-    say "making a chroot of $suite"
-    in_namespace debootstrap --variant=minbase --components="$components" --keyring="$keyring" \
-        "$suite" "$chroot" "$mirror" "/usr/share/debootstrap/scripts/$script" >"$log" 2>&1 || {
-        tail -n 20 "$log" >&2
-        say "cannot make a chroot of $suite" >&2
+    [ -n "$(mirrors "$distribution")" ] || {
+        say "$(no_mirror "$distribution")" >&2
         return 1
     }
-    touch "$chroot.made"
+    # Of those that were given, one may be the other distribution's.
+    for mirror in $(mirrors "$distribution"); do
+        remove_chroot || return 1
+        say "making a chroot of $suite"
+        if in_namespace debootstrap --variant=minbase --components="$components" --keyring="$keyring" \
+            "$suite" "$chroot" "$mirror" "/usr/share/debootstrap/scripts/$script" >"$log" 2>&1; then
+            touch "$chroot.made"
+            return 0
+        fi
+        tail -n 20 "$log" >&2
+        say "cannot make a chroot of $suite from $mirror" >&2
+    done
+    return 1
 }
 
 # Runs a command in a mount and a process namespace of its own: the mounts end with the last process there, and all processes

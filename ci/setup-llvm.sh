@@ -8,7 +8,7 @@ program=setup-llvm
 
 usage() {
     cat <<TEXT
-Usage: ci/setup-llvm.sh [VERSION]
+Usage: ci/setup-llvm.sh [--mirror URL] [VERSION]
 Makes LLVM VERSION usable for mimeo's feature llvmVERSION: 19 (the default), 20, 21, 22 or 23; and has ci/setup-linker.sh see to
 it that Rust can link. Where LLVM is found already, nothing is done. It is found as mimeo's build finds it: where
 LLVM_SYS_VERSION1_PREFIX says, for LLVM 19 LLVM_SYS_191_PREFIX; or where an llvm-config says; or among the system's libraries.
@@ -16,15 +16,26 @@ LLVM_SYS_VERSION1_PREFIX says, for LLVM 19 LLVM_SYS_191_PREFIX; or where an llvm
 On Debian and Ubuntu the package libllvmVERSION is installed, as root or with sudo. Where the configured sources have no such
 package, those of the same release that may have it are asked: updates, security and backports, with lists of their own, signed
 by the distribution's key; the system's lists stay as they are.
+
+  --mirror URL   a mirror of the distribution to ask, before those that the system's package sources name
 Exit code: 0 usable, 1 not, 2 usage.
 TEXT
 }
 
 versions=(19 20 21 22 23)
 
-case ${1:-} in
--h | --help) usage && exit 0 ;;
-esac
+while [ $# -gt 0 ]; do
+    case $1 in
+    -h | --help) usage && exit 0 ;;
+    --mirror)
+        [ $# -ge 2 ] || usage_error "--mirror needs a URL"
+        mirrors_given+=("$2")
+        shift 2
+        ;;
+    -*) usage_error "unknown option: $1" ;;
+    *) break ;;
+    esac
+done
 [ $# -le 1 ] || usage_error "one version, not $*"
 version=${1:-19}
 [[ " ${versions[*]} " == *" $version "* ]] || usage_error "the versions are ${versions[*]}, not $version"
@@ -116,38 +127,33 @@ available() {
 # What the system says of itself, such as the ID and VERSION_CODENAME of /etc/os-release.
 release() { sed -n "s/^$1=//p" /etc/os-release 2>/dev/null | tr -d '"'; }
 
-# The mirror that the system installs from, and the ordinary one if it has none that says it is the distribution's.
-mirror() {
-    # shellcheck disable=SC2016  # these are apt's variables
-    apt-get indextargets --format '$(LABEL)|$(REPO_URI)|$(CODENAME)' 'Created-By: Packages' 2>/dev/null |
-        awk -F'|' -v label="$1" -v codename="$2" '$1 == label && $3 == codename && !found { print $2; found = 1 }
-            END { exit !found }' ||
-        echo "$3"
-}
-
 # Looks for the package in the suites of this release that the system is not told of, with lists, and settings, that are not the
 # system's. Succeeds with `apt_options` set.
 ask_other_suites() {
-    local id codename base security components keyring suite
+    local id codename distribution base security components keyring suite suites
     id=$(release ID) codename=$(release VERSION_CODENAME)
     [ -n "$codename" ] && [[ $(release PRETTY_NAME) != */sid* ]] || return 1
     case $id in
-    debian)
-        keyring=/usr/share/keyrings/debian-archive-keyring.gpg components=main
-        base=$(mirror Debian "$codename" http://deb.debian.org/debian/)
-        security="http://deb.debian.org/debian-security/ $codename-security"
-        ;;
-    ubuntu)
-        keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg components="main universe"
-        base=$(mirror Ubuntu "$codename" http://archive.ubuntu.com/ubuntu/)
-        security="$base $codename-security"
-        ;;
+    debian) distribution=Debian components=main ;;
+    ubuntu) distribution=Ubuntu components="main universe" ;;
     *) return 1 ;;
     esac
+    keyring=/usr/share/keyrings/$id-archive-keyring.gpg
+    base=$(mirrors "$distribution" | head -n 1)
+    if [ -z "$base" ]; then
+        no_mirror "$distribution" >&2
+        return 1
+    fi
+    # Debian's security updates may be elsewhere.
+    security=$base
+    [ "$id" = ubuntu ] || security=$(mirrors Debian-Security | head -n 1)
+    suites=("$base $codename-updates")
+    [ -z "$security" ] || suites+=("$security $codename-security")
+    suites+=("$base $codename-backports")
     [ -r "$keyring" ] || return 1
     own_apt "$own"
     echo "deb [signed-by=$keyring] $base $codename $components" >"$own/sources.list"
-    for suite in "$base $codename-updates" "$security" "$base $codename-backports"; do
+    for suite in "${suites[@]}"; do
         cp "$own/sources.list" "$own/sources.before"
         echo "deb [signed-by=$keyring] $suite $components" >>"$own/sources.list"
         say "asking $suite"
@@ -186,7 +192,7 @@ if ! has "$package"; then
     if ! ask_other_suites; then
         here=$(sort -u <<<"$here"$'\n'"$(available)" | xargs)
         fail "$(release PRETTY_NAME) has no package $package that apt can find. There is LLVM ${here:-of no version that is supported}." \
-            "LLVM $version is in $(where "$version"). LLVM's own packages for Debian and Ubuntu (https://apt.llvm.org) can be used as" \
+            "LLVM $version is in $(where "$version"). LLVM's own packages for Debian and Ubuntu can be used as" \
             "well, and so can any LLVM with a shared library, if $variable says where it is installed."
     fi
 fi

@@ -109,18 +109,6 @@ set_up_tools() {
     python=$(find_python) || fail "no Python from 3.11 on is here (tried python3, python3.13, python3.12, python3.11)"
 }
 
-# Debian's mirrors: the one this machine installs from, if it is Debian, then the ordinary one.
-mirrors() {
-    {
-        # shellcheck disable=SC2016  # these are apt's variables
-        apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-            awk -F'|' '$1 == "Debian" { print $2 }
-                       $1 == "$(LABEL)" && $2 ~ /\/debian\/?$/ { unnamed = unnamed $2 "\n" }
-                       END { printf "%s", unnamed }' || true
-        echo http://deb.debian.org/debian/
-    } | awk '!seen[$0]++'
-}
-
 # Downloads the source package's files into $1 with an apt that has its own sources, lists and cache there, and shares with
 # the system's only how the network is reached. apt checks signatures and checksums.
 download_source() {
@@ -131,7 +119,8 @@ download_source() {
         install_packages debian-archive-keyring >"$work/keyring.log" 2>&1 || true
         [ -r "$keyring" ] || skip "Debian's keyring is not here ($keyring, package debian-archive-keyring)"
     fi
-    for mirror in $(mirrors); do
+    [ -n "$(mirrors Debian)" ] || skip "$(no_mirror Debian)"
+    for mirror in $(mirrors Debian); do
         rm -rf "$apt"
         mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/files"
         if [ "$(id -u)" -eq 0 ] && id _apt >/dev/null 2>&1; then
