@@ -1469,7 +1469,11 @@ fn a_build_directory_that_is_not_configured_for_this_is_refused() {
         &["there is no pyconfig.h, expected a build directory of CPython"],
     );
     let tree = Tree::new();
-    for triple in ["aarch64-apple-darwin24.0.0", "x86_64-pc-windows-msvc"] {
+    for triple in [
+        "aarch64-apple-darwin24.0.0",
+        "x86_64-pc-windows-msvc",
+        "x86_64-pc-linux-musl",
+    ] {
         tree.makefile(triple);
         assert_says(
             &tree.refused(&[]),
@@ -1489,6 +1493,22 @@ fn a_build_directory_that_is_not_configured_for_this_is_refused() {
         tree.makefile(call);
         assert_says(&tree.refused(&[]), &[problem]);
     }
+    fs::write(tree.build().join("Makefile"), "jit_stencils.h: x\n\t\n").unwrap();
+    assert_says(
+        &tree.refused(&[]),
+        &[
+            "Makefile: no recipe calls Tools/jit/build.py",
+            "--enable-experimental-jit",
+        ],
+    );
+    tree.makefile("x86_64-pc-linux-gnu");
+    let configuration = "#define A 1\n#define Py_GIL_DISABLED 1\n";
+    fs::write(tree.build().join("pyconfig.h"), configuration).unwrap();
+    assert_says(
+        &tree.refused(&[]),
+        &["pyconfig.h: Py_GIL_DISABLED is defined", "--disable-gil"],
+    );
+    fs::write(tree.build().join("pyconfig.h"), "#define CONFIGURED 1\n").unwrap();
     // Flags are looked at where the build directory has them, whether they are those of the digest or not.
     tree.makefile("x86_64-pc-linux-gnu --cflags=\"-DA='1\"");
     if there_is_clang() {

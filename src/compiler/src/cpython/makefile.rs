@@ -6,6 +6,10 @@ use std::path::Path;
 /// The machine that is compiled for where the build directory does not say.
 const TRIPLE: &str = "x86_64-pc-linux-gnu";
 
+/// What a build directory should be.
+pub(super) const CONFIGURED: &str =
+    "expected one of a CPython configured with --enable-experimental-jit";
+
 /// The arguments of the generator that matter here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Configured {
@@ -20,7 +24,7 @@ impl Configured {
     /// Reads the Makefile of a build directory.
     ///
     /// # Errors
-    /// It cannot be read, is configured for another machine, or has arguments that only make could expand.
+    /// It cannot be read, is configured without the JIT or for another machine, or has arguments that only make could expand.
     pub(super) fn read(build: &Path) -> Result<Self, CPythonError> {
         let path = build.join("Makefile");
         let text = match std::fs::read_to_string(&path) {
@@ -38,7 +42,12 @@ impl Configured {
         let mut recipes = text.lines().filter(|line| line.starts_with('\t'));
         let call = recipes.find_map(|line| line.split_once("/jit/build.py"));
         let Some((_, line)) = call else {
-            return Ok(configured);
+            return match text.is_empty() {
+                true => Ok(configured),
+                false => Err(wrong(format!(
+                    "no recipe calls Tools/jit/build.py, {CONFIGURED}"
+                ))),
+            };
         };
         if line.replace("$$", "").contains('$') {
             let problem = format!("the call of Tools/jit/build.py has a variable of make:{line}");
@@ -75,7 +84,7 @@ impl Configured {
                 Ok(configured)
             }
             _ => Err(wrong(format!(
-                "it is configured for {}, expected x86-64 Linux",
+                "it is configured for {}, expected x86-64 Linux with glibc",
                 triples.join(" and ")
             ))),
         }
@@ -106,7 +115,10 @@ mod tests {
     #[test]
     fn a_makefile_says_what_is_built() {
         let rows = [
-            ("all:\n\tcc\n", "x86_64-pc-linux-gnu, false, "),
+            (
+                "all:\n\tcc\n",
+                "BUILD/Makefile: no recipe calls Tools/jit/build.py, expected one of a CPython configured with --enable-experimental-jit",
+            ),
             (
                 "# x/jit/build.py riscv\nDEPS = x/jit/build.py\nx:\n\tpython x/jit/build.py x86_64-unknown-linux-gnu\n\n\
                  y:\n\tpython x/jit/build.py riscv\n",
@@ -150,11 +162,15 @@ mod tests {
             ),
             (
                 "aarch64-unknown-linux-gnu",
-                "BUILD/Makefile: it is configured for aarch64-unknown-linux-gnu, expected x86-64 Linux",
+                "BUILD/Makefile: it is configured for aarch64-unknown-linux-gnu, expected x86-64 Linux with glibc",
+            ),
+            (
+                "x86_64-pc-linux-musl",
+                "BUILD/Makefile: it is configured for x86_64-pc-linux-musl, expected x86-64 Linux with glibc",
             ),
             (
                 "x86_64-pc-linux-gnu x86_64-b-linux-gnu",
-                "BUILD/Makefile: it is configured for x86_64-pc-linux-gnu and x86_64-b-linux-gnu, expected x86-64 Linux",
+                "BUILD/Makefile: it is configured for x86_64-pc-linux-gnu and x86_64-b-linux-gnu, expected x86-64 Linux with glibc",
             ),
         ];
         for (call, expected) in calls {

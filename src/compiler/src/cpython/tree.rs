@@ -80,6 +80,15 @@ impl Tree {
             let problem = "there is no pyconfig.h, expected a build directory of CPython that has been configured";
             return Err(CPythonError::tree(&build, problem));
         }
+        let free_threaded = "#define Py_GIL_DISABLED 1";
+        if read(&configuration)?
+            .lines()
+            .any(|line| line.trim_end() == free_threaded)
+        {
+            let problem =
+                "Py_GIL_DISABLED is defined: with --disable-gil CPython has no JIT compiler";
+            return Err(CPythonError::tree(&configuration, problem));
+        }
         let configured = Configured::read(&build)?;
         let mut uops: Vec<String> = cases.iter().map(|case| case.uop.clone()).collect();
         uops.sort();
