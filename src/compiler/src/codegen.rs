@@ -10,14 +10,14 @@ mod from_ir;
 
 use crate::builder::{Facts, Mode};
 use crate::constants;
-use crate::error::CompileError;
+use crate::error::{CompileError, TemplateError};
 use crate::extract::{Extracted, ObjectReader, SymbolNames};
 use crate::forms::{self, Entry, Job};
 use crate::module::{BuiltModule, Externals, Padded, build_module};
 use crate::plumbing;
 use crate::target;
 use crate::template::{Registers, Template, TemplateSet};
-use crate::verify::{self, Report, VariantInfo, VerifyError};
+use crate::verify::{self, Report, VariantInfo, VerifyError, Violation};
 use inkwell::builder::BuilderError;
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
@@ -472,9 +472,14 @@ pub(crate) fn function_to_pad(
         Part::Cold => cold_starts.partition_point(|&start| start <= error.offset),
         Part::Hot | Part::Data => 0,
     };
-    match error.is_misaligned_call() && !padded.contains(&function) {
-        true => Ok(function),
-        false => Err(error.into()),
+    match (&error.violation, error.is_misaligned_call()) {
+        (_, true) if !padded.contains(&function) => Ok(function),
+        // What it is declared to be is the template's own.
+        (Violation::Role { .. }, _) => Err(CompileError::Template {
+            template: error.uop,
+            source: TemplateError::Misuse(error.violation.to_string()),
+        }),
+        _ => Err(error.into()),
     }
 }
 

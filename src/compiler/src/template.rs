@@ -181,37 +181,37 @@ impl Template {
         self.with(UopFlags::LEAVES_FRAME)
     }
 
-    /// Declares that the template does nothing but push the local that its oparg names.
+    /// Declares that the template does nothing but push the local that its oparg names; that is proven when it is compiled.
     #[must_use]
     pub fn loads_local(self) -> Self {
         self.local_oparg().with(UopFlags::LOADS_LOCAL)
     }
 
-    /// Declares that the template does nothing but pop a value into the local that its oparg names.
+    /// Declares that the template does nothing but pop a value into the local that its oparg names; that is proven when it is compiled.
     #[must_use]
     pub fn stores_local(self) -> Self {
         self.local_oparg().with(UopFlags::STORES_LOCAL)
     }
 
-    /// Declares that the template does nothing but push its operand.
+    /// Declares that the template does nothing but push its operand; that is proven when it is compiled.
     #[must_use]
     pub fn constant(self) -> Self {
         self.with(UopFlags::CONSTANT)
     }
 
-    /// Declares that the template does nothing but push the top value again.
+    /// Declares that the template does nothing but push the top value again; that is proven when it is compiled.
     #[must_use]
     pub fn copies(self) -> Self {
         self.with(UopFlags::COPIES)
     }
 
-    /// Declares that the template does nothing but drop the top value.
+    /// Declares that the template does nothing but drop the top value; that is proven when it is compiled.
     #[must_use]
     pub fn drops(self) -> Self {
         self.with(UopFlags::DROPS)
     }
 
-    /// Declares that the template does nothing but exchange the top two values.
+    /// Declares that the template does nothing but exchange the top two values; that is proven when it is compiled.
     #[must_use]
     pub fn swaps(self) -> Self {
         self.with(UopFlags::SWAPS)

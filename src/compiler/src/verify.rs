@@ -20,6 +20,7 @@ mod graph;
 mod handler;
 mod instruction;
 mod renaming;
+mod role;
 mod values;
 mod variant;
 mod violation;
@@ -178,9 +179,14 @@ pub fn check_table(
         false => RegisterSet::default(),
     };
     let names = Rc::clone(&symbols);
-    let bases = table
-        .uops()
-        .map(move |uop| check_base(&table.uop(uop), table.group(uop), kept, &names));
+    let locals = Rc::new(role::Locals::default());
+    let same_locals = Rc::clone(&locals);
+    let bases = table.uops().map(move |uop| {
+        let (info, group) = (table.uop(uop), table.group(uop));
+        let report = check_base(&info, group, kept, &names)?;
+        same_locals.are_those_of(info.name, info.flags, group)?;
+        Ok(report)
+    });
     let variants = table.variants().map(move |id| {
         let variant = table.variant(id);
         let uops: Vec<UopInfo<'_>> = variant.infos().collect();
@@ -188,7 +194,12 @@ pub fn check_table(
             uops: &uops,
             form: variant.form,
         };
-        check_variant(&info, variant.group, variant.register_holes, &symbols)
+        let (group, register_holes) = (variant.group, variant.register_holes);
+        let report = check_variant(&info, group, register_holes, &symbols)?;
+        if let [uop] = info.uops {
+            locals.are_those_of(&info.to_string(), uop.flags, group)?;
+        }
+        Ok(report)
     });
     bases.chain(variants)
 }
@@ -255,6 +266,7 @@ impl<'a> Checker<'a> {
         }
         self.ways_out_keep_registers(&graph, &values)?;
         self.holes_are_declared()?;
+        self.role_is_kept(&graph)?;
         Ok((graph, frames))
     }
 

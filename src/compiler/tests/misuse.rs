@@ -383,6 +383,98 @@ fn values_have_the_types_that_they_need() {
     ]);
 }
 
+/// What selection does in its own way must be what the code does.
+#[test]
+fn roles_are_what_the_code_does() {
+    let other = "and leaves other values in memory or registers";
+    let push_twice = |add: i64| {
+        wrong(move |mut b| {
+            let value = b.pop_i64()?;
+            let more = b.ir().build_int_add(value, b.i64(add), "")?;
+            b.push(value)?;
+            b.push(more)?;
+            b.continue_()
+        })
+        .stack(1, 2)
+        .copies()
+    };
+    let loads = |add: i64| {
+        wrong(move |mut b| {
+            let value = b.load(Type::I64, b.local()?, 0)?.into_int_value();
+            b.push(b.ir().build_int_add(value, b.i64(add), "")?)?;
+            b.continue_()
+        })
+        .stack(0, 1)
+        .loads_local()
+    };
+    let stores = |add: i64| {
+        wrong(move |mut b| {
+            let value = b.pop_i64()?;
+            let more = b.ir().build_int_add(value, b.i64(add), "")?;
+            b.store(more, b.local()?, 0)?;
+            b.continue_()
+        })
+        .stack(1, 0)
+        .stores_local()
+    };
+    let constant = |factor: i64| {
+        wrong(move |mut b| {
+            let value = b.operand()?;
+            b.push(b.ir().build_int_mul(value, b.i64(factor), "")?)?;
+            b.continue_()
+        })
+        .stack(0, 1)
+        .constant()
+    };
+    for right in [push_twice(0), loads(0), stores(0), constant(1)] {
+        compile_set(&set([right])).unwrap();
+    }
+    let unknown = "and has an instruction that is not known to move 64 bits";
+    check(vec![
+        (
+            push_twice(1),
+            &format!("the uop is declared COPIES, {unknown}"),
+        ),
+        (
+            loads(1),
+            &format!("the uop is declared LOADS_LOCAL, {unknown}"),
+        ),
+        (
+            stores(1),
+            &format!("the uop is declared STORES_LOCAL, {unknown}"),
+        ),
+        (
+            constant(2),
+            &format!("the uop is declared CONSTANT, {unknown}"),
+        ),
+        (
+            wrong(|mut b| {
+                b.pop_i64()?;
+                b.push(b.i64(7))?;
+                b.push(b.i64(7))?;
+                b.continue_()
+            })
+            .stack(1, 2)
+            .copies(),
+            &format!("the uop is declared COPIES, {unknown}"),
+        ),
+        (
+            wrong(|b| b.continue_()).stack(2, 2).swaps(),
+            &format!("the uop is declared SWAPS, {other}"),
+        ),
+        (
+            wrong(|mut b| {
+                let address = b.pop(Type::Pointer)?.into_pointer_value();
+                b.store(b.i64(1), address, 0)?;
+                b.continue_()
+            })
+            .stack(1, 0)
+            .drops(),
+            &format!("the uop is declared DROPS, {unknown}"),
+        ),
+    ]);
+}
+
 #[test]
 fn names_from_outside_are_used_for_one_thing() {
     const HOLE: Helper = Helper::without_result("_JIT_CONTINUE", &[]);

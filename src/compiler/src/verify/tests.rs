@@ -6,7 +6,7 @@ mod variants;
 
 use super::*;
 use mimeo::reloc::RelocationKind::{self, *};
-use mimeo::stencil::{StencilBuf, StencilGroupBuf};
+use mimeo::stencil::{StackEffect, StencilBuf, StencilGroupBuf};
 
 const SYMBOLS: &[&str] = &["mimeo_int_add", "mimeo_float_box"];
 
@@ -1229,6 +1229,102 @@ fn frames_are_switched_as_declared() {
     for (case, expected) in rejected {
         let error = case.check().expect_err(case.name);
         assert_eq!(error.violation, expected, "{}", case.name);
+    }
+}
+
+/// What selection does in its own way: each with its stack effect and its code.
+fn roles() -> [(UopFlags, StackEffect, StencilBuf); 6] {
+    let load = || with(&[0x49, 0x8b, 0x84, 0x24, 0, 0, 0, 0], local(4)); // mov rax, [r12 + 8 * oparg]
+    let store = || with(&[0x49, 0x89, 0x84, 0x24, 0, 0, 0, 0], local(4));
+    let pop = || x(&[0x49, 0x8b, 0x45, 0xf8]); // mov rax, [r13 - 8]
+    let push = || x(&[0x49, 0x89, 0x45, 0x00]);
+    let up = || x(&[0x49, 0x83, 0xc5, 0x08]); // add r13, 8
+    let down = || x(&[0x49, 0x83, 0xc5, 0xf8]);
+    let number = || movabs_rax(HoleValue::Operand, 0);
+    let swap = [
+        x(&[0x49, 0x8b, 0x45, 0xf0]),
+        x(&[0x49, 0x8b, 0x4d, 0xf8]),
+        x(&[0x49, 0x89, 0x4d, 0xf0]),
+        x(&[0x49, 0x89, 0x45, 0xf8]),
+    ];
+    let effect = StackEffect::fixed;
+    let of_local = UopFlags::LOCAL | UopFlags::OPARG;
+    [
+        (
+            UopFlags::LOADS_LOCAL | of_local,
+            effect(0, 1),
+            code(&[load(), push(), up()]),
+        ),
+        (
+            UopFlags::STORES_LOCAL | of_local,
+            effect(1, 0),
+            code(&[pop(), down(), store()]),
+        ),
+        (
+            UopFlags::CONSTANT | UopFlags::OPERAND,
+            effect(0, 1),
+            code(&[number(), push(), up()]),
+        ),
+        (UopFlags::COPIES, effect(1, 2), code(&[pop(), push(), up()])),
+        (UopFlags::DROPS, effect(1, 0), code(&[down()])),
+        (UopFlags::SWAPS, effect(2, 2), code(&swap)),
+    ]
+}
+
+/// The hole for the local that the oparg names.
+fn local(offset: u32) -> Hole {
+    Hole::new(offset, Abs32S, HoleValue::Oparg, 0).with_shift(3)
+}
+
+fn check_role(
+    flags: UopFlags,
+    effect: StackEffect,
+    hot: StencilBuf,
+) -> Result<Report, VerifyError> {
+    let group = StencilGroupBuf {
+        hot,
+        ..StencilGroupBuf::default()
+    };
+    let info = UopInfo {
+        name: "_UOP",
+        effect,
+        flags,
+        ..UopInfo::default()
+    };
+    check_group(&info, group.as_group(), SYMBOLS)
+}
+
+#[test]
+fn roles_are_what_the_code_does() {
+    for (flags, effect, hot) in roles() {
+        check_role(flags, effect, hot.clone()).unwrap();
+        // Each of them is for one code alone.
+        for (.., other) in roles().into_iter().filter(|(.., other)| *other != hot) {
+            assert!(check_role(flags, effect, other).is_err(), "{flags:?}");
+        }
+        // Nor is a change of one bit, unless the instructions are the same.
+        let texts = |bytes: &[u8]| -> Vec<String> {
+            let decoder = iced_x86::Decoder::new(64, bytes, iced_x86::DecoderOptions::NONE);
+            decoder
+                .into_iter()
+                .map(|found| instruction_text(&found))
+                .collect()
+        };
+        let holes: Vec<u32> = hot
+            .holes
+            .iter()
+            .flat_map(|hole| hole.offset()..hole.end())
+            .collect();
+        for bit in 0..hot.bytes.len() * 8 {
+            if holes.contains(&(bit as u32 / 8)) {
+                continue;
+            }
+            let mut changed = hot.clone();
+            changed.bytes[bit / 8] ^= 1 << (bit % 8);
+            let (before, now) = (texts(&hot.bytes), texts(&changed.bytes));
+            let is_accepted = check_role(flags, effect, changed).is_ok();
+            assert!(before == now || !is_accepted, "{flags:?}: {now:?}");
+        }
     }
 }
 

@@ -51,7 +51,7 @@ impl Location {
     }
 
     /// The location that a register is as a whole: 64 bits of a general register, or a vector register.
-    fn whole(register: Register) -> Option<Self> {
+    pub(super) fn whole(register: Register) -> Option<Self> {
         match register.is_gpr64() || register.is_xmm() {
             true => Self::part_of(register),
             false => None,

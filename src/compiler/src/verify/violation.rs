@@ -260,6 +260,15 @@ pub enum Violation {
     #[error("{0}, expected that rbp is left alone, or pushed once and popped from there")]
     BasePointer(&'static str),
 
+    /// The uop is declared to do one thing for selection to do in its own way, and does not do that, or more.
+    #[error("the uop is declared {}, and {found}", flag_names(role))]
+    Role {
+        /// The declaration.
+        role: UopFlags,
+        /// What it does.
+        found: &'static str,
+    },
+
     /// A register is used that holds nothing of the stencil's.
     #[error("uses {register}, which nothing was put into")]
     UndefinedRegister {
