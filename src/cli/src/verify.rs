@@ -6,7 +6,6 @@ use crate::tables;
 use clap::Args;
 use mimeo::table::StencilTable;
 use mimeo_compiler::verify::check_table;
-use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -59,7 +58,7 @@ fn verify(path: &Path, table: &StencilTable, out: &mut impl Write) -> Result<Ans
         "{path}: {uops_kept} of {uops} uops and {variants_kept} of {variants} variants keep the rules, \
          {instructions} instructions"
     )?;
-    let origin = Origin::of(table);
+    let origin = tables::Origin::of(table);
     writeln!(
         out,
         "{path}: table {}, LLVM {}, {origin}",
@@ -67,47 +66,10 @@ fn verify(path: &Path, table: &StencilTable, out: &mut impl Write) -> Result<Ans
         tables::llvm_version(table)
     )?;
     let kept = (uops_kept, variants_kept) == (uops, variants);
-    Ok(match kept && !matches!(origin, Origin::Stale { .. }) {
-        true => Answer::Yes,
-        false => Answer::No,
-    })
-}
-
-/// What a table was made from, as far as this program can tell without LLVM.
-enum Origin {
-    /// This program's templates.
-    Current,
-    /// Other templates of the same set.
-    Stale { found: Option<[u8; 32]> },
-    /// A set that this program has no templates of.
-    Foreign,
-}
-
-impl Origin {
-    fn of(table: &StencilTable) -> Self {
-        let found = table.sources().copied();
-        match mimeo_ir_templates::sources_of(table.set()) {
-            Some(sources) if Some(sources) == found => Self::Current,
-            Some(_) => Self::Stale { found },
-            None => Self::Foreign,
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Current => f.write_str("made from this mimeo's templates"),
-            Self::Stale { found: Some(found) } => write!(
-                f,
-                "stale: made from templates whose source has the digest {}, not from this mimeo's; `mimeo build` makes it anew",
-                tables::hex(found)
-            ),
-            Self::Stale { found: None } => f.write_str(
-                "stale or not the standard one: it does not say what it was made from, which this mimeo's tables do; \
-                 `mimeo build` makes it anew",
-            ),
-            Self::Foreign => f.write_str("of a set that is not this mimeo's"),
-        }
-    }
+    Ok(
+        match kept && !matches!(origin, tables::Origin::Stale { .. }) {
+            true => Answer::Yes,
+            false => Answer::No,
+        },
+    )
 }

@@ -299,6 +299,8 @@ fn stale_tables_are_told_without_llvm() {
     let inputs = Inputs::new();
     let good = STANDARD_TABLE.to_vec();
     let stale = changed(|bytes| bytes[SOURCES.start] ^= 1);
+    // The digest of the IR, which nobody can ask for without LLVM.
+    let other = changed(|bytes| bytes[SOURCES.start - 1] ^= 1);
     let unknown = changed(|bytes| bytes[SOURCES].fill(0));
     let foreign = {
         let table = StencilTable::from_static(STANDARD_TABLE).unwrap();
@@ -318,6 +320,11 @@ fn stale_tables_are_told_without_llvm() {
             "table python, LLVM 19.1.7, made from this mimeo's templates",
         ),
         (
+            other,
+            0,
+            "it says that it was made from this mimeo's templates, but it is not the table that this mimeo has",
+        ),
+        (
             stale,
             1,
             &*format!("stale: made from templates whose source has the digest {digest}"),
@@ -334,6 +341,12 @@ fn stale_tables_are_told_without_llvm() {
         assert!(printed.contains(expected), "{printed}");
         assert!(printed.contains("230 of 230 uops"), "{printed}");
         assert_eq!((found, said.as_str()), (Some(code), ""));
+        // Who runs a table is told, too.
+        let trace = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/traces/gcd.json");
+        let (_, _, said) = inputs.run(&["run", "--repeat", "1", "--table", "table.mimeo", trace]);
+        let origin = expected.split(", ").last().unwrap();
+        let is_own = expected.ends_with("made from this mimeo's templates");
+        assert_eq!(said.contains(origin), !is_own, "{said}");
     }
 }
 
