@@ -9,6 +9,7 @@ use super::syntax::{
 };
 use crate::recorded::uops;
 use serde_json::{Map, Value as Json, json};
+use std::collections::HashMap;
 
 /// The stack of a code that says nothing of it.
 pub(super) const STACK: usize = 16;
@@ -38,6 +39,10 @@ struct Resolver<'f> {
     codes: Codes,
     /// The names of each code's locals.
     locals: Vec<Vec<String>>,
+    /// Which local the first of each name is.
+    local_numbers: Vec<HashMap<String, usize>>,
+    /// For each executor that was looked at, the uop at each label.
+    labels: Vec<HashMap<&'f str, usize>>,
     spans: Vec<(String, Span)>,
 }
 
@@ -49,10 +54,17 @@ impl<'f> Resolver<'f> {
             names.push(KERNEL.to_owned());
             locals.push(names_bound(&file.entry.frame));
         }
+        let numbers_of = |names: &Vec<String>| {
+            // Of several with one name, the first stays.
+            let numbers = names.iter().cloned().zip(0..names.len()).rev();
+            numbers.collect::<HashMap<String, usize>>()
+        };
         Self {
             file,
             codes: Codes { names },
+            local_numbers: locals.iter().map(numbers_of).collect(),
             locals,
+            labels: Vec::new(),
             spans: Vec::new(),
         }
     }
@@ -186,7 +198,7 @@ impl<'f> Resolver<'f> {
     fn executor(
         &mut self,
         number: usize,
-        executor: &ExecutorText,
+        executor: &'f ExecutorText,
         heap: &mut Heap<'_>,
     ) -> Result<Json> {
         let path = format!("executors[{number}]");
@@ -197,7 +209,7 @@ impl<'f> Resolver<'f> {
             let expected = format_args!("{number}, as executors are numbered from 0").to_string();
             return Err(Problem::expected(given.span.clone(), expected, &given.it));
         }
-        check_labels(executor)?;
+        self.labels.push(labels_of(executor)?);
         let code = self.executor_code(executor)?;
         let mut uops = Vec::new();
         let mut exits = 0;
@@ -332,7 +344,7 @@ impl<'f> Resolver<'f> {
     fn local(&self, code: usize, name: &At<Tree>) -> Result<usize> {
         let locals = &self.locals[code];
         let found = match &name.it {
-            Tree::Word(name) | Tree::Str(name) => locals.iter().position(|known| known == name),
+            Tree::Word(name) | Tree::Str(name) => self.local_numbers[code].get(name).copied(),
             Tree::Int(number) => number.parse().ok().filter(|&number| number < locals.len()),
             other => return expected(&name.span, "the name or the number of a local", other),
         };
@@ -365,15 +377,14 @@ impl<'f> Resolver<'f> {
                 }
             },
         };
-        let uop = place(executor, &expect.uop)?;
+        let labels = &self.labels[number];
+        let uop = place(executor, labels, &expect.uop)?;
+        let from = expect.from.as_ref();
+        let from_number = from.map(|from| place(executor, labels, from)).transpose()?;
         self.span("expected.uop", &expect.uop.span);
-        let from = match &expect.from {
-            Some(from) => {
-                self.span("expected.from", &from.span);
-                Some(place(executor, from)?)
-            }
-            None => None,
-        };
+        if let Some(from) = from {
+            self.span("expected.from", &from.span);
+        }
         let left = &executor.uops[uop];
         let code = self.uop_code(executor, left)?;
         heap.define(&expect.values, &self.codes)?;
@@ -382,8 +393,8 @@ impl<'f> Resolver<'f> {
             "executor": number,
             "uop": uop,
             "op": left.op.it,
-            "from": from,
-            "from_op": from.map(|from| &executor.uops[from].op.it),
+            "from": from_number,
+            "from_op": from_number.map(|from| &executor.uops[from].op.it),
             "code": code,
             "target": target_of(left)?,
             "locals": locals,
@@ -500,23 +511,28 @@ fn entry_number<'f>(entry: &'f EntryText, name: &str) -> Option<&'f At<String>> 
         .map(|(_, number)| number)
 }
 
-fn check_labels(executor: &ExecutorText) -> Result<()> {
-    let mut known: Vec<&str> = Vec::new();
-    for label in executor.uops.iter().flat_map(|uop| &uop.labels) {
-        if known.contains(&label.it.as_str()) {
-            let message = format!("the label `{}` is there twice", label.it);
-            return Err(Problem::new(label.span.clone(), message));
+/// The uop at each label.
+fn labels_of(executor: &ExecutorText) -> Result<HashMap<&str, usize>> {
+    let mut labels = HashMap::new();
+    for (number, uop) in executor.uops.iter().enumerate() {
+        for label in &uop.labels {
+            if labels.insert(label.it.as_str(), number).is_some() {
+                let message = format!("the label `{}` is there twice", label.it);
+                return Err(Problem::new(label.span.clone(), message));
+            }
         }
-        known.push(&label.it);
     }
-    Ok(())
+    Ok(labels)
 }
 
-/// The index of the uop at a label, or of this index.
-fn place(executor: &ExecutorText, place: &At<Tree>) -> Result<usize> {
-    let has = |uop: &UopText, name: &str| uop.labels.iter().any(|label| label.it == name);
+/// The index of the uop at a label, or of this index, of an executor with these labels.
+fn place(
+    executor: &ExecutorText,
+    labels: &HashMap<&str, usize>,
+    place: &At<Tree>,
+) -> Result<usize> {
     let found = match &place.it {
-        Tree::Word(name) => executor.uops.iter().position(|uop| has(uop, name)),
+        Tree::Word(name) => labels.get(name.as_str()).copied(),
         Tree::Int(number) => number
             .parse()
             .ok()
@@ -778,11 +794,11 @@ impl UopResolver<'_, '_, '_, '_> {
     fn places(&mut self) -> Result<()> {
         let text = self.text;
         if let Some(jump) = &text.jump {
-            let index = place(self.executor, jump)?;
+            let index = place(self.executor, &self.resolver.labels[self.number], jump)?;
             self.set("jump_target", &jump.span, json!(index));
         }
         if let Some(error) = &text.error {
-            let index = place(self.executor, error)?;
+            let index = place(self.executor, &self.resolver.labels[self.number], error)?;
             self.set("error_target", &error.span, json!(index));
         }
         match &text.link {
