@@ -176,6 +176,19 @@ pub enum IrProblem {
         /// The names of those that there are.
         known: Vec<String>,
     },
+    /// A front end has optimised with what it believes of an address, where the hole is a number.
+    #[error(
+        "the hole {symbol} is a number, but its symbol is {reason}, and a front end has optimised the code: it takes an address \
+         that is not weak for one that is never 0, and one that is aligned for a multiple, so that code for other numbers may be \
+         gone; declare it as weak, of one byte (in C: `extern char {symbol}[] __attribute__((weak));`), or have the front end not \
+         optimise (clang: `-O1 -Xclang -disable-llvm-passes`)"
+    )]
+    Decided {
+        /// Its name.
+        symbol: String,
+        /// What is believed of it.
+        reason: &'static str,
+    },
     /// A hole that is used as none can be.
     #[error("the hole {symbol}: {reason}")]
     Hole {

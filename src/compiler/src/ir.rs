@@ -16,13 +16,18 @@
 //!   the address that is loaded from the exit record right there, `((Entry *)_JIT_EXIT)(frame, sp, thread)` with
 //!   `extern void *_JIT_EXIT`, where the record's address is put into its register. The checker refuses what returns.
 //! - Oparg, operand, target and exit index are the addresses of symbols, used as numbers. What is computed with them is
-//!   known when a trace is patched: an oparg that is an index becomes a displacement.
+//!   known when a trace is patched: an oparg that is an index becomes a displacement. Such a symbol is declared as weak and of
+//!   one byte, in C `extern char _JIT_OPARG[] __attribute__((weak))`: of any other, a front end that optimises believes that
+//!   its address is not 0, and `OPARG == 0` would be gone before it can be seen here. A module with `llvm.ident` in which a
+//!   front end has optimised and a number is another symbol is refused. What was never optimised, or written by hand, may
+//!   declare it as it likes.
 //! - The executor's header is the data at a symbol.
 //! - Other undefined symbols are functions and data of the program. They are reached directly, whatever code model the front
 //!   end had in mind.
 //! - Static functions must be inlined, and constants go into the stencil's data. Data that changes is refused.
 //!
-//! The module must be optimised to the point where variables are no longer in memory; clang's `-O1` does that. The stack
+//! What leaves through an exit record must be optimised to the point where the record's address is no longer in a variable;
+//! clang's `-O1` does that. The stack
 //! effects are declared as the builder's are, and the checker compares, as far as the code shows it. A stack effect on the
 //! way to jump target or exit is declared by
 //! [`leaving_stack`](crate::template::Template::leaving_stack), where it is not "as at entry".
