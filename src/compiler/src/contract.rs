@@ -16,8 +16,8 @@ use crate::extract::{ExtractError, ExtractProblem, ObjectReader, SymbolNames};
 use crate::fold::{Numbers, Style, fold};
 use crate::hoist::compute_early;
 use crate::ir::{
-    Entered, IrFunction, IrSource, Purpose, forbid_jump_tables, lower_alignments, make_templates,
-    name_constants,
+    Entered, IrFunction, IrSource, Purpose, forbid_jump_tables, lower_alignments, lower_locals,
+    make_templates, name_constants,
 };
 use crate::module::pad_frame;
 use crate::symbol::SymbolMeanings;
@@ -267,6 +267,7 @@ fn compile_functions(
     forbid_jump_tables(&module);
     save_words(&module, addresses).map_err(not_built)?;
     if entered == Entered::AsStencil {
+        lower_locals(&module);
         lower_alignments(&module);
     }
     let style = Style::Numbers {

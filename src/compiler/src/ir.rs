@@ -24,6 +24,7 @@
 //! - The executor's header is the data at a symbol.
 //! - Other undefined symbols are functions and data of the program. They are reached directly, whatever code model the front
 //!   end had in mind.
+//! - Locals may be aligned to any power of two.
 //! - Static functions must be inlined, and constants go into the stencil's data. Data that changes is refused.
 //!
 //! What leaves through an exit record must be optimised to the point where the record's address is no longer in a variable;
@@ -69,8 +70,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod locals;
 mod table;
 
+pub(crate) use locals::align_locals;
 pub use table::IrTemplates;
 pub(crate) use table::{is_number, name_constants, not_inlined, seen};
 
@@ -296,6 +299,9 @@ pub(crate) fn make_templates<'ctx>(
         unit.fit_for_table(&functions, &declared)
             .map_err(|(function, problem)| error(&stencil_of(&templates, function), problem))?;
     }
+    if !purpose.is_table() {
+        lower_locals(module);
+    }
     lower_alignments(module);
     for (name, (global, hole)) in &declared.numbers {
         unit.make_opaque(name, *global, *hole)
@@ -319,11 +325,32 @@ fn stencil_of(
     }
 }
 
+/// What the stack of stencils is aligned to.
+const WORD: u32 = 8;
+
+/// Has locals aligned no further than the stack of stencils.
+pub(crate) fn lower_locals(module: &Module<'_>) {
+    for local in module.get_functions().flat_map(instructions) {
+        if local.get_opcode() == InstructionOpcode::Alloca
+            && local
+                .get_alignment()
+                .is_ok_and(|alignment| alignment > WORD)
+        {
+            // The only failure is one of an instruction that has none.
+            let _ = local.set_alignment(WORD);
+        }
+    }
+}
+
+fn instructions(function: FunctionValue<'_>) -> impl Iterator<Item = InstructionValue<'_>> {
+    let blocks = function.get_basic_blocks().into_iter();
+    blocks.flat_map(|block| block.get_instructions())
+}
+
 /// The stack of stencils is aligned to words. What a front end or LLVM held for aligned further because it lies there is not.
 /// Nor need string literals be: a front end may align them, but nobody can ask for it. They are private to the module, and
 /// what has a name, and perhaps an alignment that was asked for, is not.
 pub(crate) fn lower_alignments(module: &Module<'_>) {
-    const WORD: u32 = 8;
     for global in module.get_globals() {
         let is_text = matches!(
             global.get_initializer(),
@@ -334,15 +361,11 @@ pub(crate) fn lower_alignments(module: &Module<'_>) {
             global.set_alignment(1);
         }
     }
-    let instructions = module
-        .get_functions()
-        .flat_map(|function| function.get_basic_blocks())
-        .flat_map(|block| block.get_instructions());
-    for instruction in instructions {
+    for instruction in module.get_functions().flat_map(instructions) {
         use InstructionOpcode as Op;
         let opcode = instruction.get_opcode();
         if let Ok(alignment) = instruction.get_alignment()
-            && matches!(opcode, Op::Alloca | Op::Load | Op::Store)
+            && matches!(opcode, Op::Load | Op::Store)
             && alignment > WORD
         {
             // The only failure is one of an instruction that has none.

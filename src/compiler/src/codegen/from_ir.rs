@@ -11,7 +11,7 @@ use crate::error::{CompileError, IrProblem};
 use crate::extract::{ObjectReader, SymbolNames};
 use crate::fold::{Style, fold};
 use crate::ir::{
-    IrFunction, IrTemplates, Purpose, forbid_jump_tables, is_number, lower_alignments,
+    IrFunction, IrTemplates, Purpose, align_locals, forbid_jump_tables, is_number, lower_alignments,
     make_templates, name_constants, not_inlined, seen,
 };
 use crate::module::{Externals, pad_frame};
@@ -198,6 +198,7 @@ impl Group<'_> {
             return Err(CompileError::ir(source, None, IrProblem::NotInlined(left)));
         }
         forbid_jump_tables(&module);
+        align_locals(&module, &machine.get_target_data()).map_err(not_built)?;
         lower_alignments(&module);
         name_constants(&module);
         let holes = self.ir.holes();

@@ -4,7 +4,7 @@
 //! parameter of the convention. The templates' functions have three. So a call through the record is given the address
 //! in memory, and is an ordinary tail call, which need not have the caller's parameters.
 
-use super::{Declared, IrFunction, IrSource, Unit};
+use super::{Declared, IrFunction, IrSource, Unit, instructions};
 use crate::builder::Facts;
 use crate::error::{CompileError, IrProblem};
 use crate::module::assemble;
@@ -193,7 +193,10 @@ fn is_as_written(function: FunctionValue<'_>) -> bool {
         })
         .filter_map(|store| store.get_operand(0)?.value())
         .collect();
-    is_marked || function.get_param_iter().all(|parameter| stored.contains(&parameter))
+    is_marked
+        || function
+            .get_param_iter()
+            .all(|parameter| stored.contains(&parameter))
 }
 
 fn check_hole(hole: HoleSymbol) -> Result<(), String> {
@@ -261,11 +264,6 @@ pub(crate) fn seen(
         facts.leaving_effect = Some(template.leaving().unwrap_or(unchanged));
     }
     facts
-}
-
-fn instructions(function: FunctionValue<'_>) -> impl Iterator<Item = InstructionValue<'_>> {
-    let blocks = function.get_basic_blocks().into_iter();
-    blocks.flat_map(|block| block.get_instructions())
 }
 
 impl<'ctx> Unit<'_, 'ctx> {
