@@ -544,7 +544,18 @@ impl<'ctx> Unit<'_, 'ctx> {
             let attribute = self.context.create_enum_attribute(kind, 0);
             function.add_attribute(AttributeLoc::Function, attribute);
         }
-        for unwanted in ["target-cpu", "target-features", "tune-cpu"] {
+        for unwanted in [
+            "target-cpu",
+            "target-features",
+            "tune-cpu",
+            "patchable-function-entry",
+            "patchable-function-prefix",
+            "fentry-call",
+            "instrument-function-entry",
+            "instrument-function-entry-inlined",
+            "instrument-function-exit-inlined",
+            "function-instrument",
+        ] {
             function.remove_string_attribute(AttributeLoc::Function, unwanted);
         }
         for (key, value) in [("frame-pointer", "none"), ("no-builtins", "")] {
