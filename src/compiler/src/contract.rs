@@ -246,6 +246,7 @@ fn compile_functions(
     let context = Context::create();
     let machine = target::position_independent_machine()?;
     let module = source.parse(&context)?;
+    module.strip_debug_info();
     let purpose = Purpose::Contract {
         entered,
         order: &ORDER,

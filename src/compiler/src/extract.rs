@@ -358,6 +358,8 @@ fn check_section<'data>(
         "" | ".strtab" | ".shstrtab" | ".symtab" | ".comment" | ".note.GNU-stack"
         | ".note.gnu.property" | ".symtab_shndx" | ".llvm_addrsig" => true,
         ".text" => section.size() == 0,
+        // Not loaded with the program.
+        _ if flags & elf::SHF_ALLOC.0 == 0 && is_debug(name) => true,
         _ => {
             name.starts_with(CODE)
                 || name.starts_with(".rela.text.")
@@ -368,6 +370,12 @@ fn check_section<'data>(
         true => Ok(()),
         false => Err(ExtractProblem::Section { kind, flags }),
     }
+}
+
+/// Whether a section is for debuggers: it says what the code is, and is no part of it.
+fn is_debug(name: &str) -> bool {
+    let name = name.strip_prefix(".rela").unwrap_or(name);
+    name.starts_with(".debug_") || name.starts_with(".zdebug_") || name == ".gdb_index"
 }
 
 /// What the names of sections of constants begin with.
