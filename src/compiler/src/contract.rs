@@ -16,8 +16,8 @@ use crate::extract::{ExtractError, ExtractProblem, ObjectReader, SymbolNames};
 use crate::fold::{Numbers, Style, fold};
 use crate::hoist::compute_early;
 use crate::ir::{
-    Entered, IrFunction, IrSource, Purpose, forbid_jump_tables, lower_alignments, lower_locals,
-    make_templates, name_constants,
+    Entered, IrFunction, IrSource, Purpose, forbid_jump_tables, forbid_tables,
+    lower_alignments, lower_locals, make_templates, name_constants, with_tables_of_addresses,
 };
 use crate::module::pad_frame;
 use crate::symbol::SymbolMeanings;
@@ -34,6 +34,7 @@ use inkwell::values::InstructionOpcode;
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{Stencil, StencilGroup, StencilGroupBuf};
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
@@ -245,15 +246,32 @@ fn compile_functions(
 ) -> Result<Vec<Emitted>, CompileError> {
     let context = Context::create();
     let machine = target::position_independent_machine()?;
-    let module = source.parse(&context)?;
-    module.strip_debug_info();
-    let purpose = Purpose::Contract {
-        entered,
-        order: &ORDER,
+    let of_function = |(function, problem): (String, IrProblem)| {
+        let wanted = functions.iter().find(|wanted| wanted.function == function);
+        let name = wanted.map_or(&function, |wanted| &wanted.stencil);
+        CompileError::ir(source.name(), Some(name), problem)
     };
-    make_templates(&module, source.name(), functions, holes, purpose)?;
-    forget_saved_registers(&module);
-    optimise(&machine, &module, C_PIPELINE, PassBuilderOptions::create())?;
+    let mut without_tables = BTreeSet::new();
+    let module = loop {
+        let module = source.parse(&context)?;
+        module.strip_debug_info();
+        let purpose = Purpose::Contract {
+            entered,
+            order: &ORDER,
+        };
+        make_templates(&module, source.name(), functions, holes, purpose)?;
+        forget_saved_registers(&module);
+        forbid_tables(&module, &without_tables);
+        optimise(&machine, &module, C_PIPELINE, PassBuilderOptions::create())?;
+        let found = with_tables_of_addresses(&module);
+        if let Some(function) = found.intersection(&without_tables).next() {
+            return Err(of_function((function.clone(), IrProblem::AddressTable)));
+        }
+        if found.is_empty() {
+            break module;
+        }
+        without_tables.extend(found);
+    };
     mark_counts(&module).map_err(|error| CompileError::Llvm {
         stage: "mark what counts",
         message: error.to_string(),
@@ -275,8 +293,7 @@ fn compile_functions(
         wide_operands,
         addresses,
     };
-    let numbers = fold(&module, &machine.get_target_data(), holes, style)
-        .map_err(|(function, problem)| CompileError::ir(source.name(), Some(&function), problem))?;
+    let numbers = fold(&module, &machine.get_target_data(), holes, style).map_err(of_function)?;
     let numbers = Rc::new(numbers);
     sink_addresses(&module).map_err(not_built)?;
     end_where_nobody_comes(&module).map_err(not_built)?;

@@ -43,9 +43,17 @@ impl ExtractError {
 
     /// A problem with the object as a whole.
     fn of_object(section: &str, problem: impl Into<ExtractProblem>) -> Self {
-        Self::new("(object)", section, problem)
+        Self::new(OBJECT, section, problem)
+    }
+
+    /// Whether no uop is to blame, for all that the object says.
+    pub(crate) fn is_of_object(&self) -> bool {
+        self.uop == OBJECT
     }
 }
+
+/// Instead of a uop's name.
+const OBJECT: &str = "(object)";
 
 /// The problem itself; see [`ExtractError`].
 #[derive(Debug, thiserror::Error)]

@@ -20,7 +20,8 @@
 //!   one byte, in C `extern char _JIT_OPARG[] __attribute__((weak))`: of any other, a front end that optimises believes that
 //!   its address is not 0, and `OPARG == 0` would be gone before it can be seen here. A module with `llvm.ident` in which a
 //!   front end has optimised and a number is another symbol is refused. What was never optimised, or written by hand, may
-//!   declare it as it likes.
+//!   declare it as it likes; but clang decides even then whether an address is null that is no number in between, as in
+//!   `(char *)&_JIT_OPARG ? 1 : 2`.
 //! - The executor's header is the data at a symbol.
 //! - Other undefined symbols are functions and data of the program. They are reached directly, whatever code model the front
 //!   end had in mind.
@@ -71,6 +72,7 @@
 //! ```
 
 mod locals;
+mod spread;
 mod table;
 
 pub(crate) use locals::align_locals;
@@ -86,7 +88,7 @@ use inkwell::builder::Builder;
 use inkwell::context::{Context, ContextRef};
 use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::{FlagBehavior, Linkage, Module};
-use inkwell::types::FunctionType;
+use inkwell::types::{AnyTypeEnum, FunctionType};
 use inkwell::values::{
     AnyValue, AnyValueEnum, BasicValue, BasicValueEnum, BasicValueUse, CallSiteValue,
     FunctionValue, GlobalValue, InstructionOpcode, InstructionValue, IntValue, LLVMTailCallKind,
@@ -94,6 +96,7 @@ use inkwell::values::{
 };
 use inkwell::{DLLStorageClass, GlobalVisibility};
 use mimeo::hole::HoleValue;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
@@ -187,6 +190,32 @@ pub(crate) fn forbid_jump_tables(module: &Module<'_>) {
             function.add_attribute(AttributeLoc::Function, attribute);
         }
     }
+}
+
+/// Lets these functions have no tables. It is for those in which LLVM would make one of addresses, which is data with
+/// relocations, of what a `switch` chooses.
+pub(crate) fn forbid_tables(module: &Module<'_>, functions: &BTreeSet<String>) {
+    let context = module.get_context();
+    for function in functions
+        .iter()
+        .filter_map(|name| module.get_function(name))
+    {
+        let attribute = context.create_string_attribute(NO_JUMP_TABLES, "true");
+        function.add_attribute(AttributeLoc::Function, attribute);
+    }
+}
+
+/// The functions of an optimised module for which LLVM made a table of addresses.
+pub(crate) fn with_tables_of_addresses(module: &Module<'_>) -> BTreeSet<String> {
+    module
+        .get_globals()
+        .filter(|global| global.get_name().to_bytes().starts_with(b"switch.table"))
+        .filter(|global| match global.get_value_type() {
+            AnyTypeEnum::ArrayType(table) => table.get_element_type().is_pointer_type(),
+            _ => false,
+        })
+        .filter_map(|table| function_using(table.as_pointer_value()))
+        .collect()
 }
 
 /// How functions are entered.
@@ -303,14 +332,26 @@ pub(crate) fn make_templates<'ctx>(
         lower_locals(module);
     }
     lower_alignments(module);
-    for (name, (global, hole)) in &declared.numbers {
-        unit.make_opaque(name, *global, *hole)
-            .map_err(|(function, problem)| error(&stencil_of(&templates, function), problem))?;
-    }
+    let functions = templates.iter().map(|(_, function)| *function);
+    unit.make_opaque(&declared.numbers, &reached(functions))
+        .map_err(|(function, problem)| error(&stencil_of(&templates, function), problem))?;
     module.verify().map_err(|message| {
         let problem = IrProblem::Invalid(message.to_string().trim().into());
         CompileError::ir(source, None, problem)
     })
+}
+
+/// The names of these functions and of those that they call, directly or not.
+fn reached<'ctx>(functions: impl Iterator<Item = FunctionValue<'ctx>>) -> BTreeSet<String> {
+    let mut next: Vec<FunctionValue<'ctx>> = functions.collect();
+    let mut names = BTreeSet::new();
+    while let Some(function) = next.pop() {
+        if names.insert(function.get_name().to_string_lossy().into_owned()) {
+            let calls = instructions(function).filter_map(|f| CallSiteValue::try_from(f).ok());
+            next.extend(calls.filter_map(|call| call.get_called_fn_value()));
+        }
+    }
+    names
 }
 
 /// What a function's stencil is called; a function that is no template has its own name.
@@ -652,48 +693,79 @@ impl<'ctx> Unit<'_, 'ctx> {
         Ok(())
     }
 
-    /// Makes every use of a hole's address the result of a function that depends on nothing.
+    /// Makes every use of the holes' addresses the result of functions that depend on nothing.
     ///
     /// # Errors
     /// The function with a use that cannot be one of a number, and what the use is.
     fn make_opaque(
         &self,
-        name: &str,
-        global: GlobalValue<'ctx>,
-        hole: HoleSymbol,
+        numbers: &BTreeMap<String, (GlobalValue<'ctx>, HoleSymbol)>,
+        reached: &BTreeSet<String>,
     ) -> Result<(), (FunctionValue<'ctx>, IrProblem)> {
-        let opaque = self.opaque_function(name);
-        let mut known: BTreeMap<String, IntValue<'ctx>> = BTreeMap::new();
-        for Use {
-            user,
-            value,
-            type_bits,
-        } in uses(global.as_pointer_value())
-        {
-            let Some(function) = user.get_parent().and_then(|block| block.get_parent()) else {
-                continue;
-            };
-            let refuse = |reason: &str| {
-                let symbol = name.to_owned();
-                let reason = format!("{reason}: {}", user.print_to_string());
+        let holes: Vec<Number<'_, 'ctx>> = numbers
+            .iter()
+            .map(|(name, &(global, hole))| Number {
+                name,
+                address: global.as_pointer_value(),
+                hole,
+                opaque: self.opaque_function(name),
+            })
+            .collect();
+        let mut known: BTreeMap<[String; 2], IntValue<'ctx>> = BTreeMap::new();
+        let mut at_entry = |function: FunctionValue<'ctx>, number: &Number<'_, 'ctx>| {
+            let function_name = function.get_name().to_string_lossy().into_owned();
+            let key = [function_name, number.name.to_owned()];
+            match known.entry(key) {
+                Entry::Occupied(known) => Ok(*known.get()),
+                Entry::Vacant(place) => self
+                    .call_at_entry(function, number.opaque, number.hole)
+                    .map(|new| *place.insert(new)),
+            }
+        };
+        let find = |address| holes.iter().find(|hole| hole.address == address);
+        // What no template needs goes, whatever it does with holes.
+        let is_reached = |function: FunctionValue<'ctx>| {
+            reached.contains(&*function.get_name().to_string_lossy())
+        };
+        for function in self.module.get_functions().filter(|f| is_reached(*f)) {
+            self.spread_constants(
+                function,
+                &|address| find(address).is_some(),
+                &mut |address| {
+                    let number = find(address).ok_or("it is no hole")?;
+                    at_entry(function, number)
+                },
+            )
+            .map_err(|(address, reason)| {
+                let symbol = find(address).map_or("", |number| number.name).to_owned();
                 (function, IrProblem::Hole { symbol, reason })
-            };
-            let key = function.get_name().to_string_lossy().into_owned();
-            let number = match known.get(&key) {
-                Some(&number) => number,
-                None => {
-                    let number = self
-                        .call_at_entry(function, opaque, hole)
-                        .map_err(|reason| refuse(&reason))?;
-                    known.insert(key, number);
-                    number
+            })?;
+        }
+        for number in &holes {
+            for Use {
+                user,
+                value,
+                type_bits,
+            } in uses(number.address)
+            {
+                let Some(function) = user.get_parent().and_then(|block| block.get_parent()) else {
+                    continue;
+                };
+                if !is_reached(function) {
+                    continue;
                 }
-            };
-            match value {
-                Some(value) => self
-                    .replace_operand(user, value, number, type_bits)
-                    .map_err(|reason| refuse(&reason))?,
-                None => return Err(refuse("it is used in a constant that is not understood")),
+                let refuse = |reason: &str| {
+                    let symbol = number.name.to_owned();
+                    let reason = format!("{reason}: {}", user.print_to_string());
+                    (function, IrProblem::Hole { symbol, reason })
+                };
+                let new = at_entry(function, number).map_err(|reason| refuse(&reason))?;
+                match value {
+                    Some(value) => self
+                        .replace_operand(user, value, new, type_bits)
+                        .map_err(|reason| refuse(&reason))?,
+                    None => return Err(refuse("it is used in a constant that is not understood")),
+                }
             }
         }
         Ok(())
@@ -761,9 +833,6 @@ impl<'ctx> Unit<'_, 'ctx> {
         number: IntValue<'ctx>,
         type_bits: Option<u32>,
     ) -> Result<(), String> {
-        if user.get_opcode() == InstructionOpcode::Phi {
-            return Err("a phi has it as a constant".to_owned());
-        }
         self.builder.position_before(&user);
         let text = |error: inkwell::builder::BuilderError| error.to_string();
         let new: BasicValueEnum<'ctx> = match type_bits {
@@ -795,6 +864,15 @@ impl<'ctx> Unit<'_, 'ctx> {
         }
         Ok(())
     }
+}
+
+/// A hole that is a number.
+struct Number<'a, 'ctx> {
+    name: &'a str,
+    address: PointerValue<'ctx>,
+    hole: HoleSymbol,
+    /// The function whose result it is.
+    opaque: FunctionValue<'ctx>,
 }
 
 /// A use of a hole's address by an instruction.

@@ -11,8 +11,9 @@ use crate::error::{CompileError, IrProblem};
 use crate::extract::{ObjectReader, SymbolNames};
 use crate::fold::{Style, fold};
 use crate::ir::{
-    IrFunction, IrTemplates, Purpose, align_locals, forbid_jump_tables, is_number, lower_alignments,
-    make_templates, name_constants, not_inlined, seen,
+    IrFunction, IrTemplates, Purpose, align_locals, forbid_jump_tables,
+    forbid_tables, is_number, lower_alignments, make_templates, name_constants, not_inlined, seen,
+    with_tables_of_addresses,
 };
 use crate::module::{Externals, pad_frame};
 use crate::symbol::SymbolMeanings;
@@ -23,6 +24,7 @@ use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::{FileType, TargetMachine};
 use mimeo::form::RegisterSet;
+use std::collections::BTreeSet;
 
 /// Compiles templates that come as IR, in groups of one module each.
 ///
@@ -173,6 +175,16 @@ impl Group<'_> {
         Ok(module)
     }
 
+    /// A problem of the function with this name.
+    fn of_function(&self, (function, problem): (String, IrProblem)) -> CompileError {
+        let wanted = self
+            .functions
+            .iter()
+            .find(|wanted| wanted.function == function);
+        let name = wanted.map_or(&function, |wanted| &wanted.stencil);
+        CompileError::ir(self.ir.source().name(), Some(name), problem)
+    }
+
     /// Compiles the templates with these indices; `text` gets the module as it was before optimisation.
     fn emit(
         &self,
@@ -188,11 +200,25 @@ impl Group<'_> {
             .filter_map(|&index| self.functions.get(index).cloned())
             .collect();
         let context = Context::create();
-        let module = self.module(&context, machine, &functions)?;
-        if let Some(text) = text {
-            *text += &module.print_to_string().to_string();
+        let mut without_tables = BTreeSet::new();
+        let (unoptimised, module) = loop {
+            let module = self.module(&context, machine, &functions)?;
+            forbid_tables(&module, &without_tables);
+            let unoptimised = text.as_ref().map(|_| module.print_to_string());
+            optimise(machine, &module, PIPELINE, PassBuilderOptions::create())?;
+            let found = with_tables_of_addresses(&module);
+            if let Some(function) = found.intersection(&without_tables).next() {
+                let error = (function.clone(), IrProblem::AddressTable);
+                return Err(self.of_function(error));
+            }
+            if found.is_empty() {
+                break (unoptimised, module);
+            }
+            without_tables.extend(found);
+        };
+        if let (Some(text), Some(unoptimised)) = (text, unoptimised) {
+            *text += &unoptimised.to_string();
         }
-        optimise(machine, &module, PIPELINE, PassBuilderOptions::create())?;
         make_words(&module, false).map_err(not_built)?;
         if let Some(left) = not_inlined(&module, &functions) {
             return Err(CompileError::ir(source, None, IrProblem::NotInlined(left)));
@@ -202,13 +228,8 @@ impl Group<'_> {
         lower_alignments(&module);
         name_constants(&module);
         let holes = self.ir.holes();
-        fold(&module, &machine.get_target_data(), holes, Style::Holes).map_err(
-            |(function, problem)| {
-                let wanted = functions.iter().find(|wanted| wanted.function == function);
-                let name = wanted.map_or(&function, |wanted| &wanted.stencil);
-                CompileError::ir(source, Some(name), problem)
-            },
-        )?;
+        fold(&module, &machine.get_target_data(), holes, Style::Holes)
+            .map_err(|error| self.of_function(error))?;
         if padded {
             pad(&context, &module, &functions)?;
         }
