@@ -8,7 +8,7 @@
 
 use crate::addresses::{save_words, sink_addresses};
 use crate::arguments::make_words;
-use crate::codegen::{in_parallel, not_built, optimise};
+use crate::codegen::{blame, in_parallel, not_built, object_of_ir, optimise};
 use crate::counts::mark_counts;
 use crate::error::{CompileError, IrProblem};
 use crate::expression::Expression;
@@ -16,7 +16,7 @@ use crate::extract::{ExtractError, ExtractProblem, ObjectReader, SymbolNames};
 use crate::fold::{Numbers, Style, fold};
 use crate::hoist::compute_early;
 use crate::ir::{
-    Entered, IrFunction, IrSource, Purpose, forbid_jump_tables, forbid_tables,
+    Entered, IrFunction, IrSource, Purpose, check_selectable, forbid_jump_tables, forbid_tables,
     lower_alignments, lower_locals, make_templates, name_constants, with_tables_of_addresses,
 };
 use crate::module::pad_frame;
@@ -29,7 +29,7 @@ use inkwell::builder::BuilderError;
 use inkwell::context::Context;
 use inkwell::module::{Linkage, Module};
 use inkwell::passes::PassBuilderOptions;
-use inkwell::targets::{FileType, TargetMachine};
+use inkwell::targets::TargetMachine;
 use inkwell::values::InstructionOpcode;
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
@@ -172,8 +172,12 @@ fn compile_entry(
     holes: &SymbolMeanings,
     addresses: Addresses,
 ) -> Result<CStencil, CompileError> {
-    let emitted =
-        emit_as_possible(source, &[function], holes, Entered::FromC, addresses)?.swap_remove(0);
+    let emitted = emit_as_possible(source, &[function], holes, Entered::FromC, addresses)
+        .map_err(|error| match error.names_none() {
+            true => error.of_template(&function.stencil),
+            false => error,
+        })?
+        .swap_remove(0);
     emitted.check(check_c_entry)?;
     Ok(emitted.into_stencil())
 }
@@ -185,7 +189,14 @@ fn compile_module(
     addresses: Addresses,
 ) -> Result<Vec<CStencil>, CompileError> {
     let functions: Vec<&IrFunction> = functions.iter().collect();
-    let emitted = emit_as_possible(source, &functions, holes, Entered::AsStencil, addresses)?;
+    let emit = |functions: &[&IrFunction]| {
+        emit_as_possible(source, functions, holes, Entered::AsStencil, addresses)
+    };
+    let emitted = emit(&functions).map_err(|error| {
+        let name = |function: &IrFunction| function.stencil.clone();
+        let alone = |functions: &[&IrFunction]| emit(functions).err();
+        blame(&functions, &name, error, &alone)
+    })?;
     emitted
         .into_iter()
         .map(|emitted| {
@@ -293,6 +304,7 @@ fn compile_functions(
         wide_operands,
         addresses,
     };
+    check_selectable(&module).map_err(of_function)?;
     let numbers = fold(&module, &machine.get_target_data(), holes, style).map_err(of_function)?;
     let numbers = Rc::new(numbers);
     sink_addresses(&module).map_err(not_built)?;
@@ -448,12 +460,7 @@ fn emit(
         let problem = IrProblem::Invalid(message.to_string());
         CompileError::ir(source.name(), None, problem)
     })?;
-    let object = machine
-        .write_to_memory_buffer(module, FileType::Object)
-        .map_err(|message| CompileError::Llvm {
-            stage: "emit an object file",
-            message: message.to_string(),
-        })?;
+    let object = object_of_ir(machine, module, source.name())?;
     let reader = ObjectReader::new(object.as_slice())?.with_meanings(with_numbers(holes, numbers));
     functions
         .iter()

@@ -72,10 +72,13 @@
 //! ```
 
 mod locals;
+mod selectable;
 mod spread;
 mod table;
 
 pub(crate) use locals::align_locals;
+pub(crate) use selectable::check_selectable;
+use selectable::{check_kind, forget_scopes};
 pub use table::IrTemplates;
 pub(crate) use table::{is_number, name_constants, not_inlined, seen};
 
@@ -286,6 +289,20 @@ pub(crate) fn make_templates<'ctx>(
         .collect::<Result<_, CompileError>>()?;
     if purpose.is_table() {
         table::check(module, source, &templates, holes)?;
+        let mut checked = BTreeSet::new();
+        for (wanted, template) in &templates {
+            for name in reached([*template].into_iter()) {
+                let function = module.get_function(&name);
+                if let Some(function) = function
+                    && checked.insert(name)
+                {
+                    check_kind(function).map_err(|problem| {
+                        CompileError::ir(source, Some(&wanted.stencil), problem)
+                    })?;
+                }
+            }
+        }
+        forget_scopes(module);
     }
     let signature = match templates.first() {
         Some((_, first)) => first.get_type(),

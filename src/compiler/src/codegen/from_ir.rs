@@ -2,8 +2,8 @@
 //! together with what they inline, and emitted; extraction and the checker are those of all stencils.
 
 use super::{
-    Compiled, CompiledModule, Known, Options, Padded, STENCILS_PER_MODULE, describe_base,
-    in_parallel, misaligned, not_built, optimise,
+    Compiled, CompiledModule, Known, Options, Padded, STENCILS_PER_MODULE, blame, describe_base,
+    in_parallel, misaligned, not_built, object_of_ir, optimise,
 };
 use crate::arguments::make_words;
 use crate::contract::PIPELINE;
@@ -11,7 +11,7 @@ use crate::error::{CompileError, IrProblem};
 use crate::extract::{ObjectReader, SymbolNames};
 use crate::fold::{Style, fold};
 use crate::ir::{
-    IrFunction, IrTemplates, Purpose, align_locals, forbid_jump_tables,
+    IrFunction, IrTemplates, Purpose, align_locals, check_selectable, forbid_jump_tables,
     forbid_tables, is_number, lower_alignments, make_templates, name_constants, not_inlined, seen,
     with_tables_of_addresses,
 };
@@ -22,7 +22,7 @@ use crate::template::{Template, TemplateSet};
 use inkwell::context::Context;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
-use inkwell::targets::{FileType, TargetMachine};
+use inkwell::targets::TargetMachine;
 use mimeo::form::RegisterSet;
 use std::collections::BTreeSet;
 
@@ -118,7 +118,17 @@ fn compile_group(set: &TemplateSet, group: &Group<'_>) -> Result<CompiledModule,
         ir += &format!("{name} {hole}\n");
     }
     let all: Vec<usize> = (0..group.functions.len()).collect();
-    let compiled = group.emit(&machine, &all, false, &mut symbols, Some(&mut ir))?;
+    let compiled = group
+        .emit(&machine, &all, false, &mut symbols, Some(&mut ir))
+        .map_err(|error| {
+            let name = |index: usize| group.functions[index].stencil.clone();
+            let alone = |indices: &[usize]| {
+                let symbols = &mut SymbolNames::default();
+                let emitted = group.emit(&machine, indices, false, symbols, None);
+                emitted.err()
+            };
+            blame(&all, &name, error, &alone)
+        })?;
     let mut contents = Vec::with_capacity(compiled.len());
     for (index, mut stencil) in compiled.into_iter().enumerate() {
         let mut padded = Padded::new();
@@ -228,6 +238,7 @@ impl Group<'_> {
         lower_alignments(&module);
         name_constants(&module);
         let holes = self.ir.holes();
+        check_selectable(&module).map_err(|error| self.of_function(error))?;
         fold(&module, &machine.get_target_data(), holes, Style::Holes)
             .map_err(|error| self.of_function(error))?;
         if padded {
@@ -237,12 +248,7 @@ impl Group<'_> {
             let problem = IrProblem::Invalid(message.to_string());
             CompileError::ir(source, None, problem)
         })?;
-        let object = machine
-            .write_to_memory_buffer(&module, FileType::Object)
-            .map_err(|message| CompileError::Llvm {
-                stage: "emit an object file",
-                message: message.to_string(),
-            })?;
+        let object = object_of_ir(machine, &module, source)?;
         let reader = ObjectReader::new(object.as_slice())?.with_meanings(addresses(holes));
         let mut compiled = Vec::with_capacity(indices.len());
         for (wanted, &index) in functions.iter().zip(indices) {
