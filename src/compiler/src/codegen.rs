@@ -10,10 +10,10 @@ mod from_ir;
 
 use crate::builder::{Facts, Mode};
 use crate::constants;
-use crate::error::{CompileError, TemplateError};
+use crate::error::{CompileError, IrProblem, TemplateError};
 use crate::extract::{Extracted, ObjectReader, SymbolNames};
 use crate::forms::{self, Entry, Job};
-use crate::module::{BuiltModule, Externals, Padded, build_module};
+use crate::module::{BuiltModule, Externals, Padded, build_module, diagnosed};
 use crate::plumbing;
 use crate::target;
 use crate::template::{Registers, Template, TemplateSet};
@@ -332,6 +332,54 @@ pub(crate) fn object_file(
             stage: "emit an object file",
             message: message.to_string(),
         })
+}
+
+/// Emits a module of IR that somebody else made, in which LLVM may find what it cannot make code of.
+///
+/// # Errors
+/// What it finds, without the template's name.
+pub(crate) fn object_of_ir(
+    machine: &TargetMachine,
+    module: &Module<'_>,
+    source: &str,
+) -> Result<MemoryBuffer<'static>, CompileError> {
+    let emit = || machine.write_to_memory_buffer(module, FileType::Object);
+    let (object, messages) = diagnosed(module.get_context(), emit);
+    let message = match object {
+        Ok(object) if messages.is_empty() => return Ok(object),
+        Ok(_) => messages.join("; "),
+        Err(message) => message.to_string(),
+    };
+    let stage = "make code of it";
+    Err(CompileError::ir(
+        source,
+        None,
+        IrProblem::Llvm { stage, message },
+    ))
+}
+
+/// Finds the template that an error is about which names none: it alone gives an error, too.
+pub(crate) fn blame<T: Copy>(
+    templates: &[T],
+    name: &impl Fn(T) -> String,
+    error: CompileError,
+    compile: &impl Fn(&[T]) -> Option<CompileError>,
+) -> CompileError {
+    match templates {
+        _ if !error.names_none() => error,
+        [] => error,
+        &[template] => error.of_template(&name(template)),
+        _ => {
+            let (first, second) = templates.split_at(templates.len() / 2);
+            let failing = [first, second]
+                .into_iter()
+                .find_map(|half| Some((half, compile(half)?)));
+            match failing {
+                Some((half, error)) => blame(half, name, error, compile),
+                None => error,
+            }
+        }
+    }
 }
 
 /// What a builder of instructions refuses.

@@ -8,7 +8,7 @@
 
 use crate::addresses::{save_words, sink_addresses};
 use crate::arguments::make_words;
-use crate::codegen::{in_parallel, not_built, optimise};
+use crate::codegen::{blame, in_parallel, not_built, object_of_ir, optimise};
 use crate::counts::mark_counts;
 use crate::error::{CompileError, IrProblem};
 use crate::expression::Expression;
@@ -16,8 +16,8 @@ use crate::extract::{ExtractError, ExtractProblem, ObjectReader, SymbolNames};
 use crate::fold::{Numbers, Style, fold};
 use crate::hoist::compute_early;
 use crate::ir::{
-    Entered, IrFunction, IrSource, Purpose, forbid_jump_tables, lower_alignments, make_templates,
-    name_constants,
+    Entered, IrFunction, IrSource, Purpose, check_selectable, forbid_jump_tables, forbid_tables,
+    lower_alignments, lower_locals, make_templates, name_constants, with_tables_of_addresses,
 };
 use crate::module::pad_frame;
 use crate::symbol::SymbolMeanings;
@@ -29,11 +29,12 @@ use inkwell::builder::BuilderError;
 use inkwell::context::Context;
 use inkwell::module::{Linkage, Module};
 use inkwell::passes::PassBuilderOptions;
-use inkwell::targets::{FileType, TargetMachine};
+use inkwell::targets::TargetMachine;
 use inkwell::values::InstructionOpcode;
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::reloc::RelocationKind;
 use mimeo::stencil::{Stencil, StencilGroup, StencilGroupBuf};
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
@@ -171,8 +172,12 @@ fn compile_entry(
     holes: &SymbolMeanings,
     addresses: Addresses,
 ) -> Result<CStencil, CompileError> {
-    let emitted =
-        emit_as_possible(source, &[function], holes, Entered::FromC, addresses)?.swap_remove(0);
+    let emitted = emit_as_possible(source, &[function], holes, Entered::FromC, addresses)
+        .map_err(|error| match error.names_none() {
+            true => error.of_template(&function.stencil),
+            false => error,
+        })?
+        .swap_remove(0);
     emitted.check(check_c_entry)?;
     Ok(emitted.into_stencil())
 }
@@ -184,7 +189,14 @@ fn compile_module(
     addresses: Addresses,
 ) -> Result<Vec<CStencil>, CompileError> {
     let functions: Vec<&IrFunction> = functions.iter().collect();
-    let emitted = emit_as_possible(source, &functions, holes, Entered::AsStencil, addresses)?;
+    let emit = |functions: &[&IrFunction]| {
+        emit_as_possible(source, functions, holes, Entered::AsStencil, addresses)
+    };
+    let emitted = emit(&functions).map_err(|error| {
+        let name = |function: &IrFunction| function.stencil.clone();
+        let alone = |functions: &[&IrFunction]| emit(functions).err();
+        blame(&functions, &name, error, &alone)
+    })?;
     emitted
         .into_iter()
         .map(|emitted| {
@@ -245,14 +257,32 @@ fn compile_functions(
 ) -> Result<Vec<Emitted>, CompileError> {
     let context = Context::create();
     let machine = target::position_independent_machine()?;
-    let module = source.parse(&context)?;
-    let purpose = Purpose::Contract {
-        entered,
-        order: &ORDER,
+    let of_function = |(function, problem): (String, IrProblem)| {
+        let wanted = functions.iter().find(|wanted| wanted.function == function);
+        let name = wanted.map_or(&function, |wanted| &wanted.stencil);
+        CompileError::ir(source.name(), Some(name), problem)
     };
-    make_templates(&module, source.name(), functions, holes, purpose)?;
-    forget_saved_registers(&module);
-    optimise(&machine, &module, C_PIPELINE, PassBuilderOptions::create())?;
+    let mut without_tables = BTreeSet::new();
+    let module = loop {
+        let module = source.parse(&context)?;
+        module.strip_debug_info();
+        let purpose = Purpose::Contract {
+            entered,
+            order: &ORDER,
+        };
+        make_templates(&module, source.name(), functions, holes, purpose)?;
+        forget_saved_registers(&module);
+        forbid_tables(&module, &without_tables);
+        optimise(&machine, &module, C_PIPELINE, PassBuilderOptions::create())?;
+        let found = with_tables_of_addresses(&module);
+        if let Some(function) = found.intersection(&without_tables).next() {
+            return Err(of_function((function.clone(), IrProblem::AddressTable)));
+        }
+        if found.is_empty() {
+            break module;
+        }
+        without_tables.extend(found);
+    };
     mark_counts(&module).map_err(|error| CompileError::Llvm {
         stage: "mark what counts",
         message: error.to_string(),
@@ -267,14 +297,15 @@ fn compile_functions(
     forbid_jump_tables(&module);
     save_words(&module, addresses).map_err(not_built)?;
     if entered == Entered::AsStencil {
+        lower_locals(&module);
         lower_alignments(&module);
     }
     let style = Style::Numbers {
         wide_operands,
         addresses,
     };
-    let numbers = fold(&module, &machine.get_target_data(), holes, style)
-        .map_err(|(function, problem)| CompileError::ir(source.name(), Some(&function), problem))?;
+    check_selectable(&module).map_err(of_function)?;
+    let numbers = fold(&module, &machine.get_target_data(), holes, style).map_err(of_function)?;
     let numbers = Rc::new(numbers);
     sink_addresses(&module).map_err(not_built)?;
     end_where_nobody_comes(&module).map_err(not_built)?;
@@ -429,12 +460,7 @@ fn emit(
         let problem = IrProblem::Invalid(message.to_string());
         CompileError::ir(source.name(), None, problem)
     })?;
-    let object = machine
-        .write_to_memory_buffer(module, FileType::Object)
-        .map_err(|message| CompileError::Llvm {
-            stage: "emit an object file",
-            message: message.to_string(),
-        })?;
+    let object = object_of_ir(machine, module, source.name())?;
     let reader = ObjectReader::new(object.as_slice())?.with_meanings(with_numbers(holes, numbers));
     functions
         .iter()

@@ -101,6 +101,29 @@ impl CompileError {
             problem: Box::new(problem),
         }
     }
+
+    /// Whether it may be about a template, but names none.
+    pub(crate) fn names_none(&self) -> bool {
+        match self {
+            Self::Extract(error) => error.is_of_object(),
+            Self::Ir {
+                stencil: None,
+                problem,
+                ..
+            } => matches!(**problem, IrProblem::Llvm { .. } | IrProblem::NotInlined(_)),
+            _ => false,
+        }
+    }
+
+    /// The same error, which is about this template.
+    pub(crate) fn of_template(mut self, name: &str) -> Self {
+        match &mut self {
+            Self::Extract(error) => error.uop = name.to_owned(),
+            Self::Ir { stencil, .. } => *stencil = Some(name.to_owned()),
+            _ => {}
+        }
+        self
+    }
 }
 
 /// What is wrong with a module of IR; see [`CompileError::Ir`].
@@ -175,6 +198,58 @@ pub enum IrProblem {
         symbol: String,
         /// The names of those that there are.
         known: Vec<String>,
+    },
+    /// A front end has optimised with what it believes of an address, where the hole is a number.
+    #[error(
+        "the hole {symbol} is a number, but its symbol is {reason}, and a front end has optimised the code: it takes an address \
+         that is not weak for one that is never 0, and one that is aligned for a multiple, so that code for other numbers may be \
+         gone; declare it as weak, of one byte (in C: `extern char {symbol}[] __attribute__((weak));`), or have the front end not \
+         optimise (clang: `-O1 -Xclang -disable-llvm-passes`)"
+    )]
+    Decided {
+        /// Its name.
+        symbol: String,
+        /// What is believed of it.
+        reason: &'static str,
+    },
+    /// What a `switch` chooses stands in a table of addresses, which a stencil's data cannot hold.
+    #[error(
+        "a front end has made a table of addresses of a switch, expected the switch; have it not do so (clang: `-fno-jump-tables`)"
+    )]
+    AddressTable,
+    /// LLVM cannot make code of it.
+    #[error("LLVM cannot {stage}: {message}")]
+    Llvm {
+        /// What was asked of it.
+        stage: &'static str,
+        /// What it says.
+        message: String,
+    },
+    /// LLVM has no instructions for an intrinsic, or none that any x86-64 has.
+    #[error(
+        "it calls {0}, for which {cpu} has no instructions; call a function of the program instead (a front end must not \
+         instrument the code, nor compile it for another CPU)",
+        cpu = crate::target::CPU
+    )]
+    Intrinsic(String),
+    /// Assembly that names an operand that it does not have.
+    #[error(
+        "the assembly {text:?} names an operand that is not there: it has {operands}; `$0` or `${{0:k}}` is the first, and a dollar \
+         is written `$$`"
+    )]
+    Assembly {
+        /// Its text.
+        text: String,
+        /// How many it has.
+        operands: usize,
+    },
+    /// A function is of a kind of which there is no stencil.
+    #[error("its function {found}, which a stencil's cannot: {reason}")]
+    Unfit {
+        /// What it does.
+        found: String,
+        /// Why not.
+        reason: &'static str,
     },
     /// A hole that is used as none can be.
     #[error("the hole {symbol}: {reason}")]

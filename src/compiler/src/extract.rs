@@ -43,9 +43,17 @@ impl ExtractError {
 
     /// A problem with the object as a whole.
     fn of_object(section: &str, problem: impl Into<ExtractProblem>) -> Self {
-        Self::new("(object)", section, problem)
+        Self::new(OBJECT, section, problem)
+    }
+
+    /// Whether no uop is to blame, for all that the object says.
+    pub(crate) fn is_of_object(&self) -> bool {
+        self.uop == OBJECT
     }
 }
+
+/// Instead of a uop's name.
+const OBJECT: &str = "(object)";
 
 /// The problem itself; see [`ExtractError`].
 #[derive(Debug, thiserror::Error)]
@@ -251,6 +259,8 @@ pub struct ObjectReader<'data> {
     file: ElfFile64<'data, Endianness>,
     /// The sections of code.
     code: HashMap<String, SectionIndex>,
+    /// Where in its section each function starts, if not where the section does.
+    starts: HashMap<SectionIndex, u64>,
     meanings: SymbolMeanings,
 }
 
@@ -272,10 +282,24 @@ impl<'data> ObjectReader<'data> {
                 return Err(ExtractError::of_object(name, ExtractProblem::Duplicate));
             }
         }
+        // Data may stand in front of a function, which goes to the section's end.
+        let mut starts: HashMap<SectionIndex, u64> = HashMap::new();
+        for symbol in file.symbols() {
+            let (SymbolKind::Text, Some(index)) = (symbol.kind(), symbol.section_index()) else {
+                continue;
+            };
+            let section = file.section_by_index(index).map_err(unreadable)?;
+            let (start, size) = (symbol.address(), symbol.size());
+            if size > 0 && start.checked_add(size) == Some(section.size()) {
+                let known = starts.entry(index).or_insert(start);
+                *known = start.min(*known);
+            }
+        }
         let meanings = SymbolMeanings::default();
         Ok(Self {
             file,
             code,
+            starts,
             meanings,
         })
     }
@@ -319,6 +343,11 @@ impl<'data> ObjectReader<'data> {
     fn code_section(&self, name: &str) -> Option<SectionIndex> {
         self.code.get(name).copied()
     }
+
+    /// Where in its section a function starts.
+    fn start(&self, section: SectionIndex) -> u64 {
+        self.starts.get(&section).copied().unwrap_or_default()
+    }
 }
 
 /// What the names of code sections begin with; the function's name follows.
@@ -337,6 +366,8 @@ fn check_section<'data>(
         "" | ".strtab" | ".shstrtab" | ".symtab" | ".comment" | ".note.GNU-stack"
         | ".note.gnu.property" | ".symtab_shndx" | ".llvm_addrsig" => true,
         ".text" => section.size() == 0,
+        // Not loaded with the program.
+        _ if flags & elf::SHF_ALLOC.0 == 0 && is_debug(name) => true,
         _ => {
             name.starts_with(CODE)
                 || name.starts_with(".rela.text.")
@@ -347,6 +378,12 @@ fn check_section<'data>(
         true => Ok(()),
         false => Err(ExtractProblem::Section { kind, flags }),
     }
+}
+
+/// Whether a section is for debuggers: it says what the code is, and is no part of it.
+fn is_debug(name: &str) -> bool {
+    let name = name.strip_prefix(".rela").unwrap_or(name);
+    name.starts_with(".debug_") || name.starts_with(".zdebug_") || name == ".gdb_index"
 }
 
 /// What the names of sections of constants begin with.
@@ -528,7 +565,10 @@ impl<'a, 'data> Extraction<'a, 'data> {
             .file
             .section_by_index(section)
             .and_then(|section| section.data());
-        data.map_err(|error| self.error(name, error))
+        let data = data.map_err(|error| self.error(name, error))?;
+        let start = usize::try_from(self.reader.start(section)).ok();
+        let code = start.and_then(|start| data.get(start..));
+        code.ok_or_else(|| self.error(name, ExtractProblem::Missing))
     }
 
     /// Makes room in the data for the slots of the code's symbols, in front of everything else, which is less aligned.
@@ -541,7 +581,9 @@ impl<'a, 'data> Extraction<'a, 'data> {
         for section in sections {
             let read = self.reader.file.section_by_index(section);
             let read = read.map_err(|error| self.error(name, error))?;
-            for (_, relocation) in read.relocations() {
+            let start = self.reader.start(section);
+            let relocations = read.relocations();
+            for (_, relocation) in relocations.filter(|&(offset, _)| offset >= start) {
                 if is_through_slot(&relocation) {
                     let symbol = self.symbol_name(&relocation);
                     symbols.push(symbol.map_err(|problem| self.error(name, problem))?);
@@ -570,7 +612,11 @@ impl<'a, 'data> Extraction<'a, 'data> {
         let read = file
             .section_by_index(section)
             .map_err(|error| self.error(name, error))?;
+        let start = self.reader.start(section);
         for (offset, relocation) in read.relocations() {
+            let Some(offset) = offset.checked_sub(start) else {
+                continue;
+            };
             let hole = self
                 .hole(offset, &relocation, bytes)
                 .map_err(|problem| self.error(name, problem))?;
@@ -715,7 +761,8 @@ impl<'a, 'data> Extraction<'a, 'data> {
         };
         if let Some(&number) = self.cold_numbers.get(&section) {
             // Only branches to its start: what is inside moves.
-            let is_start = symbol.address() == 0 && relocation.addend() == -4;
+            let is_start =
+                symbol.address() == self.reader.start(section) && relocation.addend() == -4;
             return match is_start {
                 true => Ok(Target::Cold(number)),
                 false => Err(refuse("it is not the start of cold code")),

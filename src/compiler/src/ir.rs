@@ -16,13 +16,20 @@
 //!   the address that is loaded from the exit record right there, `((Entry *)_JIT_EXIT)(frame, sp, thread)` with
 //!   `extern void *_JIT_EXIT`, where the record's address is put into its register. The checker refuses what returns.
 //! - Oparg, operand, target and exit index are the addresses of symbols, used as numbers. What is computed with them is
-//!   known when a trace is patched: an oparg that is an index becomes a displacement.
+//!   known when a trace is patched: an oparg that is an index becomes a displacement. Such a symbol is declared as weak and of
+//!   one byte, in C `extern char _JIT_OPARG[] __attribute__((weak))`: of any other, a front end that optimises believes that
+//!   its address is not 0, and `OPARG == 0` would be gone before it can be seen here. A module with `llvm.ident` in which a
+//!   front end has optimised and a number is another symbol is refused. What was never optimised, or written by hand, may
+//!   declare it as it likes; but clang decides even then whether an address is null that is no number in between, as in
+//!   `(char *)&_JIT_OPARG ? 1 : 2`.
 //! - The executor's header is the data at a symbol.
 //! - Other undefined symbols are functions and data of the program. They are reached directly, whatever code model the front
 //!   end had in mind.
+//! - Locals may be aligned to any power of two.
 //! - Static functions must be inlined, and constants go into the stencil's data. Data that changes is refused.
 //!
-//! The module must be optimised to the point where variables are no longer in memory; clang's `-O1` does that. The stack
+//! What leaves through an exit record must be optimised to the point where the record's address is no longer in a variable;
+//! clang's `-O1` does that. The stack
 //! effects are declared as the builder's are, and the checker compares, as far as the code shows it. A stack effect on the
 //! way to jump target or exit is declared by
 //! [`leaving_stack`](crate::template::Template::leaving_stack), where it is not "as at entry".
@@ -64,8 +71,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod locals;
+mod selectable;
+mod spread;
 mod table;
 
+pub(crate) use locals::align_locals;
+pub(crate) use selectable::check_selectable;
+use selectable::{check_kind, forget_scopes};
 pub use table::IrTemplates;
 pub(crate) use table::{is_number, name_constants, not_inlined, seen};
 
@@ -78,7 +91,7 @@ use inkwell::builder::Builder;
 use inkwell::context::{Context, ContextRef};
 use inkwell::memory_buffer::MemoryBuffer;
 use inkwell::module::{FlagBehavior, Linkage, Module};
-use inkwell::types::FunctionType;
+use inkwell::types::{AnyTypeEnum, FunctionType};
 use inkwell::values::{
     AnyValue, AnyValueEnum, BasicValue, BasicValueEnum, BasicValueUse, CallSiteValue,
     FunctionValue, GlobalValue, InstructionOpcode, InstructionValue, IntValue, LLVMTailCallKind,
@@ -86,6 +99,7 @@ use inkwell::values::{
 };
 use inkwell::{DLLStorageClass, GlobalVisibility};
 use mimeo::hole::HoleValue;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
@@ -181,6 +195,32 @@ pub(crate) fn forbid_jump_tables(module: &Module<'_>) {
     }
 }
 
+/// Lets these functions have no tables. It is for those in which LLVM would make one of addresses, which is data with
+/// relocations, of what a `switch` chooses.
+pub(crate) fn forbid_tables(module: &Module<'_>, functions: &BTreeSet<String>) {
+    let context = module.get_context();
+    for function in functions
+        .iter()
+        .filter_map(|name| module.get_function(name))
+    {
+        let attribute = context.create_string_attribute(NO_JUMP_TABLES, "true");
+        function.add_attribute(AttributeLoc::Function, attribute);
+    }
+}
+
+/// The functions of an optimised module for which LLVM made a table of addresses.
+pub(crate) fn with_tables_of_addresses(module: &Module<'_>) -> BTreeSet<String> {
+    module
+        .get_globals()
+        .filter(|global| global.get_name().to_bytes().starts_with(b"switch.table"))
+        .filter(|global| match global.get_value_type() {
+            AnyTypeEnum::ArrayType(table) => table.get_element_type().is_pointer_type(),
+            _ => false,
+        })
+        .filter_map(|table| function_using(table.as_pointer_value()))
+        .collect()
+}
+
 /// How functions are entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entered {
@@ -249,6 +289,20 @@ pub(crate) fn make_templates<'ctx>(
         .collect::<Result<_, CompileError>>()?;
     if purpose.is_table() {
         table::check(module, source, &templates, holes)?;
+        let mut checked = BTreeSet::new();
+        for (wanted, template) in &templates {
+            for name in reached([*template].into_iter()) {
+                let function = module.get_function(&name);
+                if let Some(function) = function
+                    && checked.insert(name)
+                {
+                    check_kind(function).map_err(|problem| {
+                        CompileError::ir(source, Some(&wanted.stencil), problem)
+                    })?;
+                }
+            }
+        }
+        forget_scopes(module);
     }
     let signature = match templates.first() {
         Some((_, first)) => first.get_type(),
@@ -291,15 +345,30 @@ pub(crate) fn make_templates<'ctx>(
         unit.fit_for_table(&functions, &declared)
             .map_err(|(function, problem)| error(&stencil_of(&templates, function), problem))?;
     }
-    lower_alignments(module);
-    for (name, (global, hole)) in &declared.numbers {
-        unit.make_opaque(name, *global, *hole)
-            .map_err(|(function, problem)| error(&stencil_of(&templates, function), problem))?;
+    if !purpose.is_table() {
+        lower_locals(module);
     }
+    lower_alignments(module);
+    let functions = templates.iter().map(|(_, function)| *function);
+    unit.make_opaque(&declared.numbers, &reached(functions))
+        .map_err(|(function, problem)| error(&stencil_of(&templates, function), problem))?;
     module.verify().map_err(|message| {
         let problem = IrProblem::Invalid(message.to_string().trim().into());
         CompileError::ir(source, None, problem)
     })
+}
+
+/// The names of these functions and of those that they call, directly or not.
+fn reached<'ctx>(functions: impl Iterator<Item = FunctionValue<'ctx>>) -> BTreeSet<String> {
+    let mut next: Vec<FunctionValue<'ctx>> = functions.collect();
+    let mut names = BTreeSet::new();
+    while let Some(function) = next.pop() {
+        if names.insert(function.get_name().to_string_lossy().into_owned()) {
+            let calls = instructions(function).filter_map(|f| CallSiteValue::try_from(f).ok());
+            next.extend(calls.filter_map(|call| call.get_called_fn_value()));
+        }
+    }
+    names
 }
 
 /// What a function's stencil is called; a function that is no template has its own name.
@@ -314,11 +383,32 @@ fn stencil_of(
     }
 }
 
+/// What the stack of stencils is aligned to.
+const WORD: u32 = 8;
+
+/// Has locals aligned no further than the stack of stencils.
+pub(crate) fn lower_locals(module: &Module<'_>) {
+    for local in module.get_functions().flat_map(instructions) {
+        if local.get_opcode() == InstructionOpcode::Alloca
+            && local
+                .get_alignment()
+                .is_ok_and(|alignment| alignment > WORD)
+        {
+            // The only failure is one of an instruction that has none.
+            let _ = local.set_alignment(WORD);
+        }
+    }
+}
+
+fn instructions(function: FunctionValue<'_>) -> impl Iterator<Item = InstructionValue<'_>> {
+    let blocks = function.get_basic_blocks().into_iter();
+    blocks.flat_map(|block| block.get_instructions())
+}
+
 /// The stack of stencils is aligned to words. What a front end or LLVM held for aligned further because it lies there is not.
 /// Nor need string literals be: a front end may align them, but nobody can ask for it. They are private to the module, and
 /// what has a name, and perhaps an alignment that was asked for, is not.
 pub(crate) fn lower_alignments(module: &Module<'_>) {
-    const WORD: u32 = 8;
     for global in module.get_globals() {
         let is_text = matches!(
             global.get_initializer(),
@@ -329,15 +419,11 @@ pub(crate) fn lower_alignments(module: &Module<'_>) {
             global.set_alignment(1);
         }
     }
-    let instructions = module
-        .get_functions()
-        .flat_map(|function| function.get_basic_blocks())
-        .flat_map(|block| block.get_instructions());
-    for instruction in instructions {
+    for instruction in module.get_functions().flat_map(instructions) {
         use InstructionOpcode as Op;
         let opcode = instruction.get_opcode();
         if let Ok(alignment) = instruction.get_alignment()
-            && matches!(opcode, Op::Alloca | Op::Load | Op::Store)
+            && matches!(opcode, Op::Load | Op::Store)
             && alignment > WORD
         {
             // The only failure is one of an instruction that has none.
@@ -516,7 +602,18 @@ impl<'ctx> Unit<'_, 'ctx> {
             let attribute = self.context.create_enum_attribute(kind, 0);
             function.add_attribute(AttributeLoc::Function, attribute);
         }
-        for unwanted in ["target-cpu", "target-features", "tune-cpu"] {
+        for unwanted in [
+            "target-cpu",
+            "target-features",
+            "tune-cpu",
+            "patchable-function-entry",
+            "patchable-function-prefix",
+            "fentry-call",
+            "instrument-function-entry",
+            "instrument-function-entry-inlined",
+            "instrument-function-exit-inlined",
+            "function-instrument",
+        ] {
             function.remove_string_attribute(AttributeLoc::Function, unwanted);
         }
         for (key, value) in [("frame-pointer", "none"), ("no-builtins", "")] {
@@ -613,48 +710,79 @@ impl<'ctx> Unit<'_, 'ctx> {
         Ok(())
     }
 
-    /// Makes every use of a hole's address the result of a function that depends on nothing.
+    /// Makes every use of the holes' addresses the result of functions that depend on nothing.
     ///
     /// # Errors
     /// The function with a use that cannot be one of a number, and what the use is.
     fn make_opaque(
         &self,
-        name: &str,
-        global: GlobalValue<'ctx>,
-        hole: HoleSymbol,
+        numbers: &BTreeMap<String, (GlobalValue<'ctx>, HoleSymbol)>,
+        reached: &BTreeSet<String>,
     ) -> Result<(), (FunctionValue<'ctx>, IrProblem)> {
-        let opaque = self.opaque_function(name);
-        let mut known: BTreeMap<String, IntValue<'ctx>> = BTreeMap::new();
-        for Use {
-            user,
-            value,
-            type_bits,
-        } in uses(global.as_pointer_value())
-        {
-            let Some(function) = user.get_parent().and_then(|block| block.get_parent()) else {
-                continue;
-            };
-            let refuse = |reason: &str| {
-                let symbol = name.to_owned();
-                let reason = format!("{reason}: {}", user.print_to_string());
+        let holes: Vec<Number<'_, 'ctx>> = numbers
+            .iter()
+            .map(|(name, &(global, hole))| Number {
+                name,
+                address: global.as_pointer_value(),
+                hole,
+                opaque: self.opaque_function(name),
+            })
+            .collect();
+        let mut known: BTreeMap<[String; 2], IntValue<'ctx>> = BTreeMap::new();
+        let mut at_entry = |function: FunctionValue<'ctx>, number: &Number<'_, 'ctx>| {
+            let function_name = function.get_name().to_string_lossy().into_owned();
+            let key = [function_name, number.name.to_owned()];
+            match known.entry(key) {
+                Entry::Occupied(known) => Ok(*known.get()),
+                Entry::Vacant(place) => self
+                    .call_at_entry(function, number.opaque, number.hole)
+                    .map(|new| *place.insert(new)),
+            }
+        };
+        let find = |address| holes.iter().find(|hole| hole.address == address);
+        // What no template needs goes, whatever it does with holes.
+        let is_reached = |function: FunctionValue<'ctx>| {
+            reached.contains(&*function.get_name().to_string_lossy())
+        };
+        for function in self.module.get_functions().filter(|f| is_reached(*f)) {
+            self.spread_constants(
+                function,
+                &|address| find(address).is_some(),
+                &mut |address| {
+                    let number = find(address).ok_or("it is no hole")?;
+                    at_entry(function, number)
+                },
+            )
+            .map_err(|(address, reason)| {
+                let symbol = find(address).map_or("", |number| number.name).to_owned();
                 (function, IrProblem::Hole { symbol, reason })
-            };
-            let key = function.get_name().to_string_lossy().into_owned();
-            let number = match known.get(&key) {
-                Some(&number) => number,
-                None => {
-                    let number = self
-                        .call_at_entry(function, opaque, hole)
-                        .map_err(|reason| refuse(&reason))?;
-                    known.insert(key, number);
-                    number
+            })?;
+        }
+        for number in &holes {
+            for Use {
+                user,
+                value,
+                type_bits,
+            } in uses(number.address)
+            {
+                let Some(function) = user.get_parent().and_then(|block| block.get_parent()) else {
+                    continue;
+                };
+                if !is_reached(function) {
+                    continue;
                 }
-            };
-            match value {
-                Some(value) => self
-                    .replace_operand(user, value, number, type_bits)
-                    .map_err(|reason| refuse(&reason))?,
-                None => return Err(refuse("it is used in a constant that is not understood")),
+                let refuse = |reason: &str| {
+                    let symbol = number.name.to_owned();
+                    let reason = format!("{reason}: {}", user.print_to_string());
+                    (function, IrProblem::Hole { symbol, reason })
+                };
+                let new = at_entry(function, number).map_err(|reason| refuse(&reason))?;
+                match value {
+                    Some(value) => self
+                        .replace_operand(user, value, new, type_bits)
+                        .map_err(|reason| refuse(&reason))?,
+                    None => return Err(refuse("it is used in a constant that is not understood")),
+                }
             }
         }
         Ok(())
@@ -722,9 +850,6 @@ impl<'ctx> Unit<'_, 'ctx> {
         number: IntValue<'ctx>,
         type_bits: Option<u32>,
     ) -> Result<(), String> {
-        if user.get_opcode() == InstructionOpcode::Phi {
-            return Err("a phi has it as a constant".to_owned());
-        }
         self.builder.position_before(&user);
         let text = |error: inkwell::builder::BuilderError| error.to_string();
         let new: BasicValueEnum<'ctx> = match type_bits {
@@ -756,6 +881,15 @@ impl<'ctx> Unit<'_, 'ctx> {
         }
         Ok(())
     }
+}
+
+/// A hole that is a number.
+struct Number<'a, 'ctx> {
+    name: &'a str,
+    address: PointerValue<'ctx>,
+    hole: HoleSymbol,
+    /// The function whose result it is.
+    opaque: FunctionValue<'ctx>,
 }
 
 /// A use of a hole's address by an instruction.

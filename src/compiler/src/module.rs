@@ -20,16 +20,25 @@ use inkwell::attributes::{Attribute, AttributeLoc};
 use inkwell::builder::{Builder, BuilderError};
 use inkwell::context::{Context, ContextRef};
 use inkwell::intrinsics::Intrinsic;
+use inkwell::llvm_sys::core::{
+    LLVMContextSetDiagnosticHandler, LLVMDisposeMessage, LLVMGetConstOpcode,
+    LLVMGetDiagInfoDescription, LLVMGetDiagInfoSeverity, LLVMGetGC, LLVMGetGEPSourceElementType,
+    LLVMGetNumOperands, LLVMGetOperand, LLVMIsAConstantArray, LLVMIsAConstantExpr,
+    LLVMIsAConstantStruct, LLVMIsAConstantVector,
+};
+use inkwell::llvm_sys::prelude::LLVMDiagnosticInfoRef;
+use inkwell::llvm_sys::{LLVMDiagnosticSeverity, LLVMOpcode};
 use inkwell::module::{FlagBehavior, Linkage, Module};
 use inkwell::types::{BasicMetadataTypeEnum, BasicType, BasicTypeEnum, FunctionType};
 use inkwell::values::{
-    AnyValueEnum, BasicMetadataValueEnum, BasicValue, BasicValueEnum, BasicValueUse, CallSiteValue,
-    FunctionValue, GlobalValue, InstructionOpcode, InstructionValue, IntValue, LLVMTailCallKind,
-    PointerValue,
+    AnyValueEnum, AsValueRef as _, BasicMetadataValueEnum, BasicValue, BasicValueEnum,
+    BasicValueUse, CallSiteValue, FunctionValue, GlobalValue, InstructionOpcode, InstructionValue,
+    IntValue, LLVMTailCallKind, PointerValue,
 };
 use mimeo::form::{Class, Register};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CStr, c_void};
 use std::fmt;
 
 /// The section of a stencil's hot code.
@@ -840,6 +849,94 @@ pub(crate) fn address_beyond<'ctx>(
 ) -> Result<PointerValue<'ctx>, BuilderError> {
     // SAFETY: this builds an instruction of valid operands, whose result is not promised to lie inside anything.
     unsafe { builder.build_gep(context.i8_type(), base, &[distance], "") }
+}
+
+/// What a constant is made of.
+pub(crate) struct Compound<'ctx> {
+    /// What computes it; `None` for a vector, structure or array of its parts.
+    pub(crate) operation: Option<LLVMOpcode>,
+    /// What it is computed from, or its elements.
+    pub(crate) parts: Vec<BasicValueEnum<'ctx>>,
+}
+
+/// What a constant is made of, if of other constants.
+#[expect(unsafe_code, reason = "inkwell does not look into constants")]
+pub(crate) fn compound<'ctx>(constant: BasicValueEnum<'ctx>) -> Option<Compound<'ctx>> {
+    let value = constant.as_value_ref();
+    // SAFETY: the value is alive, and is asked only for what a constant of its kind has. Its parts live as long as its context.
+    unsafe {
+        let is_expression = !LLVMIsAConstantExpr(value).is_null();
+        let is_aggregate = !LLVMIsAConstantVector(value).is_null()
+            || !LLVMIsAConstantStruct(value).is_null()
+            || !LLVMIsAConstantArray(value).is_null();
+        if !is_expression && !is_aggregate {
+            return None;
+        }
+        let count = u32::try_from(LLVMGetNumOperands(value)).unwrap_or_default();
+        Some(Compound {
+            operation: is_expression.then(|| LLVMGetConstOpcode(value)),
+            parts: (0..count)
+                .map(|index| BasicValueEnum::new(LLVMGetOperand(value, index)))
+                .collect(),
+        })
+    }
+}
+
+/// The address that a constant computes from others, computed from these instead.
+#[expect(
+    unsafe_code,
+    reason = "inkwell does not look into constants, and holds every address computation for unsafe"
+)]
+pub(crate) fn same_part<'ctx>(
+    builder: &Builder<'ctx>,
+    constant: PointerValue<'ctx>,
+    base: PointerValue<'ctx>,
+    indices: &[IntValue<'ctx>],
+) -> Result<PointerValue<'ctx>, BuilderError> {
+    // SAFETY: the constant computes an address, of something that has a type; the instruction has operands like its own.
+    unsafe {
+        let kind = BasicTypeEnum::new(LLVMGetGEPSourceElementType(constant.as_value_ref()));
+        builder.build_gep(kind, base, indices, "")
+    }
+}
+
+/// The garbage collector that a function was written for.
+#[expect(unsafe_code, reason = "inkwell takes it for granted that there is one")]
+pub(crate) fn collector(function: FunctionValue<'_>) -> Option<String> {
+    // SAFETY: the function is alive; what LLVM gives is null or a string that is copied right away.
+    unsafe {
+        let name = LLVMGetGC(function.as_value_ref());
+        (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned())
+    }
+}
+
+/// Lets LLVM work, and returns what errors it reports meanwhile. Without somebody to report to, it ends the process.
+#[expect(unsafe_code, reason = "inkwell keeps diagnostics to itself")]
+pub(crate) fn diagnosed<T>(context: ContextRef<'_>, work: impl FnOnce() -> T) -> (T, Vec<String>) {
+    extern "C" fn note(report: LLVMDiagnosticInfoRef, place: *mut c_void) {
+        // SAFETY: LLVM gives a report that is alive, and the place that it was given below. The text is this function's.
+        unsafe {
+            if matches!(
+                LLVMGetDiagInfoSeverity(report),
+                LLVMDiagnosticSeverity::LLVMDSError
+            ) {
+                let text = LLVMGetDiagInfoDescription(report);
+                let message = CStr::from_ptr(text).to_string_lossy().trim().to_owned();
+                LLVMDisposeMessage(text);
+                (*place.cast::<RefCell<Vec<String>>>())
+                    .borrow_mut()
+                    .push(message);
+            }
+        }
+    }
+    let messages = RefCell::new(Vec::new());
+    let place = (&raw const messages).cast_mut().cast::<c_void>();
+    // SAFETY: the context is alive, and LLVM forgets the place before it is gone.
+    unsafe { LLVMContextSetDiagnosticHandler(context.raw(), Some(note), place) };
+    let result = work();
+    // SAFETY: the context is alive.
+    unsafe { LLVMContextSetDiagnosticHandler(context.raw(), None, std::ptr::null_mut()) };
+    (result, messages.into_inner())
 }
 
 /// One instruction of assembly, or none, with an address as its operand: `%1` in the constraints' terms.

@@ -2,8 +2,8 @@
 //! together with what they inline, and emitted; extraction and the checker are those of all stencils.
 
 use super::{
-    Compiled, CompiledModule, Known, Options, Padded, STENCILS_PER_MODULE, describe_base,
-    in_parallel, misaligned, not_built, optimise,
+    Compiled, CompiledModule, Known, Options, Padded, STENCILS_PER_MODULE, blame, describe_base,
+    in_parallel, misaligned, not_built, object_of_ir, optimise,
 };
 use crate::arguments::make_words;
 use crate::contract::PIPELINE;
@@ -11,8 +11,9 @@ use crate::error::{CompileError, IrProblem};
 use crate::extract::{ObjectReader, SymbolNames};
 use crate::fold::{Style, fold};
 use crate::ir::{
-    IrFunction, IrTemplates, Purpose, forbid_jump_tables, is_number, lower_alignments,
-    make_templates, name_constants, not_inlined, seen,
+    IrFunction, IrTemplates, Purpose, align_locals, check_selectable, forbid_jump_tables,
+    forbid_tables, is_number, lower_alignments, make_templates, name_constants, not_inlined, seen,
+    with_tables_of_addresses,
 };
 use crate::module::{Externals, pad_frame};
 use crate::symbol::SymbolMeanings;
@@ -21,8 +22,9 @@ use crate::template::{Template, TemplateSet};
 use inkwell::context::Context;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
-use inkwell::targets::{FileType, TargetMachine};
+use inkwell::targets::TargetMachine;
 use mimeo::form::RegisterSet;
+use std::collections::BTreeSet;
 
 /// Compiles templates that come as IR, in groups of one module each.
 ///
@@ -116,7 +118,17 @@ fn compile_group(set: &TemplateSet, group: &Group<'_>) -> Result<CompiledModule,
         ir += &format!("{name} {hole}\n");
     }
     let all: Vec<usize> = (0..group.functions.len()).collect();
-    let compiled = group.emit(&machine, &all, false, &mut symbols, Some(&mut ir))?;
+    let compiled = group
+        .emit(&machine, &all, false, &mut symbols, Some(&mut ir))
+        .map_err(|error| {
+            let name = |index: usize| group.functions[index].stencil.clone();
+            let alone = |indices: &[usize]| {
+                let symbols = &mut SymbolNames::default();
+                let emitted = group.emit(&machine, indices, false, symbols, None);
+                emitted.err()
+            };
+            blame(&all, &name, error, &alone)
+        })?;
     let mut contents = Vec::with_capacity(compiled.len());
     for (index, mut stencil) in compiled.into_iter().enumerate() {
         let mut padded = Padded::new();
@@ -173,6 +185,16 @@ impl Group<'_> {
         Ok(module)
     }
 
+    /// A problem of the function with this name.
+    fn of_function(&self, (function, problem): (String, IrProblem)) -> CompileError {
+        let wanted = self
+            .functions
+            .iter()
+            .find(|wanted| wanted.function == function);
+        let name = wanted.map_or(&function, |wanted| &wanted.stencil);
+        CompileError::ir(self.ir.source().name(), Some(name), problem)
+    }
+
     /// Compiles the templates with these indices; `text` gets the module as it was before optimisation.
     fn emit(
         &self,
@@ -188,26 +210,37 @@ impl Group<'_> {
             .filter_map(|&index| self.functions.get(index).cloned())
             .collect();
         let context = Context::create();
-        let module = self.module(&context, machine, &functions)?;
-        if let Some(text) = text {
-            *text += &module.print_to_string().to_string();
+        let mut without_tables = BTreeSet::new();
+        let (unoptimised, module) = loop {
+            let module = self.module(&context, machine, &functions)?;
+            forbid_tables(&module, &without_tables);
+            let unoptimised = text.as_ref().map(|_| module.print_to_string());
+            optimise(machine, &module, PIPELINE, PassBuilderOptions::create())?;
+            let found = with_tables_of_addresses(&module);
+            if let Some(function) = found.intersection(&without_tables).next() {
+                let error = (function.clone(), IrProblem::AddressTable);
+                return Err(self.of_function(error));
+            }
+            if found.is_empty() {
+                break (unoptimised, module);
+            }
+            without_tables.extend(found);
+        };
+        if let (Some(text), Some(unoptimised)) = (text, unoptimised) {
+            *text += &unoptimised.to_string();
         }
-        optimise(machine, &module, PIPELINE, PassBuilderOptions::create())?;
         make_words(&module, false).map_err(not_built)?;
         if let Some(left) = not_inlined(&module, &functions) {
             return Err(CompileError::ir(source, None, IrProblem::NotInlined(left)));
         }
         forbid_jump_tables(&module);
+        align_locals(&module, &machine.get_target_data()).map_err(not_built)?;
         lower_alignments(&module);
         name_constants(&module);
         let holes = self.ir.holes();
-        fold(&module, &machine.get_target_data(), holes, Style::Holes).map_err(
-            |(function, problem)| {
-                let wanted = functions.iter().find(|wanted| wanted.function == function);
-                let name = wanted.map_or(&function, |wanted| &wanted.stencil);
-                CompileError::ir(source, Some(name), problem)
-            },
-        )?;
+        check_selectable(&module).map_err(|error| self.of_function(error))?;
+        fold(&module, &machine.get_target_data(), holes, Style::Holes)
+            .map_err(|error| self.of_function(error))?;
         if padded {
             pad(&context, &module, &functions)?;
         }
@@ -215,12 +248,7 @@ impl Group<'_> {
             let problem = IrProblem::Invalid(message.to_string());
             CompileError::ir(source, None, problem)
         })?;
-        let object = machine
-            .write_to_memory_buffer(&module, FileType::Object)
-            .map_err(|message| CompileError::Llvm {
-                stage: "emit an object file",
-                message: message.to_string(),
-            })?;
+        let object = object_of_ir(machine, &module, source)?;
         let reader = ObjectReader::new(object.as_slice())?.with_meanings(addresses(holes));
         let mut compiled = Vec::with_capacity(indices.len());
         for (wanted, &index) in functions.iter().zip(indices) {

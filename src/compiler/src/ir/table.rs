@@ -4,7 +4,7 @@
 //! parameter of the convention. The templates' functions have three. So a call through the record is given the address
 //! in memory, and is an ordinary tail call, which need not have the caller's parameters.
 
-use super::{Declared, IrFunction, IrSource, Unit};
+use super::{Declared, IrFunction, IrSource, Unit, instructions};
 use crate::builder::Facts;
 use crate::error::{CompileError, IrProblem};
 use crate::module::assemble;
@@ -121,7 +121,82 @@ pub(super) fn check(
             return Err(CompileError::ir(source, Some(&wanted.stencil), problem));
         }
     }
+    check_numbers(module, source, templates, holes)
+}
+
+/// Checks that no front end has computed with what it believes of an address.
+///
+/// A symbol that is not weak is never null and lies apart from every other, and one that is aligned has low bits that are
+/// zero. Optimisation decides by that, and afterwards it cannot be seen what it decided.
+///
+/// # Errors
+/// A front end has optimised a template's function, and a hole that is a number is such a symbol.
+fn check_numbers(
+    module: &Module<'_>,
+    source: &str,
+    templates: &[(&IrFunction, FunctionValue<'_>)],
+    holes: &SymbolMeanings,
+) -> Result<(), CompileError> {
+    if module.get_global_metadata_size(FRONT_END) == 0 {
+        return Ok(());
+    }
+    let optimised = templates
+        .iter()
+        .find(|(_, function)| !is_as_written(*function));
+    let Some((wanted, _)) = optimised else {
+        return Ok(());
+    };
+    for (name, _) in holes.holes().filter(|(_, hole)| is_number(hole.value)) {
+        let function = module.get_function(name);
+        let symbol = function
+            .map(|function| function.as_global_value())
+            .or_else(|| module.get_global(name))
+            .filter(|symbol| symbol.is_declaration());
+        let Some(symbol) = symbol else {
+            continue;
+        };
+        let reason = match symbol.get_alignment() {
+            _ if symbol.get_linkage() != Linkage::ExternalWeak => "not weak",
+            0 | 1 => continue,
+            _ => "aligned",
+        };
+        let problem = IrProblem::Decided {
+            symbol: name.to_owned(),
+            reason,
+        };
+        return Err(CompileError::ir(source, Some(&wanted.stencil), problem));
+    }
     Ok(())
+}
+
+/// The metadata by which front ends say who they are. IR without it was written by hand, or by a program that knows what
+/// holes are.
+const FRONT_END: &str = "llvm.ident";
+
+/// Whether a function is as a front end wrote it: no optimisation has been there, or each parameter would not still be stored
+/// to a variable.
+fn is_as_written(function: FunctionValue<'_>) -> bool {
+    let unoptimised = Attribute::get_named_enum_kind_id("optnone");
+    let is_marked = function
+        .get_enum_attribute(AttributeLoc::Function, unoptimised)
+        .is_some();
+    let Some(entry) = function.get_first_basic_block() else {
+        return true;
+    };
+    let stored: Vec<BasicValueEnum<'_>> = entry
+        .get_instructions()
+        .filter(|found| found.get_opcode() == InstructionOpcode::Store)
+        .filter(|store| {
+            let place = store.get_operand(1).and_then(|place| place.value());
+            let place = place.and_then(|place| place.as_instruction_value());
+            place.is_some_and(|place| place.get_opcode() == InstructionOpcode::Alloca)
+        })
+        .filter_map(|store| store.get_operand(0)?.value())
+        .collect();
+    is_marked
+        || function
+            .get_param_iter()
+            .all(|parameter| stored.contains(&parameter))
 }
 
 fn check_hole(hole: HoleSymbol) -> Result<(), String> {
@@ -189,11 +264,6 @@ pub(crate) fn seen(
         facts.leaving_effect = Some(template.leaving().unwrap_or(unchanged));
     }
     facts
-}
-
-fn instructions(function: FunctionValue<'_>) -> impl Iterator<Item = InstructionValue<'_>> {
-    let blocks = function.get_basic_blocks().into_iter();
-    blocks.flat_map(|block| block.get_instructions())
 }
 
 impl<'ctx> Unit<'_, 'ctx> {
