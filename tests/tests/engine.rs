@@ -4,6 +4,7 @@
 use mimeo::code_memory::{ArenaOptions, CodeArena, CodeMemoryError};
 use mimeo::engine::{CompileError, EngineError};
 use mimeo::executor::{ExitInfo, LinkError, SideExit};
+use mimeo::table::TableContents;
 use mimeo::trace::{FrameShape, Trace};
 use mimeo_compiler::verify::check_group;
 use mimeo_tests::machine::Machine;
@@ -448,11 +449,65 @@ fn a_trace_of_another_table_is_refused() {
     let mut trace = Trace::new(&table);
     trace.push(op(&trace, "_EXIT"));
     match engine.compile(&trace, FrameShape::default()) {
-        Err(CompileError::OtherTable { found, expected }) => {
+        Err(CompileError::OtherTable {
+            found, expected, ..
+        }) => {
             assert_eq!((found.as_str(), expected.as_str()), ("other", "toy"));
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn what_differs_in_a_table_of_the_same_name_is_said() {
+    let engine = ToyEngine::new();
+    let refused = |change: fn(&mut TableContents)| {
+        let mut contents = toy::toy_contents();
+        change(&mut contents);
+        let table = toy::table_of(&contents);
+        let mut trace = Trace::new(&table);
+        trace.push(op(&trace, "_EXIT"));
+        let error = engine.compile(&trace, FrameShape::default());
+        error.map(drop).expect_err("another table").to_string()
+    };
+    let of = |what: &str| {
+        format!("the trace is of the table toy, the engine's is toy: the trace's has {what}")
+    };
+    assert_eq!(
+        refused(|contents| contents.llvm_version = (99, 1, 2)),
+        of("version of LLVM 99.1.2, expected 0.0.0")
+    );
+    let uops = toy::table().uop_count();
+    assert_eq!(
+        refused(|contents| contents.uops.push(toy::uop("_ZZZ"))),
+        of(&format!("number of uops {}, expected {uops}", uops + 1))
+    );
+    let digest = refused(|contents| contents.digest = [0xab; 32]);
+    assert!(digest.starts_with(&of(&format!("digest of the templates {}", "ab".repeat(32)))));
+    // Alike in all that is counted.
+    let code = refused(|contents| contents.uops[0].oparg_max ^= 1);
+    assert!(code.starts_with(&of("checksum 0x")), "{code}");
+}
+
+#[test]
+fn a_trace_of_a_second_load_of_the_table_is_compiled() {
+    let engine = ToyEngine::new();
+    let twin = toy::table();
+    let mut machine = Machine::new(&[3, 0], 2, &[]);
+    let mut trace = Trace::new(&twin);
+    let done = trace.label();
+    push_add_to_local(&mut trace, 1, 1);
+    trace.push(op(&trace, "_LOAD").oparg(1));
+    trace.push(op(&trace, "_JUMP_IF_ZERO").jump(done));
+    // An id of the engine's own load is one of this.
+    let load = engine.trace().uop("_LOAD").expect("a uop");
+    trace.push(load.oparg(0));
+    trace.push(op(&trace, "_STORE").oparg(1));
+    trace.bind(done).expect("a label of this trace");
+    trace.push(op(&trace, "_EXIT").target(7));
+    let executor = engine.compile(&trace, machine.shape()).expect("a trace");
+    assert_eq!(machine.run(&executor).target, 7);
+    assert_eq!(machine.locals(), [3, 3]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use mimeo::executor::{LinkError, SideExit, ThreadState};
 use mimeo::interpreter::{
     CODE_ALIGN, ImageContents, InterpretedTrace, Interpreter, InterpreterError, InterpreterImage,
 };
-use mimeo::table::StencilTable;
+use mimeo::table::{StencilTable, refresh_checksum};
 use mimeo::trace::{FrameShape, Trace, TraceError};
 use mimeo_bench::State;
 use mimeo_bench::kernels::kernels;
@@ -386,9 +386,16 @@ fn a_wrong_trace_is_refused_as_by_the_engine() -> Result<(), Box<dyn std::error:
         assert!(by_engine.is_err());
         assert_eq!(by_engine, by_interpreter);
     }
-    let elsewhere = standard_table()?;
+    // Another load of the same table is the same table; with a change in it, it is another.
+    let twin = standard_table()?;
+    assert!(interpreter.load(&checking(&twin, 1)?, SHAPE).is_ok());
+    let mut changed = mimeo_ir_templates::STANDARD_TABLE.to_vec();
+    // In the digest of the sources.
+    changed[80] ^= 1;
+    refresh_checksum(&mut changed);
+    let changed = StencilTable::from_bytes(changed)?;
     assert!(matches!(
-        interpreter.load(&checking(&elsewhere, 1)?, SHAPE),
+        interpreter.load(&checking(&changed, 1)?, SHAPE),
         Err(CompileError::OtherTable { .. })
     ));
     Ok(())

@@ -12,6 +12,7 @@ use crate::reference;
 use crate::select::{Index, Selection, select};
 use crate::table::{StencilTable, UopEntry};
 use crate::trace::{CheckedTrace, FrameShape, Trace, TraceError};
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -35,12 +36,16 @@ pub enum EngineError {
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
     /// The trace is of another table.
-    #[error("the trace is of the table {found}, the engine's is {expected}")]
+    #[error(
+        "the trace is of the table {found}, the engine's is {expected}: the trace's has {difference}"
+    )]
     OtherTable {
         /// The trace's.
         found: String,
         /// The engine's.
         expected: String,
+        /// In what they differ.
+        difference: String,
     },
     /// The trace is wrong.
     #[error(transparent)]
@@ -181,12 +186,7 @@ impl Engine {
         shape: FrameShape,
         selection: Selection,
     ) -> Result<Prepared, CompileError> {
-        if !std::ptr::eq(trace.table(), &*self.table) {
-            return Err(CompileError::OtherTable {
-                found: trace.table().set().to_owned(),
-                expected: self.table.set().to_owned(),
-            });
-        }
+        let trace = trace_of(&self.table, trace)?;
         let checked = trace.check(shape)?;
         self.check_size(&checked)?;
         let uops = checked.uops.len();
@@ -364,6 +364,24 @@ impl Engine {
         // The reference checks every value by itself, and names the hole of one that does not fit.
         Ok(reference::write(&self.table, prepared, around, block)?)
     }
+}
+
+/// A trace as one of this table, from whose records it is checked then, whichever load of the table it was made with.
+pub(crate) fn trace_of<'a>(
+    table: &'a StencilTable,
+    trace: &'a Trace<'_>,
+) -> Result<Cow<'a, Trace<'a>>, CompileError> {
+    if std::ptr::eq(trace.table(), table) {
+        return Ok(Cow::Borrowed(trace));
+    }
+    if trace.table().is_same(table) {
+        return Ok(Cow::Owned(trace.in_table(table)));
+    }
+    Err(CompileError::OtherTable {
+        found: trace.table().set().to_owned(),
+        expected: table.set().to_owned(),
+        difference: trace.table().difference(table),
+    })
 }
 
 fn resolve_all(

@@ -32,7 +32,7 @@ pub use image::{
 };
 
 use crate::code_memory::{CodeArena, CodeMemoryError, SealedBlock};
-use crate::engine::{CompileError, next_id};
+use crate::engine::{CompileError, next_id, trace_of};
 use crate::executor::{
     End, ExecutorHeader, ExecutorId, ExitCounts, ExitInfo, ExitRecord, Invalidator, LinkError,
     Linked, Shared, SideExit, ThreadState, enter, leave_address,
@@ -296,12 +296,7 @@ impl Interpreter {
         trace: &Trace<'_>,
         shape: FrameShape,
     ) -> Result<InterpretedTrace, CompileError> {
-        if !std::ptr::eq(trace.table(), &*self.table) {
-            return Err(CompileError::OtherTable {
-                found: trace.table().set().to_owned(),
-                expected: self.table.set().to_owned(),
-            });
-        }
+        let trace = trace_of(&self.table, trace)?;
         let checked = trace.check(shape)?;
         let id = next_id();
         let operand1 = UopFlags::OPERAND1;
@@ -331,7 +326,7 @@ impl Interpreter {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

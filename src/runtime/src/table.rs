@@ -88,6 +88,7 @@
 
 mod check;
 mod contents;
+mod identity;
 mod output;
 mod records;
 
@@ -107,6 +108,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zerocopy::byteorder::little_endian::U16;
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
@@ -215,25 +217,34 @@ fn invalid(place: impl Into<String>, problem: impl Into<String>) -> TableError {
     }
 }
 
-/// A uop of one table: an index in the order of the names.
+/// A uop of one table: an index in the order of the names. Of no use in another table, unless that has the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UopId(u32);
+pub struct UopId {
+    index: u32,
+    /// The table's checksum.
+    table: u32,
+}
 
 impl UopId {
     /// The position among the table's uops.
     pub fn index(self) -> usize {
-        self.0 as usize
+        self.index as usize
     }
 }
 
-/// A variant of one table: an index in the order of the uops' names.
+/// A variant of one table: an index in the order of the uops' names. Of no use in another table, unless that has the same
+/// bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VariantId(u32);
+pub struct VariantId {
+    index: u32,
+    /// The table's checksum.
+    table: u32,
+}
 
 impl VariantId {
     /// The position among the table's variants.
     pub fn index(self) -> usize {
-        self.0 as usize
+        self.index as usize
     }
 }
 
@@ -425,6 +436,8 @@ pub struct StencilTable {
     header: Header,
     entries: Vec<UopEntry>,
     variants: Variants,
+    /// Keeps the table's name known to errors about its uops.
+    _name: Option<Arc<str>>,
 }
 
 impl fmt::Debug for StencilTable {
@@ -487,6 +500,7 @@ impl StencilTable {
             header,
             entries: Vec::new(),
             variants: Variants::default(),
+            _name: None,
         };
         table.check_sections()?;
         table.check_strings()?;
@@ -494,6 +508,7 @@ impl StencilTable {
         table.check_symbols()?;
         table.entries = table.read_uops()?;
         table.variants = table.read_variants()?;
+        table._name = Some(identity::register(table.checksum(), table.set()));
         Ok(table)
     }
 
@@ -572,7 +587,8 @@ impl StencilTable {
 
     /// Every uop, in the order of the names.
     pub fn uops(&self) -> impl ExactSizeIterator<Item = UopId> + use<> {
-        (0..self.header.uops.count.get()).map(UopId)
+        let table = self.checksum();
+        (0..self.header.uops.count.get()).map(move |index| UopId { index, table })
     }
 
     /// The uop with this name.
@@ -581,22 +597,37 @@ impl StencilTable {
             .uop_records()
             .binary_search_by(|record| self.text(record.name).cmp(name))
             .ok()?;
-        Some(UopId(index as u32))
+        Some(self.uop_id(index as u32))
+    }
+
+    fn uop_id(&self, index: u32) -> UopId {
+        UopId {
+            index,
+            table: self.checksum(),
+        }
+    }
+
+    /// Whether an id is that of one of this table's uops.
+    #[inline]
+    pub(crate) fn has(&self, id: UopId) -> bool {
+        id.table == self.checksum() && id.index() < self.entries.len()
     }
 
     /// What is known of a uop.
     ///
     /// # Panics
-    /// The id is another table's and out of range here.
+    /// The id is another table's.
     pub fn uop(&self, id: UopId) -> UopInfo<'_> {
+        self.assert_own("uop", id.table);
         self.uop_info(&self.uop_records()[id.index()])
     }
 
     /// A uop's stencils.
     ///
     /// # Panics
-    /// The id is another table's and out of range here.
+    /// The id is another table's.
     pub fn group(&self, id: UopId) -> StencilGroup<'_> {
+        self.assert_own("uop", id.table);
         let entry = self.entry(id);
         StencilGroup {
             hot: self.stencil(&entry.hot),
@@ -612,14 +643,16 @@ impl StencilTable {
 
     /// Every variant, in the order of the uops' names, one behind the other.
     pub fn variants(&self) -> impl ExactSizeIterator<Item = VariantId> + use<> {
-        (0..self.variants.entries.len() as u32).map(VariantId)
+        let table = self.checksum();
+        (0..self.variants.entries.len() as u32).map(move |index| VariantId { index, table })
     }
 
     /// A variant.
     ///
     /// # Panics
-    /// The id is another table's and out of range here.
+    /// The id is another table's.
     pub fn variant(&self, id: VariantId) -> Variant<'_> {
+        self.assert_own("variant", id.table);
         let Variants {
             uops,
             limits,
