@@ -97,8 +97,15 @@ impl Engine {
     /// A symbol has no address, or there is no code memory to be had.
     ///
     /// # Safety
-    /// The addresses are those of C functions with the signatures that the table's templates declare, or of data that
-    /// they expect, and stay valid as long as anything of this engine runs.
+    /// - The addresses are those of C functions with the signatures that the table's templates declare, or of data that
+    ///   they expect, and stay valid as long as anything of this engine runs.
+    /// - The table's code may be run. Loading a table proves that the file is well formed, and says nothing of what its
+    ///   code does. Either whoever made the table is trusted, or every stencil of it has passed mimeo's checker
+    ///   (`mimeo verify`, `mimeo_compiler::verify::check_table`). That proves how a stencil works together with the others:
+    ///   that control leaves it through its holes only, and with the stack and the registers as the convention wants them,
+    ///   that calls find the stack aligned, and that each hole is a field of an instruction. It does not prove that the
+    ///   code does what the uop's name, stack effect and flags say, nor what it reads and writes through the addresses that
+    ///   it is given: for that the table's maker is trusted, even if the checker has passed it.
     pub unsafe fn new(
         table: Arc<StencilTable>,
         resolve: impl Fn(&str) -> Option<usize>,

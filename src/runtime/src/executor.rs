@@ -732,7 +732,9 @@ impl Executor {
     ///   [`entry_depth`](FrameShape::entry_depth) values and has room for [`stack`](FrameShape::stack) in all.
     /// - `thread` points to a thread state as the templates assume, which starts with [`ThreadState`].
     /// - The process has not forked since the executor was made: code memory is left out of children.
-    /// - Everything that the uops do with the values there, and with their operands, is sound.
+    /// - Everything that the uops do with the values there, and with their operands, is sound: the table's code does what
+    ///   its templates say, which neither loading nor verifying the table proves. See
+    ///   [`Engine::new`](crate::engine::Engine::new).
     pub unsafe fn run(
         &self,
         frame: *mut u8,

@@ -195,7 +195,7 @@ impl Interpreter {
     /// The image is not that of the table, a symbol has no address, or the code is not aligned.
     ///
     /// # Safety
-    /// - The image is one that mimeo's compiler has made, and its bytes are mapped executable as long as the program
+    /// - The image is one that mimeo's compiler has made, of templates that are trusted, and its bytes are mapped executable as long as the program
     ///   runs: they are a `static` in a section of the program's text.
     /// - The addresses are those of C functions with the signatures that the table's templates declare, or of data that
     ///   they expect, and stay valid as long as anything of this interpreter runs.
@@ -214,7 +214,7 @@ impl Interpreter {
     /// The image is not that of the table, a symbol has no address, or code memory is exhausted.
     ///
     /// # Safety
-    /// The image is one that mimeo's compiler has made; the addresses are as for [`from_text`](Self::from_text).
+    /// The image is one that mimeo's compiler has made, of templates that are trusted; the addresses are as for [`from_text`](Self::from_text).
     pub unsafe fn in_arena(
         table: Arc<StencilTable>,
         image: &InterpreterImage<'_>,

@@ -102,11 +102,11 @@ use crate::hole::Hole;
 use crate::stencil::{StackEffect, Stencil, StencilGroup, UopFlags, UopInfo};
 use records::{
     Header, PartRecord, SectionRecord, TextRecord, UopRecord, VariantRecord, check_envelope,
-    section_range,
+    check_start, section_range,
 };
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zerocopy::byteorder::little_endian::U16;
@@ -453,12 +453,10 @@ impl fmt::Debug for StencilTable {
 }
 
 impl StencilTable {
-    /// Maps a file and checks it.
-    ///
-    /// The file must not be changed while it is mapped. mimeo itself never does: it replaces files as a whole.
+    /// Reads a file and checks it. What happens to the file afterwards does not matter.
     ///
     /// # Errors
-    /// The file cannot be mapped, or is not a table that this library can use.
+    /// The file cannot be read, or is not a table that this library can use.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, TableError> {
         let path = path.as_ref();
         let io = |source| TableError::Io {
@@ -466,15 +464,58 @@ impl StencilTable {
             path: path.to_owned(),
             source,
         };
-        let file = File::open(path).map_err(io)?;
-        let length = file.metadata().map_err(io)?.len();
-        if length == 0 {
-            return Err(TableError::Length {
-                expected: size_of::<Header>() as u64,
-                found: 0,
+        let mut file = File::open(path).map_err(io)?;
+        let mut bytes = Vec::new();
+        let mut read = |bytes: &mut Vec<u8>, len: u64| {
+            let len = len.saturating_sub(bytes.len() as u64);
+            file.by_ref().take(len).read_to_end(bytes).map_err(io)
+        };
+        // What is no table is not read to its end, which it may not have; nor is what goes on behind a table.
+        read(&mut bytes, size_of::<Header>() as u64)?;
+        if bytes.is_empty() {
+            return Err(empty());
+        }
+        let expected = check_start(&bytes)?.file_length.get();
+        read(&mut bytes, expected.min(MAX_LENGTH).saturating_add(1))?;
+        let read = bytes.len() as u64;
+        if read > expected || read > MAX_LENGTH {
+            let found = file.metadata().map_err(io)?.len().max(read);
+            return Err(match expected > MAX_LENGTH {
+                true => TableError::TooLarge {
+                    what: "bytes",
+                    found,
+                    limit: MAX_LENGTH,
+                },
+                false => TableError::Length { expected, found },
             });
         }
-        Self::check(Bytes::Mapped(map(&file).map_err(io)?))
+        Self::check(Bytes::Owned(bytes))
+    }
+
+    /// Maps a file and checks it: of a large table, only what is used takes memory, and processes share it.
+    ///
+    /// # Errors
+    /// The file cannot be mapped, or is not a table that this library can use.
+    ///
+    /// # Safety
+    /// As long as the table lives, nobody makes the file shorter, which would end this process at the next access (SIGBUS),
+    /// and nobody changes its bytes: what was checked when it was mapped is relied on. To replace the file by another of the
+    /// same name, as [`write_file`] does, is no change of it.
+    #[allow(unsafe_code)]
+    pub unsafe fn map(path: impl AsRef<Path>) -> Result<Self, TableError> {
+        let path = path.as_ref();
+        let io = |source| TableError::Io {
+            action: "map",
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(io)?;
+        if file.metadata().map_err(io)?.len() == 0 {
+            return Err(empty());
+        }
+        // SAFETY: the bytes must not change while they are borrowed, and must stay there, as the caller promises.
+        let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
+        Self::check(Bytes::Mapped(bytes))
     }
 
     /// Uses bytes that are part of the program.
@@ -772,10 +813,10 @@ impl StencilTable {
     }
 }
 
-/// Maps a file for reading.
-#[allow(unsafe_code)]
-fn map(file: &File) -> io::Result<memmap2::Mmap> {
-    // SAFETY: the mapping's bytes must not change while they are borrowed. `StencilTable::open` asks its caller to keep
-    // the file unchanged, and every writer of tables in this project replaces the file instead of writing into it.
-    unsafe { memmap2::Mmap::map(file) }
+/// The error of a file without a byte.
+fn empty() -> TableError {
+    TableError::Length {
+        expected: size_of::<Header>() as u64,
+        found: 0,
+    }
 }
