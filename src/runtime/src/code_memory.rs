@@ -83,10 +83,10 @@ const RECLAIM_BATCH: usize = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodeMemoryError {
-    /// There is no memory file to be had.
+    /// There is no memory file to be had, or none of this size (`ulimit -f`).
     #[error("no memory file of {len} bytes for code: {call} failed")]
     MemoryFile {
-        /// The system call that failed.
+        /// The system call that failed, or would have.
         call: &'static str,
         /// The size of the file in bytes.
         len: usize,
@@ -302,12 +302,14 @@ impl CodeArena {
         }))
     }
 
-    /// In which mode this process may have executable memory: what [`Mode::Auto`] comes to.
+    /// In which mode this process may have executable memory: what [`Mode::Auto`] comes to, for segments of the
+    /// [default](ArenaOptions::default) size.
     ///
     /// # Errors
     /// Says why it may not have any.
     pub fn probe() -> Result<Mode, CodeMemoryError> {
-        let (backend, _) = Backend::open(Mode::Auto, PAGE, Placement::Anywhere)?;
+        let options = ArenaOptions::default();
+        let (backend, _) = Backend::open(Mode::Auto, options.segment_len, options.placement)?;
         Ok(backend.mode())
     }
 
@@ -1161,6 +1163,52 @@ mod tests {
         assert_eq!(arena.mode(), Mode::Protect);
         assert_eq!(CodeArena::probe().unwrap(), Mode::Protect);
         assert_eq!(call(&sealed(&arena, &returning(4))), 4);
+    }
+
+    /// The signal for files that are too large would end this process.
+    #[test]
+    fn where_files_may_not_be_as_large_pages_are_protected() {
+        if !in_process_of_its_own("where_files_may_not_be_as_large_pages_are_protected") {
+            return;
+        }
+        let limit = |bytes| {
+            let limit = Rlimit {
+                current: Some(bytes),
+                ..rustix::process::getrlimit(Resource::Fsize)
+            };
+            rustix::process::setrlimit(Resource::Fsize, limit).expect("a lower limit");
+        };
+        let segment = 64 * KIB as u64;
+        limit(segment);
+        let arena = opened(Mode::Auto).expect("a file of just that size");
+        assert_eq!(arena.mode(), Mode::Dual);
+        let full = sealed(&arena, &[INT3; 64 * KIB]);
+        for bytes in [segment - 1, 4096, 1, 0] {
+            limit(bytes);
+            let dual = opened(Mode::Dual).expect_err("no file");
+            let CodeMemoryError::MemoryFile { call, source, .. } = dual else {
+                panic!("{dual}");
+            };
+            assert_eq!(
+                (call, source.kind()),
+                ("ftruncate", ErrorKind::FileTooLarge)
+            );
+            let arena = opened(Mode::Auto).expect("pages that are protected");
+            assert_eq!(arena.mode(), Mode::Protect);
+            assert_eq!(call_of(&arena), 5);
+            assert_eq!(CodeArena::probe().expect("a mode"), Mode::Protect);
+        }
+        // An arena that was there before cannot grow.
+        let error = arena.allocate(1).expect_err("no further segment");
+        assert!(
+            matches!(error, CodeMemoryError::MemoryFile { .. }),
+            "{error}"
+        );
+        assert_eq!(full.code()[0], INT3);
+    }
+
+    fn call_of(arena: &Arc<CodeArena>) -> u32 {
+        call(&sealed(arena, &returning(5)))
     }
 
     /// Under `PR_SET_MDWE` (Linux 6.3), as under systemd's `MemoryDenyWriteExecute`, no page becomes executable that was
