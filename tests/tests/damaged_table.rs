@@ -175,17 +175,17 @@ fn is_accepted(table: &StencilTable, at: usize, changed: u8, arena: &Arc<CodeAre
     let same_symbols = table.symbols().eq(changed.symbols());
     assert_eq!(changed.uop_count(), table.uop_count());
     let changed = Arc::new(changed);
-    for id in changed.uops() {
+    for (id, old) in changed.uops().zip(table.uops()) {
         assert_eq!(changed.find(changed.uop(id).name), Some(id));
-        let same = changed.uop(id) == table.uop(id) && changed.group(id) == table.group(id);
+        let same = changed.uop(id) == table.uop(old) && changed.group(id) == table.group(old);
         // What is the same can do no other than in the original.
         if !same || !same_symbols {
             use_uop(&changed, id, arena);
         }
     }
     assert_eq!(changed.variant_count(), table.variant_count());
-    for id in changed.variants() {
-        let same = toy::owned_variant(&changed, id) == toy::owned_variant(table, id);
+    for (id, old) in changed.variants().zip(table.variants()) {
+        let same = toy::owned_variant(&changed, id) == toy::owned_variant(table, old);
         if !same || !same_symbols {
             use_variant(&changed, id, arena);
         }

@@ -4,6 +4,7 @@
 use mimeo::code_memory::{ArenaOptions, CodeArena, CodeMemoryError};
 use mimeo::engine::{CompileError, EngineError};
 use mimeo::executor::{ExitInfo, LinkError, SideExit};
+use mimeo::table::TableContents;
 use mimeo::trace::{FrameShape, Trace};
 use mimeo_compiler::verify::check_group;
 use mimeo_tests::machine::Machine;
@@ -103,6 +104,114 @@ fn an_error_goes_to_its_label_with_the_stack_as_it_was() {
         let executor = engine.compile(&trace, machine.shape()).unwrap();
         assert_eq!(machine.run(&executor).target, target);
         assert_eq!(machine.values(), values);
+    }
+}
+
+// ---- What nothing reaches ----------------------------------------------------------------------------------------------
+
+/// Uops behind an exit, to which nothing leads: each with labels that stand nowhere else.
+type Unreached = fn(&mut Trace<'_>);
+
+#[test]
+fn what_nothing_reaches_gives_no_code() {
+    let dead: [Unreached; 7] = [
+        |_| (),
+        |trace| {
+            trace.push(op(trace, "_JUMP_TO_TOP"));
+        },
+        |trace| {
+            trace.push(op(trace, "_EXIT").target(9));
+        },
+        |trace| {
+            let here = trace.label();
+            trace.bind(here).expect("a new label");
+            trace.push(op(trace, "_JUMP").jump(here));
+        },
+        |trace| {
+            let end = trace.label();
+            trace.push(op(trace, "_JUMP_IF_ZERO").jump(end));
+            trace.push(op(trace, "_FAIL_IF_ZERO").error(end));
+            trace.push(op(trace, "_EXIT_IF_ZERO").target(8));
+            trace.bind(end).expect("a new label");
+            trace.push(op(trace, "_JUMP_TO_TOP"));
+        },
+        // How deep the stack is nobody knows there.
+        |trace| {
+            trace.push(op(trace, "_ADD"));
+            trace.push(op(trace, "_STORE").oparg(0));
+            trace.push(op(trace, "_JUMP_TO_TOP"));
+        },
+        |trace| {
+            push_add_to_local(trace, 1, 100);
+            trace.push(op(trace, "_JUMP_TO_TOP"));
+        },
+    ];
+    let engine = ToyEngine::new();
+    // At the end, and in front of what is jumped to.
+    for in_the_middle in [false, true] {
+        let mut lengths = Vec::new();
+        for (row, dead) in dead.iter().enumerate() {
+            let mut machine = Machine::new(&[0, 0], 2, &[]);
+            let mut trace = engine.trace();
+            push_add_to_local(&mut trace, 1, 1);
+            if in_the_middle {
+                let end = trace.label();
+                trace.push(op(&trace, "_JUMP").jump(end));
+                dead(&mut trace);
+                trace.bind(end).expect("a new label");
+                push_add_to_local(&mut trace, 1, 1);
+            }
+            trace.push(op(&trace, "_EXIT").target(7));
+            if !in_the_middle {
+                dead(&mut trace);
+            }
+            let executor = engine
+                .compile(&trace, machine.shape())
+                .unwrap_or_else(|error| panic!("row {row}: {error}"));
+            assert_eq!(machine.run(&executor).target, 7, "row {row}");
+            assert_eq!(machine.locals(), [0, 1 + u64::from(in_the_middle)]);
+            lengths.push(executor.code().len());
+        }
+        assert!(lengths.iter().all(|&len| len == lengths[0]), "{lengths:?}");
+    }
+}
+
+#[test]
+fn what_nothing_reaches_is_checked_like_anything_else() {
+    let engine = ToyEngine::new();
+    let wrong: [(Unreached, &str); 4] = [
+        (
+            |trace| {
+                trace.push(op(trace, "_JUMP"));
+            },
+            "uop 1 _JUMP: it needs jump label",
+        ),
+        (
+            |trace| {
+                trace.push(op(trace, "_LOAD").oparg(2));
+            },
+            "uop 1 _LOAD: there is no local 2, the frame has 2",
+        ),
+        (
+            |trace| {
+                trace.push(op(trace, "_EXIT").target(1 << 31));
+            },
+            "uop 1 _EXIT: target 2147483648 is too large, the limit is 2147483647",
+        ),
+        (
+            |trace| {
+                trace.push(op(trace, "_LOAD").oparg(0));
+            },
+            "uop 1 _LOAD is the last, but goes on with the next uop",
+        ),
+    ];
+    for (unreached, message) in wrong {
+        let machine = Machine::new(&[0, 0], 2, &[]);
+        let mut trace = engine.trace();
+        trace.push(op(&trace, "_EXIT").target(7));
+        unreached(&mut trace);
+        let error = engine.compile(&trace, machine.shape()).map(drop);
+        assert_eq!(error.expect_err(message).to_string(), message);
     }
 }
 
@@ -448,11 +557,65 @@ fn a_trace_of_another_table_is_refused() {
     let mut trace = Trace::new(&table);
     trace.push(op(&trace, "_EXIT"));
     match engine.compile(&trace, FrameShape::default()) {
-        Err(CompileError::OtherTable { found, expected }) => {
+        Err(CompileError::OtherTable {
+            found, expected, ..
+        }) => {
             assert_eq!((found.as_str(), expected.as_str()), ("other", "toy"));
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn what_differs_in_a_table_of_the_same_name_is_said() {
+    let engine = ToyEngine::new();
+    let refused = |change: fn(&mut TableContents)| {
+        let mut contents = toy::toy_contents();
+        change(&mut contents);
+        let table = toy::table_of(&contents);
+        let mut trace = Trace::new(&table);
+        trace.push(op(&trace, "_EXIT"));
+        let error = engine.compile(&trace, FrameShape::default());
+        error.map(drop).expect_err("another table").to_string()
+    };
+    let of = |what: &str| {
+        format!("the trace is of the table toy, the engine's is toy: the trace's has {what}")
+    };
+    assert_eq!(
+        refused(|contents| contents.llvm_version = (99, 1, 2)),
+        of("version of LLVM 99.1.2, expected 0.0.0")
+    );
+    let uops = toy::table().uop_count();
+    assert_eq!(
+        refused(|contents| contents.uops.push(toy::uop("_ZZZ"))),
+        of(&format!("number of uops {}, expected {uops}", uops + 1))
+    );
+    let digest = refused(|contents| contents.digest = [0xab; 32]);
+    assert!(digest.starts_with(&of(&format!("digest of the templates {}", "ab".repeat(32)))));
+    // Alike in all that is counted.
+    let code = refused(|contents| contents.uops[0].oparg_max ^= 1);
+    assert!(code.starts_with(&of("checksum 0x")), "{code}");
+}
+
+#[test]
+fn a_trace_of_a_second_load_of_the_table_is_compiled() {
+    let engine = ToyEngine::new();
+    let twin = toy::table();
+    let mut machine = Machine::new(&[3, 0], 2, &[]);
+    let mut trace = Trace::new(&twin);
+    let done = trace.label();
+    push_add_to_local(&mut trace, 1, 1);
+    trace.push(op(&trace, "_LOAD").oparg(1));
+    trace.push(op(&trace, "_JUMP_IF_ZERO").jump(done));
+    // An id of the engine's own load is one of this.
+    let load = engine.trace().uop("_LOAD").expect("a uop");
+    trace.push(load.oparg(0));
+    trace.push(op(&trace, "_STORE").oparg(1));
+    trace.bind(done).expect("a label of this trace");
+    trace.push(op(&trace, "_EXIT").target(7));
+    let executor = engine.compile(&trace, machine.shape()).expect("a trace");
+    assert_eq!(machine.run(&executor).target, 7);
+    assert_eq!(machine.locals(), [3, 3]);
 }
 
 #[test]

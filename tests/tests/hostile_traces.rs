@@ -6,12 +6,15 @@
 //! `MIMEO_HOSTILE_SHOW=1` it prints the documents.
 #![allow(unsafe_code)]
 
+use mimeo::engine::CompileError;
 use mimeo::stencil::{StackEffect, UopFlags};
 use mimeo_objects::format::repr_text;
 use mimeo_objects::heap;
 use mimeo_objects::limits::{self, Limits};
 use mimeo_objects::recorded::uops::{self, ErrorPop, LocalAccess};
-use mimeo_objects::recorded::{Document, Interrupter, Program, Tier, engine, interpreter};
+use mimeo_objects::recorded::{
+    Document, Interrupter, Program, ProgramError, Tier, engine, interpreter,
+};
 use serde_json::{Value as Json, json};
 use std::fs::{self, File};
 use std::ops::Range;
@@ -163,6 +166,10 @@ fn attempt(text: &str, tier: Tier<'_>, timer: &Timer) -> String {
     };
     let mut program = match Program::new(&document, tier) {
         Ok(program) => program,
+        Err(ProgramError::Compile {
+            source: CompileError::Internal(message),
+            ..
+        }) => panic!("an error in mimeo, and no refusal: {message}"),
         Err(error) => return format!("program: {error}"),
     };
     timer.watch(Some(program.interrupter()));

@@ -8,8 +8,9 @@ use mimeo::executor::{LinkError, SideExit, ThreadState};
 use mimeo::interpreter::{
     CODE_ALIGN, ImageContents, InterpretedTrace, Interpreter, InterpreterError, InterpreterImage,
 };
-use mimeo::table::StencilTable;
-use mimeo::trace::{FrameShape, Trace, TraceError};
+use mimeo::stencil::UopFlags;
+use mimeo::table::{StencilTable, refresh_checksum};
+use mimeo::trace::{FrameShape, Trace, TraceError, Uop};
 use mimeo_bench::State;
 use mimeo_bench::kernels::kernels;
 use mimeo_ir_templates::{scalar_interpreter, standard_interpreter, standard_table};
@@ -382,15 +383,98 @@ fn a_wrong_trace_is_refused_as_by_the_engine() -> Result<(), Box<dyn std::error:
     for trace in &wrong {
         let error = |error: CompileError| error.to_string();
         let by_engine = engine.compile(trace, SHAPE).map(drop).map_err(error);
-        let by_interpreter = interpreter.load(trace, SHAPE).map(drop).map_err(error);
-        assert!(by_engine.is_err());
+        let by_interpreter = interpreter.load(trace, SHAPE).map(drop);
+        assert!(matches!(by_interpreter, Err(CompileError::Trace(_))));
+        let by_interpreter = by_interpreter.map_err(error);
         assert_eq!(by_engine, by_interpreter);
     }
-    let elsewhere = standard_table()?;
+    // Another load of the same table is the same table; with a change in it, it is another.
+    let twin = standard_table()?;
+    assert!(interpreter.load(&checking(&twin, 1)?, SHAPE).is_ok());
+    let mut changed = mimeo_ir_templates::STANDARD_TABLE.to_vec();
+    // In the digest of the sources.
+    changed[80] ^= 1;
+    refresh_checksum(&mut changed);
+    let changed = StencilTable::from_bytes(changed)?;
     assert!(matches!(
-        interpreter.load(&checking(&elsewhere, 1)?, SHAPE),
+        interpreter.load(&checking(&changed, 1)?, SHAPE),
         Err(CompileError::OtherTable { .. })
     ));
+    Ok(())
+}
+
+/// Traces with uops that nothing reaches are traces to both.
+#[test]
+fn what_nothing_reaches_is_compiled_as_it_is_interpreted() -> Result<(), Box<dyn std::error::Error>>
+{
+    let interpreter = standard();
+    let table = Arc::clone(interpreter.table());
+    let engine: Engine = engine(Arc::clone(&table))?;
+    for dead in [
+        &["_JUMP_TO_TOP"][..],
+        &["_GUARD_IS_TRUE_POP", "_EXIT_TRACE"],
+        &[
+            "_POP_TOP",
+            "_GUARD_BOTH_INT",
+            "_BINARY_OP_ADD_INT",
+            "_JUMP_TO_TOP",
+        ],
+        &["_LOAD_FAST", "_TO_BOOL", "_STORE_FAST", "_JUMP_TO_TOP"],
+    ] {
+        let mut trace = Trace::new(&table);
+        let (deopt, error) = (trace.label(), trace.label());
+        trace.push(trace.uop("_EXIT_TRACE")?.target(5));
+        for name in dead {
+            let uop = trace.uop(name)?;
+            trace.push(uop.jump(deopt).error(error));
+        }
+        for (label, name) in [(deopt, "_DEOPT"), (error, "_ERROR_POP_N")] {
+            trace.bind(label)?;
+            trace.push(trace.uop(name)?);
+        }
+        let compiled = engine.compile(&trace, SHAPE)?;
+        let loaded = interpreter.load(&trace, SHAPE)?;
+        assert_eq!(compiled.exits(), loaded.exits(), "{dead:?}");
+        let mut alone = Trace::new(&table);
+        alone.push(alone.uop("_EXIT_TRACE")?.target(5));
+        let alone = engine.compile(&alone, SHAPE)?;
+        assert_eq!(compiled.code().len(), alone.code().len(), "{dead:?}");
+        assert_eq!(Machine::new().run(&loaded, 0).0.target, 5);
+    }
+    Ok(())
+}
+
+/// In a set with operand forms, too.
+#[test]
+fn what_nothing_reaches_gives_no_scalar_code() -> Result<(), Box<dyn std::error::Error>> {
+    let table = Arc::new(mimeo_ir_templates::scalar_table()?);
+    // SAFETY: the set calls nothing, and nothing is run.
+    let engine = unsafe { Engine::new(Arc::clone(&table), |_| None) }?;
+    let exit = table
+        .uops()
+        .find(|&uop| {
+            table
+                .uop(uop)
+                .flags
+                .contains(UopFlags::EXIT_RECORD | UopFlags::TERMINAL)
+        })
+        .expect("a uop that leaves");
+    let compiled = |dead: bool| -> Result<usize, CompileError> {
+        let mut trace = Trace::new(&table);
+        let end = trace.label();
+        trace.push(Uop::new(exit));
+        if dead {
+            for uop in table.uops() {
+                if !table.uop(uop).flags.contains(UopFlags::ENTERS_FRAME) {
+                    trace.push(Uop::new(uop).jump(end).error(end));
+                }
+            }
+            trace.bind(end)?;
+            trace.push(Uop::new(exit));
+        }
+        Ok(engine.compile(&trace, SHAPE)?.code().len())
+    };
+    assert_eq!(compiled(true)?, compiled(false)?);
     Ok(())
 }
 

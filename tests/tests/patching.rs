@@ -462,14 +462,15 @@ fn data_of_a_symbol_is_read_in_reach_and_refused_out_of_it() {
 
 #[test]
 fn a_trace_of_a_gigabyte_is_refused_before_any_of_it_is_made() {
-    let mut huge = toy::uop("_HUGE");
-    huge.flags = UopFlags::TERMINAL;
+    let [mut end, mut huge] = ["_END", "_HUGE"].map(toy::uop);
+    end.flags = UopFlags::TERMINAL;
     huge.group.hot.bytes = vec![0x90; 1 << 20];
-    let engine = toy::engine_of(&toy::contents("huge", &[], vec![huge]));
+    let engine = toy::engine_of(&toy::contents("huge", &[], vec![end, huge]));
     let mut trace = Trace::new(engine.table());
-    for _ in 0..1024 {
+    for _ in 0..1025 {
         trace.push(op(&trace, "_HUGE"));
     }
+    trace.push(op(&trace, "_END"));
     match engine.compile(&trace, FrameShape::default()) {
         Err(CompileError::TooLarge(TooLarge { found, limit })) => {
             assert!(found > limit && limit == 1 << 30, "{found} of {limit}");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Traces that have to run: one that no longer does is a regression, wherever its file has been moved.
-const SUPPORTED: [&str; 81] = [
+const SUPPORTED: [&str; 82] = [
     "append_call",
     "bigint_pow",
     "binary_search",
@@ -82,6 +82,7 @@ const SUPPORTED: [&str; 81] = [
     "string_compare",
     "sum_squares",
     "ternary_chain",
+    "tree_depth_1",
     "tuple_building",
     "tuple_keys",
     "tuple_records",

@@ -1,5 +1,6 @@
 //! Stencil tables: what is written is read, files are replaced as a whole, and a row for each way in which a file can
 //! fail to be a table.
+#![allow(unsafe_code)]
 
 use mimeo::form::{
     Class, Form, Input, MAX_FUSED, OperandForm, Register, RegisterField, RegisterHole, RegisterSet,
@@ -18,7 +19,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -457,6 +459,8 @@ fn a_file_a_static_and_bytes_are_the_same_table() {
     write_file(&path, bytes).unwrap();
     for table in [
         StencilTable::open(&path),
+        // SAFETY: nothing else knows the file.
+        unsafe { StencilTable::map(&path) },
         StencilTable::from_static(bytes),
         StencilTable::from_bytes(bytes.to_vec()),
     ] {
@@ -1521,8 +1525,70 @@ fn files_that_cannot_be_read() {
     }
     let empty = directory.path().join("empty.mimeo");
     fs::write(&empty, []).unwrap();
-    let error = StencilTable::open(&empty).unwrap_err();
-    check("an empty file", &error, ("Length", "the file has 0 bytes"));
+    // SAFETY: nothing else knows the file.
+    for table in [StencilTable::open(&empty), unsafe {
+        StencilTable::map(&empty)
+    }] {
+        let error = table.unwrap_err();
+        check("an empty file", &error, ("Length", "the file has 0 bytes"));
+    }
+}
+
+#[test]
+fn a_file_without_an_end_is_not_read_to_it() {
+    let error = StencilTable::open("/dev/zero").unwrap_err();
+    check(
+        "zeros",
+        &error,
+        ("Magic", "[00, 00, 00, 00, 00, 00, 00, 00]"),
+    );
+}
+
+#[test]
+fn a_file_with_more_behind_a_table_or_less_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("table.mimeo");
+    let bytes = toy::toy_contents().to_bytes().unwrap();
+    for len in [
+        1,
+        9,
+        100,
+        bytes.len() - 1,
+        bytes.len() + 1,
+        bytes.len() + 99,
+    ] {
+        let mut changed = bytes.clone();
+        changed.resize(len, 0);
+        fs::write(&path, &changed).unwrap();
+        let found = StencilTable::open(&path).unwrap_err().to_string();
+        assert!(
+            found.starts_with(&format!("the file has {len} bytes")),
+            "{found}"
+        );
+        assert_eq!(
+            found,
+            StencilTable::from_bytes(changed).unwrap_err().to_string()
+        );
+    }
+}
+
+#[test]
+fn a_table_does_not_change_with_its_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("table.mimeo");
+    let bytes = mimeo_ir_templates::STANDARD_TABLE;
+    type Change = fn(&File);
+    let changes: [Change; 2] = [
+        |file| file.set_len(0).unwrap(),
+        |mut file| file.write_all(&[0xff; 4096]).unwrap(),
+    ];
+    for change in changes {
+        fs::write(&path, bytes).unwrap();
+        let table = StencilTable::open(&path).unwrap();
+        change(&File::options().write(true).open(&path).unwrap());
+        assert!(table.find("_LOAD_FAST").is_some());
+        assert_eq!(table.as_bytes(), bytes);
+    }
 }
 
 // ---- Replacing a file --------------------------------------------------------------------------------------------------
@@ -1546,7 +1612,8 @@ fn a_file_is_replaced_as_a_whole() {
     let new = mimeo_ir_templates::STANDARD_TABLE;
     write_file(&path, &old).unwrap();
     // Whoever has mapped the old file keeps it.
-    let mapped = StencilTable::open(&path).unwrap();
+    // SAFETY: the file is replaced, and not changed.
+    let mapped = unsafe { StencilTable::map(&path) }.unwrap();
     write_file(&path, new).unwrap();
     assert_eq!(mapped.as_bytes(), old);
     assert_eq!(StencilTable::open(&path).unwrap().as_bytes(), new);

@@ -1,7 +1,9 @@
 //! Traces that cannot be compiled: a row per reason, with the whole error that is expected.
 
-use mimeo::trace::{FrameShape, MAX_UOPS, Trace, TraceError};
+use mimeo::table::{StencilTable, UopId};
+use mimeo::trace::{FrameShape, MAX_UOPS, Trace, TraceError, Uop};
 use mimeo_tests::toy::{self, op};
+use std::sync::Arc;
 
 /// A frame with 2 locals, room for 3 values, and 1 of them there at the entry.
 const SHAPE: FrameShape = FrameShape {
@@ -397,17 +399,80 @@ fn names_that_are_not_there() {
     }
 }
 
+/// Why a trace of `table` is refused whose only uop is `id`.
+fn pushed(table: &StencilTable, id: UopId) -> TraceError {
+    let mut trace = Trace::new(table);
+    trace.push(Uop::new(id));
+    trace.check(SHAPE).expect_err("another table's uop")
+}
+
+/// A table of one uop and this name.
+fn of_one(set: &str) -> Arc<StencilTable> {
+    toy::table_of(&toy::contents(set, &[], vec![toy::uop("_ONE")]))
+}
+
 #[test]
-fn a_uop_of_a_larger_table() {
-    let table = toy::table();
-    let small = toy::table_of(&toy::contents("small", &[], vec![toy::uop("_ONE")]));
-    let last = table.uops().last().expect("toy uops");
-    let mut trace = Trace::new(&small);
-    trace.push(mimeo::trace::Uop::new(last));
-    let foreign = TraceError::ForeignUop {
+fn a_uop_of_another_table() {
+    let (table, small) = (toy::table(), of_one("small"));
+    let foreign = |id: UopId, found: &str, expected: &str| TraceError::ForeignUop {
         index: 0,
-        id: last.index(),
-        count: 1,
+        id: id.index(),
+        found: found.to_owned(),
+        expected: expected.to_owned(),
     };
-    assert_eq!(trace.check(SHAPE).unwrap_err(), foreign);
+    // Whether or not the number is one of the trace's table.
+    for id in table.uops() {
+        assert_eq!(pushed(&small, id), foreign(id, "toy", "small"));
+    }
+    let one = small.find("_ONE").expect("its uop");
+    let error = pushed(&table, one);
+    assert_eq!(error, foreign(one, "small", "toy"));
+    assert_eq!(
+        error.to_string(),
+        "uop 0: it is number 0 of the table small, the trace is of the table toy"
+    );
+}
+
+#[test]
+fn a_uop_of_another_table_of_the_same_name() {
+    let (one, other) = (
+        of_one("same"),
+        toy::contents("same", &[], vec![toy::uop("_TWO")]),
+    );
+    let other = toy::table_of(&other);
+    let id = one.find("_ONE").expect("its uop");
+    let name = |table: &StencilTable| {
+        let checksum = u32::from_le_bytes(table.as_bytes()[24..28].try_into().expect("4 bytes"));
+        format!("same (checksum {checksum:#010x})")
+    };
+    let (found, expected) = (name(&one), name(&other));
+    let message =
+        format!("uop 0: it is number 0 of the table {found}, the trace is of the table {expected}");
+    assert_eq!(pushed(&other, id).to_string(), message);
+    // A table that is gone has no name any more.
+    drop(one);
+    let message = message.replacen("table same", "table that is no longer loaded", 1);
+    assert_eq!(pushed(&other, id).to_string(), message);
+}
+
+#[test]
+fn a_uop_of_a_table_that_is_loaded_twice() {
+    let (one, twin) = (toy::table(), toy::table());
+    let mut trace = Trace::new(&one);
+    trace.push(Uop::new(twin.find("_EXIT").expect("its uop")));
+    assert!(trace.check(SHAPE).is_ok());
+    assert_eq!(
+        one.uops().collect::<Vec<_>>(),
+        twin.uops().collect::<Vec<_>>()
+    );
+    for id in twin.uops() {
+        assert_eq!(one.uop(id).name, twin.uop(id).name);
+    }
+}
+
+#[test]
+#[should_panic(expected = "a uop of the table small was asked of the table toy")]
+fn what_is_known_of_another_tables_uop() {
+    let (table, small) = (toy::table(), of_one("small"));
+    table.uop(small.find("_ONE").expect("its uop"));
 }

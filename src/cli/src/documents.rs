@@ -83,7 +83,7 @@ fn text(path: &Path) -> Result<String, Failure> {
 /// A document in a form, with a line's end behind it.
 pub(crate) fn write(document: &Document, form: Form) -> String {
     match form {
-        Form::Json => format!("{}\n", document.to_json()),
+        Form::Json => format!("{}\n", document.to_json_text()),
         Form::Uops => document.to_text(),
     }
 }

@@ -39,23 +39,27 @@
 //! is one private mapping, for systems that have no memory files or do not let them be executed: its pages are written
 //! first, and made executable, and no longer writable, when a block is sealed. Protection goes by pages there, so blocks
 //! and [data areas](CodeArena::data_start) start at multiples of the page size, and sealing and dropping a block take a
-//! system call each. [`Mode::Auto`] tries the first and falls back on the second.
+//! system call each, changing a data word two. [`Mode::Auto`] tries the first and falls back on the second.
+//!
+//! Each run of pages of one kind is a mapping, of which a process has a limited number. Blocks that were sealed lie side by
+//! side as one; what counts is how often a free one lies between them. `pages.rs` keeps count, and bounds it.
 #![allow(unsafe_code)]
 
 mod backend;
 mod coherence;
 mod mapping;
+mod pages;
 mod pool;
 
 use backend::{Backend, Segment};
 use coherence::Barrier;
-use mapping::{ForkGuard, refusal, within_reach};
+use mapping::{ForkGuard, mapping_error, refusal, within_reach};
 use pool::{Pool, Span};
 use std::fmt;
 use std::io;
 use std::ptr::NonNull;
 use std::slice;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Blocks start at multiples of this at least and so do their data areas, in bytes: a cache line, so that neither two
@@ -83,10 +87,10 @@ const RECLAIM_BATCH: usize = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodeMemoryError {
-    /// There is no memory file to be had.
+    /// There is no memory file to be had, or none of this size (`ulimit -f`).
     #[error("no memory file of {len} bytes for code: {call} failed")]
     MemoryFile {
-        /// The system call that failed.
+        /// The system call that failed, or would have.
         call: &'static str,
         /// The size of the file in bytes.
         len: usize,
@@ -157,6 +161,17 @@ pub enum CodeMemoryError {
         /// Bytes in the block.
         len: usize,
     },
+    /// In protect mode: the executable pages of this process lie in too many pieces, each of which is a mapping.
+    #[error(
+        "code memory takes {found} mappings of this process, and more than {limit} would leave it too few of those that it \
+         may have (three quarters of vm.max_map_count)"
+    )]
+    TooManyMappings {
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// The arena belongs to a parent process.
     #[error("code memory is not inherited by a forked process: make a new arena")]
     Forked,
@@ -184,8 +199,9 @@ pub enum Mode {
     Auto,
     /// Two views of one memory file: no system calls for a block.
     Dual,
-    /// One mapping whose pages are made executable when they are sealed. Linux has 65,530 mappings for a process at first
-    /// (`vm.max_map_count`), of which a block takes up to two.
+    /// One mapping whose pages are made executable when they are sealed. Each free block between others takes up to two
+    /// mappings more, of which Linux has 65,530 for a process at first (`vm.max_map_count`); all arenas together take three
+    /// quarters of them at most.
     Protect,
 }
 
@@ -252,6 +268,8 @@ pub struct CodeArena {
     reclaim_batch: usize,
     barrier: Option<Barrier>,
     fork_guard: ForkGuard,
+    /// How many mappings the arenas of this process may take in protect mode.
+    most_mappings: usize,
     state: Mutex<State>,
 }
 
@@ -260,6 +278,8 @@ pub struct CodeArena {
 struct State {
     segments: Vec<Segment>,
     pool: Pool,
+    /// Freed, but still executable: to make them writable would take too many mappings so far.
+    deferred: Vec<Span>,
     in_use: usize,
     blocks: usize,
     barriers: u64,
@@ -273,6 +293,13 @@ impl CodeArena {
     /// # Errors
     /// When executable memory, or memory at all, is refused; when the sizes in `options` cannot be.
     pub fn new(options: ArenaOptions) -> Result<Arc<Self>, CodeMemoryError> {
+        Self::with_mappings(options, pages::most_mappings())
+    }
+
+    fn with_mappings(
+        options: ArenaOptions,
+        most_mappings: usize,
+    ) -> Result<Arc<Self>, CodeMemoryError> {
         let too_large = CodeMemoryError::TooLarge {
             requested: options.segment_len,
             maximum: mapping::MAX_LEN,
@@ -298,16 +325,19 @@ impl CodeArena {
             reclaim_batch: RECLAIM_BATCH.min(segment_len / 4),
             barrier: Barrier::register(),
             fork_guard: ForkGuard::new()?,
+            most_mappings,
             state: Mutex::new(state),
         }))
     }
 
-    /// In which mode this process may have executable memory: what [`Mode::Auto`] comes to.
+    /// In which mode this process may have executable memory: what [`Mode::Auto`] comes to, for segments of the
+    /// [default](ArenaOptions::default) size.
     ///
     /// # Errors
     /// Says why it may not have any.
     pub fn probe() -> Result<Mode, CodeMemoryError> {
-        let (backend, _) = Backend::open(Mode::Auto, PAGE, Placement::Anywhere)?;
+        let options = ArenaOptions::default();
+        let (backend, _) = Backend::open(Mode::Auto, options.segment_len, options.placement)?;
         Ok(backend.mode())
     }
 
@@ -347,7 +377,7 @@ impl CodeArena {
             write,
             address,
             len,
-            published: 0,
+            published: false,
         }))
     }
 
@@ -395,6 +425,7 @@ impl CodeArena {
         if let Some(span) = state.pool.carve(len) {
             return Ok(span);
         }
+        self.withdraw_deferred(state);
         let grown = self.grow(state, len);
         if grown.is_err() {
             state.reclaim(self.barrier);
@@ -420,6 +451,84 @@ impl CodeArena {
             return Err(full(stats, requested, self.max_len, self.segment_len));
         }
         state.add(self.backend.segment(self.segment_len, self.placement)?);
+        Ok(())
+    }
+
+    /// Makes a span executable.
+    ///
+    /// # Safety
+    /// The span is the caller's alone, and holds code or data.
+    unsafe fn publish(&self, span: Span) -> Result<(), CodeMemoryError> {
+        let mut state = self.lock();
+        let segment = &mut state.segments[span.segment];
+        segment
+            .note(span, true, self.most_mappings)
+            .map_err(|found| CodeMemoryError::TooManyMappings {
+                found,
+                limit: self.most_mappings,
+            })?;
+        let (write, _) = segment.place(span.offset);
+        // SAFETY: as the caller promises; spans are whole granules.
+        unsafe { self.backend.publish(write, span.len) }
+            .map_err(|source| refusal("executing code", span.len, source))
+    }
+
+    /// Makes a span that was published writable again. `None` where that would take too many mappings now.
+    ///
+    /// # Safety
+    /// The span is nobody else's, and nothing executes in it.
+    unsafe fn withdraw(&self, state: &mut State, span: Span) -> Option<io::Result<()>> {
+        let segment = &mut state.segments[span.segment];
+        segment.note(span, false, self.most_mappings).ok()?;
+        let (write, _) = segment.place(span.offset);
+        // SAFETY: as the caller promises; spans are whole granules.
+        Some(unsafe { self.backend.withdraw(write, span.len) })
+    }
+
+    /// Retires what was freed when there were too many mappings, as far as there are fewer now.
+    fn withdraw_deferred(&self, state: &mut State) {
+        let mut deferred = std::mem::take(&mut state.deferred);
+        // Next to one that is writable already, a span takes no mapping.
+        deferred.sort_unstable();
+        for span in deferred {
+            // SAFETY: the block is gone, and who ran it answers for that nothing executes in it.
+            match unsafe { self.withdraw(state, span) } {
+                None => state.deferred.push(span),
+                Some(Ok(())) => {
+                    let (write, _) = state.segments[span.segment].place(span.offset);
+                    // SAFETY: the span is nobody's, mapped, and writable again.
+                    unsafe { write.write_bytes(INT3, span.len) };
+                    state.pool.retire(span);
+                }
+                // It stays as it is.
+                Some(Err(_)) => {}
+            }
+        }
+    }
+
+    /// Stores a word that was published, `offset` bytes into its segment.
+    ///
+    /// # Safety
+    /// The word is data of a block that lives, aligned, and only accessed atomically; no code is in its page where pages
+    /// are protected.
+    unsafe fn store(&self, segment: usize, offset: usize, value: u64) -> io::Result<()> {
+        // While it is held nobody else changes the page.
+        let state = self.lock();
+        let (word, _) = state.segments[segment].place(offset);
+        let page = match self.backend {
+            Backend::Dual => None,
+            Backend::Protect => Some(state.segments[segment].place(offset & !(PAGE - 1)).0),
+        };
+        if let Some(page) = page {
+            // SAFETY: data of the caller's block alone, which stays readable.
+            unsafe { self.backend.withdraw(page, PAGE) }?;
+        }
+        // SAFETY: as the caller promises; it is writable now.
+        unsafe { AtomicU64::from_ptr(word.as_ptr().cast()) }.store(value, Ordering::SeqCst);
+        if let Some(page) = page {
+            // SAFETY: as above. Where it fails the page stays writable, and not executable, which data may be.
+            let _ = unsafe { self.backend.publish(page, PAGE) };
+        }
         Ok(())
     }
 
@@ -498,7 +607,8 @@ impl State {
                 .map(|segment| segment.executable_range().len())
                 .sum(),
             in_use: self.in_use,
-            retired: self.pool.retired_len,
+            retired: self.pool.retired_len
+                + self.deferred.iter().map(|span| span.len).sum::<usize>(),
             blocks: self.blocks,
             barriers: self.barriers,
         }
@@ -530,15 +640,15 @@ struct Allocation {
     address: usize,
     /// What was asked for; at most `span.len`.
     len: usize,
-    /// How many bytes from the start were published as code: whole granules.
-    published: usize,
+    /// Whether it was published, as far as one knows.
+    published: bool,
 }
 
 // SAFETY: `write` points to memory that this value alone owns (invariant 2) and that stays mapped as long as `arena`
 // does (invariant 4); no thread is special to either.
 unsafe impl Send for Allocation {}
 // SAFETY: what can be done through `&Allocation` is reading code, which no longer changes once `&SealedBlock` can exist,
-// and making `&AtomicU64` into the data area.
+// and loading and storing words of the data area atomically.
 unsafe impl Sync for Allocation {}
 
 impl Allocation {
@@ -576,12 +686,24 @@ impl Drop for Allocation {
         if !self.arena.is_usable() {
             return;
         }
-        // SAFETY: what was published is ours until it is retired, and who ran it answers for that nothing does any more.
-        let withdrawn = unsafe { self.arena.backend.withdraw(self.write, self.published) };
-        // This can only fail where the kernel has no memory, or no mapping more, to note the change with.
-        if withdrawn.is_err() {
-            self.arena.abandon();
-            return;
+        if self.published {
+            let mut state = self.arena.lock();
+            // SAFETY: the span is ours until it is retired, and who ran it answers for that nothing does any more.
+            match unsafe { self.arena.withdraw(&mut state, self.span) } {
+                Some(Ok(())) => {}
+                // This can only happen where the kernel has no memory, or no mapping more, to note the change with.
+                Some(Err(_)) => {
+                    drop(state);
+                    self.arena.abandon();
+                    return;
+                }
+                None => {
+                    state.in_use -= self.span.len;
+                    state.blocks -= 1;
+                    state.deferred.push(self.span);
+                    return;
+                }
+            }
         }
         self.bytes_mut(self.span.len).fill(INT3);
         self.arena.retire(self.span);
@@ -635,13 +757,12 @@ impl CodeBlock {
         if let Some(gap) = self.0.bytes_mut(data_start).get_mut(code_len..) {
             gap.fill(INT3);
         }
-        let code_end = data_start.min(self.0.span.len);
         if self.0.arena.is_usable() {
-            // First, because what fails may be done in part.
-            self.0.published = code_end;
-            // SAFETY: the block is ours, and spans and data areas start at multiples of the backend's granule.
-            unsafe { self.0.arena.backend.publish(self.0.write, code_end) }
-                .map_err(|source| refusal("executing code", code_end, source))?;
+            // SAFETY: the block is ours; what is to be changed in it later is changed by `CodeArena::store`.
+            let published = unsafe { self.0.arena.publish(self.0.span) };
+            // What fails may be done in part.
+            self.0.published = !matches!(published, Err(CodeMemoryError::TooManyMappings { .. }));
+            published?;
         }
         Ok(SealedBlock {
             allocation: self.0,
@@ -705,22 +826,46 @@ impl SealedBlock {
         unsafe { slice::from_raw_parts(self.allocation.write.as_ptr(), len) }
     }
 
-    /// The data word `offset` bytes from the start of the block; what is stored there the code sees.
+    /// The data word `offset` bytes from the start of the block.
     ///
     /// None where the word is not aligned to 8 bytes or not wholly in the data area, and in a forked child.
+    pub fn load_u64(&self, offset: usize) -> Option<u64> {
+        self.is_data_word(offset).then(|| {
+            let word = self.allocation.write.as_ptr();
+            // SAFETY: the word is in the data area of our block, mapped readable and initialised; blocks start at multiples
+            // of 64 at least, so it is aligned. It is accessed here and in `CodeArena::store` only, atomically.
+            unsafe { AtomicU64::from_ptr(word.add(offset).cast()) }.load(Ordering::SeqCst)
+        })
+    }
+
+    /// Stores a data word, which the code sees. Returns whether there is such a word: see [`load_u64`](Self::load_u64).
     ///
     /// Meant for words that seldom change, such as the links of exits: processors that watch for self-modifying code
-    /// slow down when data close to running code is written in a loop.
-    pub fn atomic_u64(&self, offset: usize) -> Option<&AtomicU64> {
-        let end = offset.checked_add(size_of::<u64>())?;
-        let in_data = offset >= self.data_start && end <= self.allocation.accessible(self.len());
-        if !in_data || !offset.is_multiple_of(align_of::<AtomicU64>()) {
-            return None;
+    /// slow down when data close to running code is written in a loop, and in protect mode it takes two system calls.
+    ///
+    /// # Errors
+    /// In protect mode, where the system does not let the word's page be made writable: it has no mapping left.
+    pub fn store_u64(&self, offset: usize, value: u64) -> Result<bool, CodeMemoryError> {
+        match self.load_u64(offset) {
+            None => Ok(false),
+            Some(found) if found == value => Ok(true),
+            Some(_) => {
+                let span = self.allocation.span;
+                let arena = &self.allocation.arena;
+                // SAFETY: it is a data word of our block, and data areas start at granules of their own.
+                unsafe { arena.store(span.segment, span.offset + offset, value) }
+                    .map_err(mapping_error("changing data", size_of::<u64>()))?;
+                Ok(true)
+            }
         }
-        // SAFETY: the word is in the data area of our block, mapped writable and initialised; blocks start at multiples of
-        // 64 at least, so it is aligned. References into the data area are made here only, all of them atomic and of this width and
-        // alignment, and they end before `self` is dropped and the memory filled.
-        Some(unsafe { AtomicU64::from_ptr(self.allocation.write.add(offset).as_ptr().cast()) })
+    }
+
+    fn is_data_word(&self, offset: usize) -> bool {
+        let accessible = self.allocation.accessible(self.len());
+        let ends_inside = offset
+            .checked_add(size_of::<u64>())
+            .is_some_and(|end| end <= accessible);
+        offset >= self.data_start && ends_inside && offset.is_multiple_of(align_of::<AtomicU64>())
     }
 }
 
@@ -744,7 +889,6 @@ mod tests {
     use std::os::unix::process::CommandExt;
     use std::process::Command;
     use std::ptr;
-    use std::sync::atomic::Ordering;
     use std::sync::mpsc;
     use std::thread;
 
@@ -1069,7 +1213,7 @@ mod tests {
         first.bytes_mut()[..6].copy_from_slice(&returning(1));
         let first = first.seal(6).unwrap();
         assert_eq!(permissions_at(address(0)), "r-xp");
-        assert_eq!(permissions_at(address(PAGE)), "rw-p", "its data");
+        assert_eq!(permissions_at(address(PAGE)), "r-xp", "its data");
         nothing_is_both();
 
         // A page that a block runs in stays as it is while others are written, sealed and dropped.
@@ -1085,6 +1229,86 @@ mod tests {
         drop(first);
         assert_eq!(permissions_at(address(0)), "rw-p");
         nothing_is_both();
+    }
+
+    #[test]
+    fn protected_blocks_side_by_side_are_one_mapping() {
+        let arena = arena(Mode::Protect, 1 << 20, 1 << 20);
+        let range = {
+            let segment = arena.segments()[0];
+            segment.address..segment.address + segment.len
+        };
+        let count = || {
+            let inside = |line: &MapsLine| range.contains(&line.range.start);
+            maps().into_iter().filter(inside).count()
+        };
+        let blocks: Vec<SealedBlock> = (0..64)
+            .map(|number| {
+                let mut block = arena.allocate(PAGE + 8).unwrap();
+                block.bytes_mut()[..6].copy_from_slice(&returning(number));
+                block.seal(6).unwrap()
+            })
+            .collect();
+        // What is sealed, and the rest.
+        assert_eq!(count(), 2);
+        for (number, block) in (0..).zip(&blocks) {
+            assert!(block.store_u64(PAGE, 5).unwrap());
+            assert_eq!(call(block), number);
+        }
+        assert_eq!(count(), 2);
+        drop(blocks);
+        assert_eq!(count(), 1);
+    }
+
+    /// Freed blocks between others take mappings. Where there are too many, they stay as they are until there are fewer.
+    #[test]
+    fn mappings_are_bounded() {
+        if !in_process_of_its_own("mappings_are_bounded") {
+            return;
+        }
+        let options = ArenaOptions {
+            mode: Mode::Protect,
+            segment_len: 64 * PAGE,
+            max_len: 64 * PAGE,
+            ..ArenaOptions::default()
+        };
+        let arena = CodeArena::with_mappings(options, 10).unwrap();
+        let mut blocks: Vec<Option<SealedBlock>> = (0..64)
+            .map(|number| Some(sealed(&arena, &returning(number))))
+            .collect();
+        for block in blocks.iter_mut().step_by(2) {
+            *block = None;
+        }
+        let stats = arena.stats();
+        assert_eq!(
+            (stats.blocks, stats.in_use, stats.retired),
+            (32, 32 * PAGE, 32 * PAGE)
+        );
+        let writable = || {
+            let segment = arena.segments()[0];
+            let writable = |page: &usize| permissions_at(segment.address + page * PAGE) == "rw-p";
+            (0..64).filter(writable).count()
+        };
+        assert_eq!(writable(), 5);
+        for (number, block) in (0..).zip(&blocks) {
+            assert!(block.as_ref().is_none_or(|block| call(block) == number));
+        }
+        // Those that cannot be used yet are when the others are gone.
+        blocks.clear();
+        let whole = arena.allocate(64 * PAGE).unwrap();
+        assert_eq!(writable(), 64);
+        drop(whole);
+        // To seal what lies between others takes mappings, too.
+        let other = CodeArena::with_mappings(options, 1).unwrap();
+        let error = other.allocate(1).unwrap().seal(1).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                CodeMemoryError::TooManyMappings { found: 0, limit: 1 }
+            ),
+            "{error}"
+        );
+        assert_eq!(other.stats().blocks, 0);
     }
 
     /// Memory that cannot be written any more is not used again, and the arena goes on without it.
@@ -1161,6 +1385,52 @@ mod tests {
         assert_eq!(arena.mode(), Mode::Protect);
         assert_eq!(CodeArena::probe().unwrap(), Mode::Protect);
         assert_eq!(call(&sealed(&arena, &returning(4))), 4);
+    }
+
+    /// The signal for files that are too large would end this process.
+    #[test]
+    fn where_files_may_not_be_as_large_pages_are_protected() {
+        if !in_process_of_its_own("where_files_may_not_be_as_large_pages_are_protected") {
+            return;
+        }
+        let limit = |bytes| {
+            let limit = Rlimit {
+                current: Some(bytes),
+                ..rustix::process::getrlimit(Resource::Fsize)
+            };
+            rustix::process::setrlimit(Resource::Fsize, limit).expect("a lower limit");
+        };
+        let segment = 64 * KIB as u64;
+        limit(segment);
+        let arena = opened(Mode::Auto).expect("a file of just that size");
+        assert_eq!(arena.mode(), Mode::Dual);
+        let full = sealed(&arena, &[INT3; 64 * KIB]);
+        for bytes in [segment - 1, 4096, 1, 0] {
+            limit(bytes);
+            let dual = opened(Mode::Dual).expect_err("no file");
+            let CodeMemoryError::MemoryFile { call, source, .. } = dual else {
+                panic!("{dual}");
+            };
+            assert_eq!(
+                (call, source.kind()),
+                ("ftruncate", ErrorKind::FileTooLarge)
+            );
+            let arena = opened(Mode::Auto).expect("pages that are protected");
+            assert_eq!(arena.mode(), Mode::Protect);
+            assert_eq!(call_of(&arena), 5);
+            assert_eq!(CodeArena::probe().expect("a mode"), Mode::Protect);
+        }
+        // An arena that was there before cannot grow.
+        let error = arena.allocate(1).expect_err("no further segment");
+        assert!(
+            matches!(error, CodeMemoryError::MemoryFile { .. }),
+            "{error}"
+        );
+        assert_eq!(full.code()[0], INT3);
+    }
+
+    fn call_of(arena: &Arc<CodeArena>) -> u32 {
+        call(&sealed(arena, &returning(5)))
     }
 
     /// Under `PR_SET_MDWE` (Linux 6.3), as under systemd's `MemoryDenyWriteExecute`, no page becomes executable that was
@@ -1266,29 +1536,35 @@ mod tests {
         let load = unsafe { std::mem::transmute::<*const u8, extern "C" fn() -> u64>(load) };
         assert_eq!(load(), 5);
         thread::scope(|scope| {
-            for _ in 0..4 {
-                let word = block.atomic_u64(data).unwrap();
+            for number in 1..=4 {
+                let block = &block;
                 scope.spawn(move || {
                     for _ in 0..1_000 {
-                        word.fetch_add(1, Ordering::Relaxed);
+                        let stored = number << 32 | number;
+                        assert!(block.store_u64(data, stored).unwrap());
+                        let found = block.load_u64(data).unwrap();
+                        assert_eq!(found >> 32, found & 0xffff_ffff);
+                        assert_eq!(load() >> 32, load() & 0xffff_ffff);
                     }
                 });
             }
         });
+        assert!(block.store_u64(data, 4_005).unwrap());
         assert_eq!(load(), 4_005);
 
         let allowed: Vec<usize> = (0..2 * data)
-            .filter(|&offset| block.atomic_u64(offset).is_some())
+            .filter(|&offset| block.load_u64(offset).is_some())
             .collect();
         assert_eq!(allowed, [data, data + 8, data + 16, data + 24]);
-        assert!(block.atomic_u64(usize::MAX).is_none());
+        assert!(block.load_u64(usize::MAX).is_none());
+        assert!(!block.store_u64(data + 4, 1).unwrap());
         assert!(
-            sealed(arena, &code).atomic_u64(data).is_none(),
+            sealed(arena, &code).load_u64(data).is_none(),
             "a block without data"
         );
         assert_eq!(arena.data_start(0), 0);
         let data_only = arena.allocate(8).unwrap().seal(0).unwrap();
-        assert!(data_only.atomic_u64(0).is_some());
+        assert!(data_only.store_u64(0, 7).unwrap() && data_only.load_u64(0) == Some(7));
     }
 
     #[test]

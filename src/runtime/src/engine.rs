@@ -12,6 +12,7 @@ use crate::reference;
 use crate::select::{Index, Selection, select};
 use crate::table::{StencilTable, UopEntry};
 use crate::trace::{CheckedTrace, FrameShape, Trace, TraceError};
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -35,12 +36,16 @@ pub enum EngineError {
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
     /// The trace is of another table.
-    #[error("the trace is of the table {found}, the engine's is {expected}")]
+    #[error(
+        "the trace is of the table {found}, the engine's is {expected}: the trace's has {difference}"
+    )]
     OtherTable {
         /// The trace's.
         found: String,
         /// The engine's.
         expected: String,
+        /// In what they differ.
+        difference: String,
     },
     /// The trace is wrong.
     #[error(transparent)]
@@ -92,8 +97,15 @@ impl Engine {
     /// A symbol has no address, or there is no code memory to be had.
     ///
     /// # Safety
-    /// The addresses are those of C functions with the signatures that the table's templates declare, or of data that
-    /// they expect, and stay valid as long as anything of this engine runs.
+    /// - The addresses are those of C functions with the signatures that the table's templates declare, or of data that
+    ///   they expect, and stay valid as long as anything of this engine runs.
+    /// - The table's code may be run. Loading a table proves that the file is well formed, and says nothing of what its
+    ///   code does. Either whoever made the table is trusted, or every stencil of it has passed mimeo's checker
+    ///   (`mimeo verify`, `mimeo_compiler::verify::check_table`). That proves how a stencil works together with the others:
+    ///   that control leaves it through its holes only, and with the stack and the registers as the convention wants them,
+    ///   that calls find the stack aligned, and that each hole is a field of an instruction. It does not prove that the
+    ///   code does what the uop's name, stack effect and flags say, nor what it reads and writes through the addresses that
+    ///   it is given: for that the table's maker is trusted, even if the checker has passed it.
     pub unsafe fn new(
         table: Arc<StencilTable>,
         resolve: impl Fn(&str) -> Option<usize>,
@@ -181,12 +193,7 @@ impl Engine {
         shape: FrameShape,
         selection: Selection,
     ) -> Result<Prepared, CompileError> {
-        if !std::ptr::eq(trace.table(), &*self.table) {
-            return Err(CompileError::OtherTable {
-                found: trace.table().set().to_owned(),
-                expected: self.table.set().to_owned(),
-            });
-        }
+        let trace = trace_of(&self.table, trace)?;
         let checked = trace.check(shape)?;
         self.check_size(&checked)?;
         let uops = checked.uops.len();
@@ -364,6 +371,24 @@ impl Engine {
         // The reference checks every value by itself, and names the hole of one that does not fit.
         Ok(reference::write(&self.table, prepared, around, block)?)
     }
+}
+
+/// A trace as one of this table, from whose records it is checked then, whichever load of the table it was made with.
+pub(crate) fn trace_of<'a>(
+    table: &'a StencilTable,
+    trace: &'a Trace<'_>,
+) -> Result<Cow<'a, Trace<'a>>, CompileError> {
+    if std::ptr::eq(trace.table(), table) {
+        return Ok(Cow::Borrowed(trace));
+    }
+    if trace.table().is_same(table) {
+        return Ok(Cow::Owned(trace.in_table(table)));
+    }
+    Err(CompileError::OtherTable {
+        found: trace.table().set().to_owned(),
+        expected: table.set().to_owned(),
+        difference: trace.table().difference(table),
+    })
 }
 
 fn resolve_all(

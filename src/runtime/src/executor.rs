@@ -18,7 +18,7 @@
 //! there. A run inside another counts by itself: so an executor may be dropped by a function that it has called.
 #![allow(unsafe_code)]
 
-use crate::code_memory::SealedBlock;
+use crate::code_memory::{CodeMemoryError, SealedBlock};
 use crate::prepared::TraceFacts;
 use crate::trace::FrameShape;
 use std::arch::naked_asm;
@@ -290,6 +290,9 @@ pub enum LinkError {
     /// An executor was invalidated.
     #[error("executor {0} was invalidated")]
     Invalid(ExecutorId),
+    /// In protect mode, the system does not let the executor's data be changed.
+    #[error("executor {0} cannot be changed: the system has no mapping left for this process")]
+    Unwritable(ExecutorId),
     /// The frames differ.
     #[error(
         "exit {exit} of executor {from} leaves {found:?} values on the stack of a frame with {locals} locals and room \
@@ -328,19 +331,29 @@ pub(crate) struct Code {
 }
 
 impl Code {
-    fn word(&self, offset: usize) -> Option<&AtomicU64> {
-        self.block.atomic_u64(offset)
+    fn valid_offset(&self) -> usize {
+        self.header_offset as usize + offset_of!(ExecutorHeader, valid)
     }
 
-    fn valid(&self) -> Option<&AtomicU64> {
-        self.word(self.header_offset as usize + offset_of!(ExecutorHeader, valid))
+    fn is_valid(&self) -> bool {
+        self.block
+            .load_u64(self.valid_offset())
+            .is_some_and(|valid| valid != 0)
     }
 
-    fn set_exit(&self, exit: u32, entry: u64) {
+    fn set_exit(&self, exit: u32, entry: u64) -> Result<(), CodeMemoryError> {
         let record = self.exits_offset as usize + exit as usize * size_of::<ExitRecord>();
-        if let Some(word) = self.word(record + offset_of!(ExitRecord, entry)) {
-            word.store(entry, Ordering::SeqCst);
-        }
+        let offset = record + offset_of!(ExitRecord, entry);
+        self.block.store_u64(offset, entry).map(drop)
+    }
+}
+
+/// What must not fail, because somebody relies on that nothing enters an executor any more: better no process than one that
+/// runs code which is gone.
+fn must(stored: Result<(), CodeMemoryError>) {
+    if let Err(error) = stored {
+        eprintln!("mimeo: an executor cannot be unlinked or invalidated: {error}");
+        std::process::abort();
     }
 }
 
@@ -388,13 +401,11 @@ impl Linked for Code {
     }
 
     fn unlink(&self, exit: u32) {
-        self.set_exit(exit, leave_address());
+        must(self.set_exit(exit, leave_address()));
     }
 
     fn set_invalid(&self) {
-        if let Some(valid) = self.valid() {
-            valid.store(0, Ordering::SeqCst);
-        }
+        must(self.block.store_u64(self.valid_offset(), 0).map(drop));
     }
 
     fn count(&self, exit: u32) -> u64 {
@@ -732,7 +743,9 @@ impl Executor {
     ///   [`entry_depth`](FrameShape::entry_depth) values and has room for [`stack`](FrameShape::stack) in all.
     /// - `thread` points to a thread state as the templates assume, which starts with [`ThreadState`].
     /// - The process has not forked since the executor was made: code memory is left out of children.
-    /// - Everything that the uops do with the values there, and with their operands, is sound.
+    /// - Everything that the uops do with the values there, and with their operands, is sound: the table's code does what
+    ///   its templates say, which neither loading nor verifying the table proves. See
+    ///   [`Engine::new`](crate::engine::Engine::new).
     pub unsafe fn run(
         &self,
         frame: *mut u8,
@@ -780,8 +793,11 @@ impl Executor {
             return Err(LinkError::Invalid(invalid.id()));
         }
         links.link(self.code.clone(), exit, to.code.clone());
-        self.code.set_exit(exit, to.address() as u64);
-        Ok(())
+        let stored = self.code.set_exit(exit, to.address() as u64);
+        stored.map_err(|_| {
+            links.unlink(self.id(), exit);
+            LinkError::Unwritable(self.id())
+        })
     }
 
     /// Makes an exit leave again.
@@ -797,7 +813,9 @@ impl Executor {
     /// Declares that the executor's assumptions no longer hold: it is unlinked from everywhere, cannot be linked, and what
     /// runs in it leaves at the next uop that checks validity, or by the next exit.
     ///
-    /// Any thread may do so at any time, also a function that the trace itself has called.
+    /// Any thread may do so at any time, also a function that the trace itself has called. In protect mode that takes a
+    /// mapping for a moment: the process is ended where it has none left, as it is where an executor that is linked to is
+    /// dropped then.
     pub fn invalidate(&self) {
         self.shared.invalidate(&*self.code);
     }
@@ -809,9 +827,7 @@ impl Executor {
 
     /// Whether [`invalidate`](Self::invalidate) was never called.
     pub fn is_valid(&self) -> bool {
-        self.code
-            .valid()
-            .is_some_and(|valid| valid.load(Ordering::SeqCst) != 0)
+        self.code.is_valid()
     }
 }
 

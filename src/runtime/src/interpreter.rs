@@ -32,7 +32,7 @@ pub use image::{
 };
 
 use crate::code_memory::{CodeArena, CodeMemoryError, SealedBlock};
-use crate::engine::{CompileError, next_id};
+use crate::engine::{CompileError, next_id, trace_of};
 use crate::executor::{
     End, ExecutorHeader, ExecutorId, ExitCounts, ExitInfo, ExitRecord, Invalidator, LinkError,
     Linked, Shared, SideExit, ThreadState, enter, leave_address,
@@ -195,7 +195,7 @@ impl Interpreter {
     /// The image is not that of the table, a symbol has no address, or the code is not aligned.
     ///
     /// # Safety
-    /// - The image is one that mimeo's compiler has made, and its bytes are mapped executable as long as the program
+    /// - The image is one that mimeo's compiler has made, of templates that are trusted, and its bytes are mapped executable as long as the program
     ///   runs: they are a `static` in a section of the program's text.
     /// - The addresses are those of C functions with the signatures that the table's templates declare, or of data that
     ///   they expect, and stay valid as long as anything of this interpreter runs.
@@ -214,7 +214,7 @@ impl Interpreter {
     /// The image is not that of the table, a symbol has no address, or code memory is exhausted.
     ///
     /// # Safety
-    /// The image is one that mimeo's compiler has made; the addresses are as for [`from_text`](Self::from_text).
+    /// The image is one that mimeo's compiler has made, of templates that are trusted; the addresses are as for [`from_text`](Self::from_text).
     pub unsafe fn in_arena(
         table: Arc<StencilTable>,
         image: &InterpreterImage<'_>,
@@ -296,12 +296,7 @@ impl Interpreter {
         trace: &Trace<'_>,
         shape: FrameShape,
     ) -> Result<InterpretedTrace, CompileError> {
-        if !std::ptr::eq(trace.table(), &*self.table) {
-            return Err(CompileError::OtherTable {
-                found: trace.table().set().to_owned(),
-                expected: self.table.set().to_owned(),
-            });
-        }
+        let trace = trace_of(&self.table, trace)?;
         let checked = trace.check(shape)?;
         let id = next_id();
         let operand1 = UopFlags::OPERAND1;
@@ -331,7 +326,7 @@ impl Interpreter {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -88,6 +88,7 @@
 
 mod check;
 mod contents;
+mod identity;
 mod output;
 mod records;
 
@@ -101,12 +102,13 @@ use crate::hole::Hole;
 use crate::stencil::{StackEffect, Stencil, StencilGroup, UopFlags, UopInfo};
 use records::{
     Header, PartRecord, SectionRecord, TextRecord, UopRecord, VariantRecord, check_envelope,
-    section_range,
+    check_start, section_range,
 };
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zerocopy::byteorder::little_endian::U16;
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
@@ -215,25 +217,34 @@ fn invalid(place: impl Into<String>, problem: impl Into<String>) -> TableError {
     }
 }
 
-/// A uop of one table: an index in the order of the names.
+/// A uop of one table: an index in the order of the names. Of no use in another table, unless that has the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UopId(u32);
+pub struct UopId {
+    index: u32,
+    /// The table's checksum.
+    table: u32,
+}
 
 impl UopId {
     /// The position among the table's uops.
     pub fn index(self) -> usize {
-        self.0 as usize
+        self.index as usize
     }
 }
 
-/// A variant of one table: an index in the order of the uops' names.
+/// A variant of one table: an index in the order of the uops' names. Of no use in another table, unless that has the same
+/// bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VariantId(u32);
+pub struct VariantId {
+    index: u32,
+    /// The table's checksum.
+    table: u32,
+}
 
 impl VariantId {
     /// The position among the table's variants.
     pub fn index(self) -> usize {
-        self.0 as usize
+        self.index as usize
     }
 }
 
@@ -425,6 +436,8 @@ pub struct StencilTable {
     header: Header,
     entries: Vec<UopEntry>,
     variants: Variants,
+    /// Keeps the table's name known to errors about its uops.
+    _name: Option<Arc<str>>,
 }
 
 impl fmt::Debug for StencilTable {
@@ -440,12 +453,10 @@ impl fmt::Debug for StencilTable {
 }
 
 impl StencilTable {
-    /// Maps a file and checks it.
-    ///
-    /// The file must not be changed while it is mapped. mimeo itself never does: it replaces files as a whole.
+    /// Reads a file and checks it. What happens to the file afterwards does not matter.
     ///
     /// # Errors
-    /// The file cannot be mapped, or is not a table that this library can use.
+    /// The file cannot be read, or is not a table that this library can use.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, TableError> {
         let path = path.as_ref();
         let io = |source| TableError::Io {
@@ -453,15 +464,58 @@ impl StencilTable {
             path: path.to_owned(),
             source,
         };
-        let file = File::open(path).map_err(io)?;
-        let length = file.metadata().map_err(io)?.len();
-        if length == 0 {
-            return Err(TableError::Length {
-                expected: size_of::<Header>() as u64,
-                found: 0,
+        let mut file = File::open(path).map_err(io)?;
+        let mut bytes = Vec::new();
+        let mut read = |bytes: &mut Vec<u8>, len: u64| {
+            let len = len.saturating_sub(bytes.len() as u64);
+            file.by_ref().take(len).read_to_end(bytes).map_err(io)
+        };
+        // What is no table is not read to its end, which it may not have; nor is what goes on behind a table.
+        read(&mut bytes, size_of::<Header>() as u64)?;
+        if bytes.is_empty() {
+            return Err(empty());
+        }
+        let expected = check_start(&bytes)?.file_length.get();
+        read(&mut bytes, expected.min(MAX_LENGTH).saturating_add(1))?;
+        let read = bytes.len() as u64;
+        if read > expected || read > MAX_LENGTH {
+            let found = file.metadata().map_err(io)?.len().max(read);
+            return Err(match expected > MAX_LENGTH {
+                true => TableError::TooLarge {
+                    what: "bytes",
+                    found,
+                    limit: MAX_LENGTH,
+                },
+                false => TableError::Length { expected, found },
             });
         }
-        Self::check(Bytes::Mapped(map(&file).map_err(io)?))
+        Self::check(Bytes::Owned(bytes))
+    }
+
+    /// Maps a file and checks it: of a large table, only what is used takes memory, and processes share it.
+    ///
+    /// # Errors
+    /// The file cannot be mapped, or is not a table that this library can use.
+    ///
+    /// # Safety
+    /// As long as the table lives, nobody makes the file shorter, which would end this process at the next access (SIGBUS),
+    /// and nobody changes its bytes: what was checked when it was mapped is relied on. To replace the file by another of the
+    /// same name, as [`write_file`] does, is no change of it.
+    #[allow(unsafe_code)]
+    pub unsafe fn map(path: impl AsRef<Path>) -> Result<Self, TableError> {
+        let path = path.as_ref();
+        let io = |source| TableError::Io {
+            action: "map",
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(io)?;
+        if file.metadata().map_err(io)?.len() == 0 {
+            return Err(empty());
+        }
+        // SAFETY: the bytes must not change while they are borrowed, and must stay there, as the caller promises.
+        let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
+        Self::check(Bytes::Mapped(bytes))
     }
 
     /// Uses bytes that are part of the program.
@@ -487,6 +541,7 @@ impl StencilTable {
             header,
             entries: Vec::new(),
             variants: Variants::default(),
+            _name: None,
         };
         table.check_sections()?;
         table.check_strings()?;
@@ -494,6 +549,7 @@ impl StencilTable {
         table.check_symbols()?;
         table.entries = table.read_uops()?;
         table.variants = table.read_variants()?;
+        table._name = Some(identity::register(table.checksum(), table.set()));
         Ok(table)
     }
 
@@ -572,7 +628,8 @@ impl StencilTable {
 
     /// Every uop, in the order of the names.
     pub fn uops(&self) -> impl ExactSizeIterator<Item = UopId> + use<> {
-        (0..self.header.uops.count.get()).map(UopId)
+        let table = self.checksum();
+        (0..self.header.uops.count.get()).map(move |index| UopId { index, table })
     }
 
     /// The uop with this name.
@@ -581,22 +638,37 @@ impl StencilTable {
             .uop_records()
             .binary_search_by(|record| self.text(record.name).cmp(name))
             .ok()?;
-        Some(UopId(index as u32))
+        Some(self.uop_id(index as u32))
+    }
+
+    fn uop_id(&self, index: u32) -> UopId {
+        UopId {
+            index,
+            table: self.checksum(),
+        }
+    }
+
+    /// Whether an id is that of one of this table's uops.
+    #[inline]
+    pub(crate) fn has(&self, id: UopId) -> bool {
+        id.table == self.checksum() && id.index() < self.entries.len()
     }
 
     /// What is known of a uop.
     ///
     /// # Panics
-    /// The id is another table's and out of range here.
+    /// The id is another table's.
     pub fn uop(&self, id: UopId) -> UopInfo<'_> {
+        self.assert_own("uop", id.table);
         self.uop_info(&self.uop_records()[id.index()])
     }
 
     /// A uop's stencils.
     ///
     /// # Panics
-    /// The id is another table's and out of range here.
+    /// The id is another table's.
     pub fn group(&self, id: UopId) -> StencilGroup<'_> {
+        self.assert_own("uop", id.table);
         let entry = self.entry(id);
         StencilGroup {
             hot: self.stencil(&entry.hot),
@@ -612,14 +684,16 @@ impl StencilTable {
 
     /// Every variant, in the order of the uops' names, one behind the other.
     pub fn variants(&self) -> impl ExactSizeIterator<Item = VariantId> + use<> {
-        (0..self.variants.entries.len() as u32).map(VariantId)
+        let table = self.checksum();
+        (0..self.variants.entries.len() as u32).map(move |index| VariantId { index, table })
     }
 
     /// A variant.
     ///
     /// # Panics
-    /// The id is another table's and out of range here.
+    /// The id is another table's.
     pub fn variant(&self, id: VariantId) -> Variant<'_> {
+        self.assert_own("variant", id.table);
         let Variants {
             uops,
             limits,
@@ -739,10 +813,10 @@ impl StencilTable {
     }
 }
 
-/// Maps a file for reading.
-#[allow(unsafe_code)]
-fn map(file: &File) -> io::Result<memmap2::Mmap> {
-    // SAFETY: the mapping's bytes must not change while they are borrowed. `StencilTable::open` asks its caller to keep
-    // the file unchanged, and every writer of tables in this project replaces the file instead of writing into it.
-    unsafe { memmap2::Mmap::map(file) }
+/// The error of a file without a byte.
+fn empty() -> TableError {
+    TableError::Length {
+        expected: size_of::<Header>() as u64,
+        found: 0,
+    }
 }

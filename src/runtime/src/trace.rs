@@ -153,14 +153,18 @@ pub enum TraceError {
         limit: usize,
     },
     /// The uop belongs to another table.
-    #[error("uop {index}: there is no uop number {id}, the table has {count}")]
+    #[error(
+        "uop {index}: it is number {id} of the table {found}, the trace is of the table {expected}"
+    )]
     ForeignUop {
         /// Where.
         index: usize,
-        /// The uop's number.
+        /// The uop's number in its table.
         id: usize,
-        /// How many uops there are.
-        count: usize,
+        /// The uop's table: its uop set, and its checksum where that does not tell it from the trace's.
+        found: String,
+        /// The trace's table.
+        expected: String,
     },
     /// An argument is larger than the code was compiled for.
     #[error("uop {index} {name}: {what} {found} is too large, the limit is {limit}")]
@@ -338,6 +342,17 @@ impl<'t> Trace<'t> {
         }
     }
 
+    /// This trace as one of `table`, which has the same bytes as its own.
+    pub(crate) fn in_table<'s>(&self, table: &'s StencilTable) -> Trace<'s> {
+        Trace {
+            id: self.id,
+            table,
+            uops: self.uops.clone(),
+            labels: self.labels.clone(),
+            enters_frames: self.enters_frames,
+        }
+    }
+
     /// The table whose uops these are.
     pub fn table(&self) -> &'t StencilTable {
         self.table
@@ -454,7 +469,7 @@ impl<'t> Trace<'t> {
     #[inline]
     fn plain_places(&self, index: usize, shape: FrameShape) -> Option<Places> {
         let uop = &self.uops[index];
-        if uop.id.index() >= self.table.uop_count() {
+        if !self.table.has(uop.id) {
             return None;
         }
         let entry = self.table.entry(uop.id);
@@ -479,11 +494,13 @@ impl<'t> Trace<'t> {
 
     fn check_uop(&self, index: usize, shape: FrameShape) -> Result<Places, TraceError> {
         let uop = &self.uops[index];
-        if uop.id.index() >= self.table.uop_count() {
+        if !self.table.has(uop.id) {
+            let [found, expected] = self.table.names_of(uop.id);
             return Err(TraceError::ForeignUop {
                 index,
                 id: uop.id.index(),
-                count: self.table.uop_count(),
+                found,
+                expected,
             });
         }
         let entry = self.table.entry(uop.id);

@@ -5,6 +5,7 @@
 use super::format::{Document, ExpectedValue, SequenceIterator, Value, ValueIndex};
 use super::load::Objects;
 use super::read::excerpt;
+use super::surrogates;
 use crate::code::name_text;
 use crate::frame::OwnedFrame;
 use crate::instance::Instance;
@@ -467,7 +468,7 @@ fn is_same_itself(value: &Value, object: &Ref) -> bool {
         (Value::Int(expected), View::Int(found)) => IntView::of(expected).compare(found).is_eq(),
         (Value::Float(expected), View::Float(found)) => is_same_float(*expected, found),
         (Value::Str(expected), View::Str(found)) => {
-            expected.chars().map(u32::from).eq(found.code_points())
+            surrogates::code_points(expected).eq(found.code_points())
         }
         (Value::List(expected), View::List(found)) => expected.len() == found.len(),
         (Value::Tuple(expected), View::Tuple(found)) => expected.len() == found.items().len(),
@@ -561,7 +562,10 @@ fn describe_value(value: &Value) -> String {
         Value::Bool(value) => describe_bool(*value).to_owned(),
         Value::Int(value) => format!("int {}", int_text(value)),
         Value::Float(value) => describe_float(*value),
-        Value::Str(text) => format!("str {}", excerpt(text)),
+        Value::Str(text) => {
+            let text = surrogates::shown(surrogates::code_points(text));
+            format!("str {}", excerpt(&text))
+        }
         Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => {
             format!("{kind} of {}", items.len())
         }
@@ -589,10 +593,7 @@ fn describe_object(object: &Ref) -> String {
         View::Int(value) => format!("int {}", int_text(&value.to_big())),
         View::Float(value) => describe_float(value),
         View::Str(text) => {
-            let text: String = text
-                .code_points()
-                .map(|point| char::from_u32(point).unwrap_or('\u{fffd}'))
-                .collect();
+            let text = surrogates::shown(text.code_points());
             format!("str {}", excerpt(&text))
         }
         View::List(list) => format!("{kind} of {}", list.len()),

@@ -1,7 +1,7 @@
 //! The document: a typed model of trace format 1, the JSON files that hold what CPython's optimizer recorded. A
 //! [`Document`] that exists is consistent: every index is in range and every target leads where the format says.
 
-use super::{read, validate, write};
+use super::{read, surrogates, validate, write};
 use crate::code;
 use num_bigint::BigInt;
 use serde_json::Value as Json;
@@ -267,7 +267,8 @@ pub enum Value {
     Int(BigInt),
     /// A float.
     Float(f64),
-    /// A str.
+    /// A str. A [`String`] holds no lone surrogates: U+10FFFF and the character 0x100000 above stand for one, and U+10FFFF
+    /// twice for itself.
     Str(String),
     /// A bytes object.
     Bytes(Vec<u8>),
@@ -570,7 +571,7 @@ impl Document {
     ///
     /// The first thing that is not as the format says: where it is, what was found and what was expected.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
-        Self::from_json(&serde_json::from_str(text)?)
+        Self::from_json(&serde_json::from_str(&surrogates::read(text))?)
     }
 
     /// Reads a document in the JSON form and checks it completely.
@@ -580,7 +581,13 @@ impl Document {
         Ok(document)
     }
 
-    /// The document in the JSON form: what [`parse`](Self::parse) makes the same document of.
+    /// The text of the JSON form, with lone surrogates as Python writes them: what [`parse`](Self::parse) makes the same
+    /// document of.
+    pub fn to_json_text(&self) -> String {
+        surrogates::write(&self.to_json().to_string())
+    }
+
+    /// The document in the JSON form, with strings as they are in [`Value::Str`].
     pub fn to_json(&self) -> Json {
         write::document(self)
     }

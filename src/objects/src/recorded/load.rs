@@ -4,6 +4,7 @@ use super::format::{
     AttributeLayout, Document, FunctionParts, Operand, SequenceIterator, UserType, Value,
     ValueIndex,
 };
+use super::surrogates;
 use crate::attribute;
 use crate::builtin::BuiltinId;
 use crate::bytes::Bytes;
@@ -13,6 +14,7 @@ use crate::dict::Dict;
 use crate::error::PyError;
 use crate::frame::{FrameTooLarge, OwnedFrame, StackOverflow};
 use crate::object::{Ref, View};
+use crate::str;
 use crate::types::TypeId;
 use crate::{methods, modules};
 use std::collections::HashSet;
@@ -275,7 +277,7 @@ impl<'d> Objects<'d> {
             Value::Bool(value) => Some(Ref::bool(*value)),
             Value::Int(value) => Some(Ref::big(value.clone())),
             Value::Float(value) => Some(Ref::float(*value)),
-            Value::Str(text) => Some(Ref::str(text)),
+            Value::Str(text) => Some(str::from_code_points(surrogates::code_points(text))),
             Value::List(_) => Some(Ref::list(Vec::new())),
             Value::Dict(_) => Some(Ref::dict()),
             Value::Set(_) => Some(Ref::set()),

@@ -3,7 +3,7 @@
 //!
 //! | Files | What they hold |
 //! |---|---|
-//! | `format`, `read`, `validate`, `write`, `hex_float` | from text to a [`Document`], which is consistent, and back |
+//! | `format`, `read`, `validate`, `write`, `hex_float`, `surrogates` | from text to a [`Document`], which is consistent, and back |
 //! | [`text`] | the same in the form that people write |
 //! | [`uops`] | what CPython's metadata says of each uop |
 //! | [`flow`], [`places`] | what can be proven of the uops, so that machine code need not check it |
@@ -28,6 +28,7 @@ mod program;
 mod read;
 #[cfg(test)]
 mod robustness;
+mod surrogates;
 pub mod text;
 mod tier;
 pub mod uops;

@@ -636,6 +636,26 @@ mod tests {
         uops.iter().position(|uop| uop.op == op).unwrap()
     }
 
+    /// It is the code of what is behind it, be that a way out or not.
+    #[test]
+    fn a_frame_may_be_entered_without_saying_of_which_function() {
+        let document = document("spectral_a");
+        let push = first(&document, "_PUSH_FRAME");
+        let path = format!("/executors/0/uops/{push}");
+        let entered = [(path.as_str(), Some(uop("_PUSH_FRAME", 0)))];
+        let document = Document::parse(&edited("spectral_a", &entered)).unwrap();
+        assert_eq!(check(&document), Ok(()));
+        let made = uops::entered_code(&document.executors[0], &document, push - 1);
+        assert_eq!(made, Some(document.executors[0].uops[push + 1].code));
+        // The rest of the trace has the frame's code.
+        let other = format!("/executors/0/uops/{}/code", push + 1);
+        let wrong = message(
+            "spectral_a",
+            &[(&path, uop("_PUSH_FRAME", 0)), (&other, json!(0))],
+        );
+        assert!(wrong.contains("belongs to code"), "{wrong}");
+    }
+
     #[test]
     fn nothing_but_a_call_takes_its_frame() {
         let document = document("spectral_a");

@@ -157,12 +157,20 @@ pub fn leaves_made_frame(op: &str) -> bool {
 }
 
 /// The code of the frame that the uop at `made` makes: that of the function which the `_PUSH_FRAME` behind it enters.
+///
+/// Where CPython's optimizer does not go into the function, because it calls itself or is not known, `_PUSH_FRAME` has no
+/// operand, and the trace is left right behind it: in the frame that was entered, so that the way out says of which code
+/// that is.
 pub fn entered_code(executor: &Executor, document: &Document, made: usize) -> Option<usize> {
-    let behind = executor.uops.get(made + 1..)?.iter();
+    let behind = executor.uops.get(made + 1..)?;
     let push = behind
+        .iter()
         .take_while(|uop| leaves_made_frame(&uop.op))
-        .find(|uop| uop.op == "_PUSH_FRAME")?;
-    match push.operand.as_ref()? {
+        .position(|uop| uop.op == "_PUSH_FRAME")?;
+    let Some(operand) = &behind[push].operand else {
+        return behind.get(push + 1).map(|uop| uop.code);
+    };
+    match operand {
         Operand::Code(code) => Some(*code),
         Operand::Function(value) => match document.values.get(*value)? {
             Value::Function { code, .. } => Some(*code),

@@ -5,10 +5,13 @@
 //! - *Protect*: one private mapping, whose pages are writable until they are sealed and executable until they are freed,
 //!   never both. For systems without memory files, or where these may not be executed (a policy on shared memory). A
 //!   page has one protection for all that is in it, so that neither two blocks nor code and data share one, and a block
-//!   costs a system call when it is sealed and another when it is freed.
+//!   costs a system call when it is sealed and another when it is freed. Data is sealed as code is, so that blocks side by
+//!   side are one mapping; the page of a word that changes is made writable for that moment.
 #![allow(unsafe_code)]
 
 use super::mapping::{DualMapping, Mapping, mapping_error, refusal, reserve};
+use super::pages::Pages;
+use super::pool::Span;
 use super::{CodeMemoryError, GRANULE, Mode, PAGE, Placement};
 use rustix::mm::{Advice, MprotectFlags};
 use std::io;
@@ -26,7 +29,7 @@ pub(super) enum Backend {
 /// Memory for code.
 pub(super) enum Segment {
     Dual(DualMapping),
-    Protect(Mapping),
+    Protect(Mapping, Pages),
 }
 
 impl Backend {
@@ -64,7 +67,8 @@ impl Backend {
     ) -> Result<Segment, CodeMemoryError> {
         match self {
             Self::Dual => DualMapping::new(len, placement).map(Segment::Dual),
-            Self::Protect => protected(len, placement).map(Segment::Protect),
+            Self::Protect => protected(len, placement)
+                .map(|mapping| Segment::Protect(mapping, Pages::new(len / PAGE))),
         }
     }
 
@@ -121,7 +125,18 @@ impl Segment {
     pub(super) fn executable_range(&self) -> Range<usize> {
         match self {
             Self::Dual(mapping) => mapping.executable_range(),
-            Self::Protect(mapping) => mapping.range(),
+            Self::Protect(mapping, _) => mapping.range(),
+        }
+    }
+
+    /// Notes that a span of it is about to be published, or withdrawn: see [`Pages::change`].
+    pub(super) fn note(&mut self, span: Span, published: bool, most: usize) -> Result<(), usize> {
+        match self {
+            Self::Dual(_) => Ok(()),
+            Self::Protect(_, pages) => {
+                let range = span.offset / PAGE..(span.offset + span.len) / PAGE;
+                pages.change(range, published, most)
+            }
         }
     }
 
@@ -129,7 +144,7 @@ impl Segment {
     pub(super) fn place(&self, offset: usize) -> (NonNull<u8>, usize) {
         match self {
             Self::Dual(mapping) => mapping.place(offset),
-            Self::Protect(mapping) => (mapping.byte(offset), mapping.range().start + offset),
+            Self::Protect(mapping, _) => (mapping.byte(offset), mapping.range().start + offset),
         }
     }
 }

@@ -5,6 +5,7 @@ use super::{CodeMemoryError, MARGIN, PAGE, Placement, REACH};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
+use rustix::process::Resource;
 use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
@@ -80,6 +81,11 @@ fn memory_file(len: usize) -> Result<OwnedFd, CodeMemoryError> {
         }
     };
     let file = file.map_err(error("memfd_create"))?;
+    // Where a file may not be as large (`ulimit -f`), the call would not only fail: SIGXFSZ ends the process.
+    let limit = rustix::process::getrlimit(Resource::Fsize).current;
+    if limit.is_some_and(|limit| (len as u64) > limit) {
+        return Err(error("ftruncate")(Errno::FBIG));
+    }
     rustix::fs::ftruncate(&file, len as u64).map_err(error("ftruncate"))?;
     Ok(file)
 }

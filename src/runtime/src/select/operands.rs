@@ -93,7 +93,9 @@ struct Wanted {
 impl<A: Assemble> Selector<'_, A> {
     /// Loads pinned locals. Returns the label of the way out, if there is a way out.
     fn prologue(&mut self) -> Option<LabelId> {
-        let is_exit = |at: usize| self.sites.entry(at).flags.contains(UopFlags::EXIT_RECORD);
+        let is_exit = |at: usize| {
+            self.sites.is_reached(at) && self.sites.entry(at).flags.contains(UopFlags::EXIT_RECORD)
+        };
         let leave = (0..self.sites.len()).any(is_exit).then(|| {
             let label = self.sites.assembler.label();
             self.sites.assembler.set_leave(label);

@@ -22,6 +22,11 @@ pub(super) fn select<A: Assemble>(sites: Sites<'_, A>, index: &Index, selection:
     };
     let mut at = 0;
     while at < selector.sites.len() {
+        // Behind a terminal uop: nothing is in registers here, and nothing is to be placed.
+        if !selector.sites.is_reached(at) {
+            at += 1;
+            continue;
+        }
         if selector.sites.is_label(at) {
             selector.spill_to(0);
             selector.sites.bind(at);
@@ -52,7 +57,9 @@ struct Choice {
 impl<A: Assemble> Selector<'_, A> {
     /// Exits of sets with operand forms leave the trace through code of their own, also where no local is in a register.
     fn way_out(&mut self) {
-        let is_exit = |at: usize| self.sites.entry(at).flags.contains(UopFlags::EXIT_RECORD);
+        let is_exit = |at: usize| {
+            self.sites.is_reached(at) && self.sites.entry(at).flags.contains(UopFlags::EXIT_RECORD)
+        };
         let Some(plumbing) = self.index.operands() else {
             return;
         };

@@ -7,7 +7,7 @@ use super::records::{
 };
 use super::{
     CALLING_CONVENTION, MAX_ALIGN, MAX_LINK_ADDEND, StencilTable, TRIPLE, TableError, UopEntry,
-    UopId, VALUE_REGISTERS, Variants, invalid, sequence_name,
+    VALUE_REGISTERS, Variants, invalid, sequence_name,
 };
 use crate::form::{Form, Input, MAX_FUSED, RegisterHole};
 use crate::hole::{Hole, HoleValue};
@@ -231,7 +231,7 @@ impl StencilTable {
             read_register_holes(holes, &form, parts, &mut variants.register_holes)
                 .map_err(|problem| invalid(name(), problem))?;
             for element in elements {
-                variants.uops.push(UopId(element.uop.get()));
+                variants.uops.push(self.uop_id(element.uop.get()));
                 let limits = element.limits.read();
                 let limits = limits.map_err(|problem| invalid(name(), problem))?;
                 variants.limits.push(limits);

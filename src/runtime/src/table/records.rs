@@ -374,6 +374,20 @@ pub(super) fn section_range<T>(section: SectionRecord) -> Option<Range<usize>> {
 
 /// Magic, version, length and checksum: what must hold before anything else is looked at.
 pub(super) fn check_envelope(bytes: &[u8]) -> Result<Header, TableError> {
+    let header = check_start(bytes)?;
+    let (expected, found) = (header.file_length.get(), bytes.len() as u64);
+    if expected != found {
+        return Err(TableError::Length { expected, found });
+    }
+    let (expected, found) = (header.checksum.get(), checksum(bytes));
+    if expected != found {
+        return Err(TableError::Checksum { expected, found });
+    }
+    Ok(header)
+}
+
+/// Magic and version, and that there is a whole header.
+pub(super) fn check_start(bytes: &[u8]) -> Result<Header, TableError> {
     let start = &bytes[..bytes.len().min(MAGIC.len())];
     if start != &MAGIC[..start.len()] || start.is_empty() {
         return Err(TableError::Magic {
@@ -394,23 +408,13 @@ pub(super) fn check_envelope(bytes: &[u8]) -> Result<Header, TableError> {
             });
         }
     }
-    let Ok((header, _)) = Header::read_from_prefix(bytes) else {
-        return Err(TableError::Length {
+    match Header::read_from_prefix(bytes) {
+        Ok((header, _)) => Ok(header),
+        Err(_) => Err(TableError::Length {
             expected: size_of::<Header>() as u64,
             found,
-        });
-    };
-    if header.file_length.get() != found {
-        return Err(TableError::Length {
-            expected: header.file_length.get(),
-            found,
-        });
+        }),
     }
-    let (expected, found) = (header.checksum.get(), checksum(bytes));
-    if expected != found {
-        return Err(TableError::Checksum { expected, found });
-    }
-    Ok(header)
 }
 
 /// CRC-32 of a table, or an image, whose checksum field counts as zero.

@@ -1,5 +1,6 @@
 //! Words: from the characters of a text to tokens. Lines count, except inside brackets; what follows a `#` does not.
 
+use super::super::surrogates;
 use super::error::{Problem, Result};
 use crate::recorded::hex_float;
 use num_bigint::BigInt;
@@ -116,7 +117,10 @@ impl<'t> Lexer<'t> {
             '|' => self.source_line(start),
             '"' | '\'' => {
                 let text = self.quoted(false)?;
-                self.push(TokenKind::Str(text.into_iter().collect()), start);
+                let mut str = String::with_capacity(text.len());
+                text.into_iter()
+                    .for_each(|point| surrogates::push(&mut str, point));
+                self.push(TokenKind::Str(str), start);
             }
             'b' if self.rest()[1..].starts_with(['"', '\'']) => {
                 self.at += 1;
@@ -228,8 +232,8 @@ impl<'t> Lexer<'t> {
         Ok(true)
     }
 
-    /// A str or the bytes of one, quoted as Python quotes it, from the opening quote.
-    fn quoted(&mut self, bytes: bool) -> Result<Vec<char>> {
+    /// The code points of a str or the bytes of one, quoted as Python quotes it, from the opening quote.
+    fn quoted(&mut self, bytes: bool) -> Result<Vec<u32>> {
         let start = self.at;
         let mut chars = self.rest().char_indices().skip(1);
         let quote = self.text[start..].chars().next();
@@ -259,7 +263,7 @@ impl<'t> Lexer<'t> {
                         format_args!("{char:?}"),
                     ));
                 }
-                char => char,
+                char => char.into(),
             };
             found.push(decoded);
         }
@@ -283,8 +287,8 @@ fn unknown_escape(text: &str, place: usize) -> Problem {
     Problem::new(place..place + length, what)
 }
 
-/// The character that an escape stands for, and the length of the escape in characters.
-fn escape(text: &str, bytes: bool) -> Option<(char, usize)> {
+/// The code point that an escape stands for, and the length of the escape in characters.
+fn escape(text: &str, bytes: bool) -> Option<(u32, usize)> {
     let letter = text[1..].chars().next()?;
     let decoded = match letter {
         'n' => '\n',
@@ -301,16 +305,16 @@ fn escape(text: &str, bytes: bool) -> Option<(char, usize)> {
         'U' if !bytes => return hex_escape(text, 8),
         _ => return None,
     };
-    Some((decoded, 2))
+    Some((decoded.into(), 2))
 }
 
-fn hex_escape(text: &str, digits: usize) -> Option<(char, usize)> {
+fn hex_escape(text: &str, digits: usize) -> Option<(u32, usize)> {
     let digits = text.get(2..2 + digits)?;
     if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
     let code = u32::from_str_radix(digits, 16).ok()?;
-    Some((char::from_u32(code)?, 2 + digits.len()))
+    (code <= char::MAX.into()).then_some((code, 2 + digits.len()))
 }
 
 pub(super) fn is_word_char(char: char) -> bool {

@@ -17,7 +17,7 @@ fn read(name: &str, text: &str) -> Document {
 #[test]
 fn recorded_traces_become_text_and_come_back() {
     for (name, document) in recorded() {
-        let json = Document::parse(&document.to_json().to_string()).unwrap();
+        let json = Document::parse(&document.to_json_text()).unwrap();
         assert_eq!(json, document, "{name}");
         let text = document.to_text();
         let again = read(&name, &text);
@@ -158,6 +158,30 @@ fn texts_are_written_in_one_way() {
         let document = read(name, text);
         assert_eq!(document.to_text(), text, "{name}");
     }
+}
+
+/// `os.fsdecode(b"\xff")` has one.
+#[test]
+fn lone_surrogates_are_read_and_written() {
+    let text = MINIMAL.replace("x=41", r#"x="a\udcffb", z="\ud83d\U0010ffff\ud800""#);
+    let document = read("surrogates", &text);
+    let values: Vec<_> = document
+        .values
+        .iter()
+        .filter(|value| value.kind() == "str")
+        .collect();
+    assert_eq!(values.len(), 2);
+    // As Python's `json.dumps` writes it.
+    let json = document.to_json_text();
+    assert!(json.contains(r#""a\udcffb""#), "{json}");
+    assert!(json.contains("\"\\ud83d\u{10ffff}\\ud800\""), "{json}");
+    assert_eq!(Document::parse(&json).unwrap(), document);
+    // And with all escaped.
+    let ascii = json.replace('\u{10ffff}', r"\udbff\udfff");
+    assert_eq!(Document::parse(&ascii).unwrap(), document);
+    let again = document.to_text();
+    assert!(again.contains(r#""a\udcffb""#), "{again}");
+    assert_eq!(read("again", &again), document);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Writing: from a document to its text. There is one text for each document, and what has its usual value is left out.
 
+use super::super::surrogates;
 use super::heap::{Codes, default_of, scalar_key};
 use super::kinds::{self, Field};
 use super::lex::{is_word, is_word_char};
@@ -860,7 +861,11 @@ fn bytes(hex: &str) -> String {
 /// A str in double quotes; what cannot be seen is escaped.
 fn quoted(text: &str) -> String {
     let mut quoted = "\"".to_owned();
-    for char in text.chars() {
+    for point in surrogates::code_points(text) {
+        let Some(char) = char::from_u32(point) else {
+            let _ = write!(quoted, "\\u{point:04x}");
+            continue;
+        };
         match char {
             '"' | '\\' => {
                 quoted.push('\\');
