@@ -47,6 +47,7 @@ impl ExtractError {
     }
 
     /// Whether no uop is to blame, for all that the object says.
+    #[cfg(llvm)]
     pub(crate) fn is_of_object(&self) -> bool {
         self.uop == OBJECT
     }
