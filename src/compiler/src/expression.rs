@@ -262,7 +262,7 @@ fn range_of(
             low << other_low..=high << other_low
         }
         Operation::ShiftRight if low >= 0 && (0..64).contains(&other_low) => {
-            (high >> other_high.min(127)).min(low)..=high >> other_low
+            low >> other_high.min(127)..=high >> other_low
         }
         // No bit that is not in a mask.
         Operation::And if low >= 0 && other_low >= 0 => 0..=high.min(other_high),
@@ -345,6 +345,8 @@ mod tests {
         assert_eq!(with(Operation::ShiftLeft, oparg(), 3).range(), 0..=524_280);
         let below = Expression::binary(Operation::Subtract, Expression::Constant(0), oparg());
         assert_eq!(below.range(), -65_535..=0);
+        let sum = with(Operation::Add, oparg(), 3);
+        assert_eq!(with(Operation::ShiftRight, sum, 13).range(), 0..=8);
         assert_eq!(oparg().low(16), oparg());
     }
 
