@@ -83,20 +83,23 @@ enum Word {
 /// 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Value {
-    /// The frame, and the stack pointer with something added.
+    /// The address of the frame.
     Frame,
+    /// What the stack pointer was on entry, and so many bytes.
     Stack(i64),
     /// What a word held on entry.
     Held(Word),
     /// The operand.
     Operand,
-    /// An input of the form.
+    /// An input of the form, by its index.
     Input(u8),
 }
 
-/// What stands in a table for one of a uop's words.
+/// The top of the stack on entry.
 const TOP: Word = Word::Stack(-8);
+/// The value below it.
 const SECOND: Word = Word::Stack(-16);
+/// Where a value is pushed.
 const NEW: Word = Word::Stack(0);
 
 /// Registers and memory, as far as they are known.
@@ -251,9 +254,8 @@ impl Machine {
             _ => (Vec::new(), None),
         };
         let mut written = self.written.clone();
-        // What is still what it was is as good as not written; what was dropped may be copied to itself, too.
+        // What is still what it was is as good as not written.
         written.retain(|word, value| *value != Value::Held(*word));
-        // A value that is copied may be there already, as far as is known.
         let as_expected = expected
             .iter()
             .all(|(word, value)| written.remove(word).unwrap_or(Value::Held(*word)) == *value);
@@ -279,10 +281,7 @@ impl Machine {
     /// The word that an instruction's memory operand is.
     fn address(&self, node: &Node<'_>) -> Option<Word> {
         let instruction = &node.instruction;
-        let plain = instruction.memory_index() == Register::None
-            && !instruction.has_segment_prefix()
-            && matches!(instruction.segment_prefix(), Register::None);
-        if !plain {
+        if instruction.memory_index() != Register::None || instruction.has_segment_prefix() {
             return None;
         }
         let base = self
