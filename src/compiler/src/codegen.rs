@@ -13,6 +13,7 @@ use crate::constants;
 use crate::error::{CompileError, IrProblem, TemplateError};
 use crate::extract::{Extracted, ObjectReader, SymbolNames};
 use crate::forms::{self, Entry, Job};
+use crate::ir::with_tables_of_addresses;
 use crate::module::{BuiltModule, Externals, Padded, build_module, diagnosed};
 use crate::plumbing;
 use crate::target;
@@ -28,7 +29,7 @@ use mimeo::form::{Form, OperandForm, RegisterSet};
 use mimeo::hole::{Hole, HoleValue};
 use mimeo::stencil::{Part, StencilGroupBuf, UopFlags, UopInfo};
 use mimeo::table::{TableContents, UopContents, VariantContents};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -379,6 +380,31 @@ pub(crate) fn blame<T: Copy>(
                 None => error,
             }
         }
+    }
+}
+
+/// Makes a module and runs LLVM's passes over it; anew where they make tables of addresses, without tables in those functions.
+///
+/// # Errors
+/// As `build` says, LLVM's passes fail, or a table is there all the same, of which `error` is told.
+pub(crate) fn optimised_without_address_tables<'ctx>(
+    machine: &TargetMachine,
+    passes: &str,
+    build: impl Fn(&BTreeSet<String>) -> Result<Module<'ctx>, CompileError>,
+    error: impl Fn((String, IrProblem)) -> CompileError,
+) -> Result<Module<'ctx>, CompileError> {
+    let mut without_tables = BTreeSet::new();
+    loop {
+        let module = build(&without_tables)?;
+        optimise(machine, &module, passes, PassBuilderOptions::create())?;
+        let found = with_tables_of_addresses(&module);
+        if let Some(function) = found.intersection(&without_tables).next() {
+            return Err(error((function.clone(), IrProblem::AddressTable)));
+        }
+        if found.is_empty() {
+            return Ok(module);
+        }
+        without_tables.extend(found);
     }
 }
 

@@ -8,7 +8,9 @@
 
 use crate::addresses::{save_words, sink_addresses};
 use crate::arguments::make_words;
-use crate::codegen::{blame, in_parallel, not_built, object_of_ir, optimise};
+use crate::codegen::{
+    blame, in_parallel, not_built, object_of_ir, optimise, optimised_without_address_tables,
+};
 use crate::counts::mark_counts;
 use crate::error::{CompileError, IrProblem};
 use crate::expression::Expression;
@@ -17,7 +19,7 @@ use crate::fold::{Numbers, Style, fold};
 use crate::hoist::compute_early;
 use crate::ir::{
     Entered, IrFunction, IrSource, Purpose, check_selectable, forbid_jump_tables, forbid_tables,
-    lower_alignments, lower_locals, make_templates, name_constants, with_tables_of_addresses,
+    lower_alignments, lower_locals, make_templates, name_constants,
 };
 use crate::module::pad_frame;
 use crate::symbol::SymbolMeanings;
@@ -262,8 +264,7 @@ fn compile_functions(
         let name = wanted.map_or(&function, |wanted| &wanted.stencil);
         CompileError::ir(source.name(), Some(name), problem)
     };
-    let mut without_tables = BTreeSet::new();
-    let module = loop {
+    let build = |without_tables: &BTreeSet<String>| {
         let module = source.parse(&context)?;
         module.strip_debug_info();
         let purpose = Purpose::Contract {
@@ -272,17 +273,10 @@ fn compile_functions(
         };
         make_templates(&module, source.name(), functions, holes, purpose)?;
         forget_saved_registers(&module);
-        forbid_tables(&module, &without_tables);
-        optimise(&machine, &module, C_PIPELINE, PassBuilderOptions::create())?;
-        let found = with_tables_of_addresses(&module);
-        if let Some(function) = found.intersection(&without_tables).next() {
-            return Err(of_function((function.clone(), IrProblem::AddressTable)));
-        }
-        if found.is_empty() {
-            break module;
-        }
-        without_tables.extend(found);
+        forbid_tables(&module, without_tables);
+        Ok(module)
     };
+    let module = optimised_without_address_tables(&machine, C_PIPELINE, build, of_function)?;
     mark_counts(&module).map_err(|error| CompileError::Llvm {
         stage: "mark what counts",
         message: error.to_string(),

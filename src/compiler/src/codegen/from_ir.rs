@@ -3,7 +3,7 @@
 
 use super::{
     Compiled, CompiledModule, Known, Options, Padded, STENCILS_PER_MODULE, blame, describe_base,
-    in_parallel, misaligned, not_built, object_of_ir, optimise,
+    in_parallel, misaligned, not_built, object_of_ir, optimised_without_address_tables,
 };
 use crate::arguments::make_words;
 use crate::contract::PIPELINE;
@@ -13,7 +13,6 @@ use crate::fold::{Style, fold};
 use crate::ir::{
     IrFunction, IrTemplates, Purpose, align_locals, check_selectable, forbid_jump_tables,
     forbid_tables, is_number, lower_alignments, make_templates, name_constants, not_inlined, seen,
-    with_tables_of_addresses,
 };
 use crate::module::{Externals, pad_frame};
 use crate::symbol::SymbolMeanings;
@@ -21,9 +20,9 @@ use crate::target;
 use crate::template::{Template, TemplateSet};
 use inkwell::context::Context;
 use inkwell::module::Module;
-use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::TargetMachine;
 use mimeo::form::RegisterSet;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 /// Compiles templates that come as IR, in groups of one module each.
@@ -210,23 +209,17 @@ impl Group<'_> {
             .filter_map(|&index| self.functions.get(index).cloned())
             .collect();
         let context = Context::create();
-        let mut without_tables = BTreeSet::new();
-        let (unoptimised, module) = loop {
+        let unoptimised = RefCell::new(None);
+        let build = |without_tables: &BTreeSet<String>| {
             let module = self.module(&context, machine, &functions)?;
-            forbid_tables(&module, &without_tables);
-            let unoptimised = text.as_ref().map(|_| module.print_to_string());
-            optimise(machine, &module, PIPELINE, PassBuilderOptions::create())?;
-            let found = with_tables_of_addresses(&module);
-            if let Some(function) = found.intersection(&without_tables).next() {
-                let error = (function.clone(), IrProblem::AddressTable);
-                return Err(self.of_function(error));
-            }
-            if found.is_empty() {
-                break (unoptimised, module);
-            }
-            without_tables.extend(found);
+            forbid_tables(&module, without_tables);
+            unoptimised.replace(text.as_ref().map(|_| module.print_to_string()));
+            Ok(module)
         };
-        if let (Some(text), Some(unoptimised)) = (text, unoptimised) {
+        let module = optimised_without_address_tables(machine, PIPELINE, build, |error| {
+            self.of_function(error)
+        })?;
+        if let (Some(text), Some(unoptimised)) = (text, unoptimised.take()) {
             *text += &unoptimised.to_string();
         }
         make_words(&module, false).map_err(not_built)?;
